@@ -1,0 +1,180 @@
+"""What was seen, as plain data: numbers and bytes, no judgement. A stored Trial can be judged again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from zmqfuzz.script import Attack
+
+__all__ = [
+    "ClosedBy",
+    "Direction",
+    "Entry",
+    "Exit",
+    "Observation",
+    "ProbeResult",
+    "Reached",
+    "Sample",
+    "Surface",
+    "Transcript",
+    "Trial",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One ZMTP door of the target, by meaning: what it is stays, where it is may change at each start.
+
+    ``socket_type`` and ``mechanism`` as the target announced them (empty: it did not say); ``version`` is the
+    announced ZMTP version; ``address`` is ``tcp://host:port`` or ``ipc://path`` of this start; ``index`` tells
+    doors of the same kind apart, in the order of their addresses. ``side`` is ``bind`` when the target listens,
+    ``connect`` when it connects to us.
+    """
+
+    address: str
+    socket_type: str = ""
+    mechanism: str = "NULL"
+    version: str = "3.1"
+    index: int = 0
+    side: str = "bind"
+
+    @property
+    def key(self) -> str:
+        """Names the door across restarts: transport, socket type, mechanism, number."""
+        transport = self.address.split("://", 1)[0]
+        kind = (self.socket_type or "ZMTP").upper()
+        return f"{kind}-{self.mechanism.lower()}-{transport}-{self.index}"
+
+
+class Direction(StrEnum):
+    """Whose entry it is."""
+
+    SENT = "->"
+    RECEIVED = "<-"
+    NOTE = ".."
+
+
+class ClosedBy(StrEnum):
+    """How a connection ended."""
+
+    US = "us"
+    FIN = "target closed (FIN)"
+    RST = "target reset (RST)"
+    REFUSED = "refused"
+    OPEN = "still open"
+
+
+class Reached(IntEnum):
+    """The furthest ZMTP state that a connection saw the target confirm."""
+
+    NOTHING = 0
+    CONNECTED = 1
+    GREETING = 2
+    HANDSHAKE = 3
+    TRAFFIC = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing on the wire: ``data`` was sent ``times`` over, at ``at`` seconds since the attack began."""
+
+    at: float
+    direction: Direction
+    data: bytes
+    times: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """All one peer saw. ``sent`` and ``received`` in octets; received data past a cap is counted, not kept."""
+
+    label: str
+    entries: tuple[Entry, ...]
+    closed_by: ClosedBy
+    sent: int
+    received: int
+    reached: Reached
+    breaches: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The target's process tree at ``at`` seconds since the attack began, when ``sent`` octets had been sent.
+
+    ``rss`` and ``virtual`` in octets, ``cpu`` in seconds since start.
+    """
+
+    at: float
+    sent: int
+    rss: int
+    virtual: int
+    descriptors: int
+    threads: int
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: exactly one of ``code`` and ``signal`` is not None (both None: not our child)."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """An honest client's word. ``level``: ``greeting``, ``handshake``, ``application``; ``seconds`` it took."""
+
+    level: str
+    ok: bool
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The target before, during and after an attack.
+
+    ``baseline`` before; ``held`` when all had been sent and the connections were still open; ``settled`` after
+    they were closed. ``series`` covers the whole trial. ``None`` samples: the process cannot be watched, or is
+    gone. ``killed_at_cap``: we killed it, because it passed the hard cap. ``close_wait``: sockets of the target
+    in CLOSE_WAIT after settling.
+    """
+
+    baseline: Sample | None = None
+    held: Sample | None = None
+    settled: Sample | None = None
+    series: tuple[Sample, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
+    exit: Exit | None = None
+    log_tail: str = ""
+    killed_at_cap: bool = False
+    close_wait: int = 0
+
+    @property
+    def peak_rss(self) -> int:
+        """The largest resident set seen, in octets."""
+        return max((sample.rss for sample in self.series), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One attack played against one door of one running target, and everything that was seen."""
+
+    attack: Attack
+    surface: Surface
+    transcripts: tuple[Transcript, ...]
+    observation: Observation
+    seconds: float
+
+    @property
+    def sent(self) -> int:
+        """Octets that all peers sent."""
+        return sum(transcript.sent for transcript in self.transcripts)
+
+    @property
+    def reached(self) -> Reached:
+        """The furthest state any peer reached."""
+        return max((transcript.reached for transcript in self.transcripts), default=Reached.NOTHING)

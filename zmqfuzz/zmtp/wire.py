@@ -1,0 +1,267 @@
+"""ZMTP values and their bytes, honest and dishonest; no I/O, standard library only.
+
+Contract: every value below encodes to bytes whatever its fields say (lies are data: a ``declared_size`` that is
+not the size, a signature that is none). Nothing here refuses to be sent. Reading is done by
+:mod:`zmqfuzz.zmtp.connection`.
+
+Sources: RFC 37 (ZMTP 3.1), RFC 23 (3.0), RFC 15 (2.0), RFC 13 (1.0); libzmq 4.3.5 ``src/zmtp_engine.cpp``,
+``src/v1_decoder.cpp``, ``src/v2_decoder.cpp``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+__all__ = [
+    "MECHANISM_SIZE",
+    "SIGNATURE",
+    "SOCKET_TYPES",
+    "Command",
+    "Fill",
+    "Flag",
+    "Frame",
+    "Framing",
+    "Greeting",
+    "Greeting1",
+    "Greeting2",
+    "Property",
+    "Raw",
+    "SocketTypeByte",
+    "Unit",
+    "body_bytes",
+    "encode",
+    "encode_properties",
+    "peer_type",
+]
+
+SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
+"""RFC 37 greeting: ``signature = %xFF padding %x7F``, ten octets."""
+
+MECHANISM_SIZE = 20
+"""RFC 37: the mechanism name is padded with zeros to twenty octets."""
+
+
+class Flag(IntFlag):
+    """Frame flag bits (RFC 37 2.3 Framing; the same bits in RFC 15, where COMMAND is reserved)."""
+
+    MORE = 0x01
+    LONG = 0x02
+    COMMAND = 0x04
+
+
+class Framing(IntEnum):
+    """Which frame layout is spoken: V1 is RFC 13 (length, flags, body), V2 is RFC 15, 23 and 37 (flags, size, body)."""
+
+    V1 = 1
+    V2 = 2
+
+
+class SocketTypeByte(IntEnum):
+    """The socket-type octet of a ZMTP 2.0 greeting (RFC 15)."""
+
+    PAIR = 0
+    PUB = 1
+    SUB = 2
+    REQ = 3
+    REP = 4
+    DEALER = 5
+    ROUTER = 6
+    PULL = 7
+    PUSH = 8
+
+
+_COUNTERPARTS = {
+    "REQ": ("ROUTER", "REP"),
+    "REP": ("REQ", "DEALER"),
+    "DEALER": ("ROUTER", "REP", "DEALER"),
+    "ROUTER": ("DEALER", "REQ", "ROUTER"),
+    "PUSH": ("PULL",),
+    "PULL": ("PUSH",),
+    "PUB": ("SUB", "XSUB"),
+    "XPUB": ("SUB", "XSUB"),
+    "SUB": ("PUB", "XPUB"),
+    "XSUB": ("PUB", "XPUB"),
+    "PAIR": ("PAIR",),
+}
+
+SOCKET_TYPES = tuple(_COUNTERPARTS)
+"""Every socket type of a stable libzmq that speaks ZMTP (STREAM speaks raw TCP)."""
+
+
+def peer_type(socket_type: str) -> tuple[str, ...]:
+    """Socket types that may talk to ``socket_type`` (libzmq ``src/mechanism.cpp:check_socket_type``).
+
+    An unknown type is answered with every type: the caller then tries what it likes.
+    """
+    return _COUNTERPARTS.get(socket_type.upper(), SOCKET_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A body of ``size`` octets all equal to ``byte``: large bodies stay readable and small on disk."""
+
+    size: int
+    byte: int = 0x79
+
+
+Body = bytes | Fill
+
+
+def body_bytes(body: Body) -> bytes:
+    """The octets of a body."""
+    return bytes([body.byte & 0xFF]) * body.size if isinstance(body, Fill) else body
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Octets sent as they are."""
+
+    data: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A ZMTP 3.x greeting: 64 octets when honest (RFC 37 2.2).
+
+    ``mechanism`` is zero padded to twenty octets and never cut; ``as_server`` is the whole octet.
+    """
+
+    major: int = 3
+    minor: int = 1
+    mechanism: bytes = b"NULL"
+    as_server: int = 0
+    signature: bytes = SIGNATURE
+    filler: bytes = bytes(31)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting2:
+    """A ZMTP 2.0 greeting (RFC 15): signature, revision, socket-type octet, then the identity as a frame."""
+
+    socket_type: int = SocketTypeByte.DEALER
+    identity: bytes = b""
+    revision: int = 1
+    signature: bytes = SIGNATURE
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting1:
+    """A ZMTP 1.0 greeting (RFC 13): an identity as the first frame; ``long`` picks the 64-bit length form."""
+
+    identity: bytes = b""
+    long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame. ``None`` means honest: the LONG flag as the size asks, the declared size as the body is.
+
+    ``reserved`` is OR-ed into the flags octet (RFC 37: bits 7-3 must be zero).
+    """
+
+    body: Body = b""
+    more: bool = False
+    command: bool = False
+    long: bool | None = None
+    declared_size: int | None = None
+    reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One metadata property: name-length (1 octet), name, value-length (4 octets), value (RFC 37 metadata)."""
+
+    name: bytes
+    value: bytes = b""
+    name_size: int | None = None
+    value_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command frame: name-length, name, then ``data`` and ``properties`` in this order (RFC 37 command)."""
+
+    name: bytes
+    data: bytes = b""
+    properties: tuple[Property, ...] = ()
+    name_size: int | None = None
+    more: bool = False
+
+    def body(self) -> bytes:
+        """The command's frame body."""
+        size = len(self.name) if self.name_size is None else self.name_size
+        return bytes([size & 0xFF]) + self.name + self.data + encode_properties(self.properties)
+
+
+Unit = Raw | Greeting | Greeting1 | Greeting2 | Frame | Command
+"""Anything that can be sent."""
+
+
+def encode_properties(properties: tuple[Property, ...]) -> bytes:
+    """The octets of a property list."""
+    out = bytearray()
+    for item in properties:
+        name_size = len(item.name) if item.name_size is None else item.name_size
+        value_size = len(item.value) if item.value_size is None else item.value_size
+        out += bytes([name_size & 0xFF]) + item.name + (value_size & 0xFFFFFFFF).to_bytes(4, "big") + item.value
+    return bytes(out)
+
+
+def encode(unit: Unit, framing: Framing = Framing.V2) -> bytes:
+    """The octets of ``unit``; ``framing`` matters for frames and commands only. Never raises for odd values."""
+    match unit:
+        case Raw(data):
+            return body_bytes(data)
+        case Greeting():
+            return (
+                unit.signature
+                + bytes([unit.major & 0xFF, unit.minor & 0xFF])
+                + unit.mechanism.ljust(MECHANISM_SIZE, b"\0")
+                + bytes([unit.as_server & 0xFF])
+                + unit.filler
+            )
+        case Greeting2():
+            head = unit.signature + bytes([unit.revision & 0xFF, unit.socket_type & 0xFF])
+            return head + _frame_v2(Frame(unit.identity))
+        case Greeting1():
+            return _frame_v1(Frame(unit.identity, long=unit.long or None))
+        case Command():
+            return _frame(Frame(unit.body(), command=True, more=unit.more), framing)
+        case Frame():
+            return _frame(unit, framing)
+
+
+def _frame(frame: Frame, framing: Framing) -> bytes:
+    return _frame_v1(frame) if framing is Framing.V1 else _frame_v2(frame)
+
+
+def _frame_v1(frame: Frame) -> bytes:
+    """RFC 13: ``length flags body`` with the flags octet counted; 0xFF announces a 64-bit length."""
+    body = body_bytes(frame.body)
+    length = (len(body) if frame.declared_size is None else frame.declared_size) + 1
+    flags = bytes([_flags(frame, long=False)])
+    if length > 254 if frame.long is None else frame.long:
+        return b"\xff" + (length & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big") + flags + body
+    return bytes([length & 0xFF]) + flags + body
+
+
+def _frame_v2(frame: Frame) -> bytes:
+    body = body_bytes(frame.body)
+    size = len(body) if frame.declared_size is None else frame.declared_size
+    long = size > 255 if frame.long is None else frame.long
+    head = bytes([_flags(frame, long=long)])
+    if long:
+        return head + (size & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big") + body
+    return head + bytes([size & 0xFF]) + body
+
+
+def _flags(frame: Frame, *, long: bool) -> int:
+    flags = frame.reserved & 0xFF
+    if frame.more:
+        flags |= Flag.MORE
+    if long:
+        flags |= Flag.LONG
+    if frame.command:
+        flags |= Flag.COMMAND
+    return flags
