@@ -32,7 +32,10 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Shake:
-    """Exchange greetings and do the honest handshake of a well-behaved peer, and wait until it is complete."""
+    """Exchange greetings and do the honest handshake of a well-behaved peer, and wait until it is complete.
+
+    ``version`` is the ZMTP 3 version we announce. When it is not complete ``within`` seconds the script goes on.
+    """
 
     socket_type: str
     identity: bytes = b""
@@ -40,6 +43,7 @@ class Shake:
     username: bytes = b""
     password: bytes = b""
     properties: tuple[Property, ...] = ()
+    version: tuple[int, int] = (3, 1)
     within: float = 2.0
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "ClosedBy",
     "Direction",
     "Entry",
+    "Examination",
     "Exit",
     "Observation",
     "ProbeResult",
@@ -178,3 +179,20 @@ class Trial:
     def reached(self) -> Reached:
         """The furthest state any peer reached."""
         return max((transcript.reached for transcript in self.transcripts), default=Reached.NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A series of trials that answers one question, on processes started for it.
+
+    ``kind`` is ``held``: one large attack each on fresh processes, beside ``controls`` of honest traffic of the same
+    volume, and ``rounds``: the attack repeated on the first of the processes. Or ``rounds``: the same attack again
+    and again on one process, the peers gone between two rounds; these are then the ``trials``.
+    ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
+    """
+
+    kind: str
+    trials: tuple[Trial, ...]
+    controls: tuple[Trial, ...] = ()
+    rounds: tuple[Trial, ...] = ()
+    doubts: tuple[str, ...] = ()

@@ -223,7 +223,8 @@ def encode(unit: Unit, framing: Framing = Framing.V2) -> bytes:
             )
         case Greeting2():
             head = unit.signature + bytes([unit.revision & 0xFF, unit.socket_type & 0xFF])
-            return head + _frame_v2(Frame(unit.identity))
+            # libzmq zmtp_engine.cpp:handshake_v1_0: after revision 0 the identity, too, is framed as in RFC 13.
+            return head + _frame(Frame(unit.identity), Framing.V1 if unit.revision & 0xFF == 0 else Framing.V2)
         case Greeting1():
             return _frame_v1(Frame(unit.identity, long=unit.long or None))
         case Command():

@@ -1,0 +1,44 @@
+"""More than the target can take: messages and connections in bulk."""
+
+from __future__ import annotations
+
+from zmqfuzz.budget import MIB
+from zmqfuzz.catalogue import Situation, strategy
+from zmqfuzz.drawing import Draw
+from zmqfuzz.script import Connect, Expect, Script, Send, Step
+from zmqfuzz.strategies.pieces import body, ending, message, opening
+from zmqfuzz.trial import Reached
+from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Unit
+
+_SIZES = (0, 1, 33, 200, 1024, 8192, 100_000)
+
+
+@strategy("flood", needs=Reached.TRAFFIC)
+def flood(draw: Draw, situation: Situation) -> tuple[Script, ...]:
+    """Complete messages, commands and connections in bulk, from one peer and from many."""
+    peers = draw.choice((1, 2, 8, 32))
+    volume = draw.choice((64 * 1024, MIB, 8 * MIB)) // peers
+    kind = draw.integer(0, 3)
+    steps: list[Step] = list(opening(draw, situation))
+    units: tuple[Unit, ...]
+    if kind == 0:
+        units = (Frame(Fill(draw.choice(_SIZES))),)
+    elif kind == 1:
+        units = message(draw)
+    elif kind == 2:
+        units = (Command(draw.choice((b"PING", b"PONG", b"SUBSCRIBE", b"CANCEL", b"WHAT")), b"\0\0" + body(draw)),)
+    else:
+        steps = [Connect(), Send((Greeting(),)), Expect("greeting", within=0.5)]
+        units = ()
+    if units:
+        size = sum(len(unit.body()) + 2 if isinstance(unit, Command) else _frame_size(unit) for unit in units)
+        steps.append(Send(units, times=max(1, min(volume // max(size, 1), 100_000 // peers))))
+    steps.extend(ending(draw))
+    return (Script(tuple(steps), times=peers),)
+
+
+def _frame_size(unit: Unit) -> int:
+    if not isinstance(unit, Frame):
+        return 64
+    size = unit.body.size if isinstance(unit.body, Fill) else len(unit.body)
+    return size + (9 if size > 255 else 2)

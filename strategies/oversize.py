@@ -1,0 +1,59 @@
+"""Too much: frames at and over the size limit, announced sizes, messages of very many parts."""
+
+from __future__ import annotations
+
+from zmqfuzz.budget import MIB
+from zmqfuzz.catalogue import Situation, strategy
+from zmqfuzz.drawing import Draw
+from zmqfuzz.script import Expect, Script, Send, Step
+from zmqfuzz.strategies.pieces import BOUNDARIES, ending, greeted, opening
+from zmqfuzz.trial import Reached
+from zmqfuzz.zmtp.wire import Fill, Frame
+
+_ANNOUNCED = (2**16, 2**20, 2**24, 2**30, 2**31, 2**32, 2**40, 2**48, 2**62, 2**63 - 1, 2**63, 2**64 - 41, 2**64 - 1)
+_VOLUMES = (0, 1024, 64 * 1024, MIB, 20 * MIB)
+_PART_SIZES = (0, 1, 16, 33, 200, 255, 256, 1024, 8192, 65536)
+_MOST_PARTS = 200_000
+
+
+@strategy("oversized-frame", needs=Reached.TRAFFIC)
+def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
+    """Frames at the exact size limit, one octet over it, and frames that announce more than they bring."""
+    limit = situation.limits.max_frame
+    steps: list[Step] = list(greeted(draw, situation))
+    if limit is not None and draw.boolean():
+        size = max(0, draw.choice((limit, limit + 1, limit - 1, limit + 33, 2 * limit)))
+        frame = Frame(Fill(size), long=draw.choice((None, True)))
+    elif draw.boolean():
+        frame = Frame(Fill(draw.choice(BOUNDARIES)), long=draw.choice((None, True)))
+    else:
+        announced = draw.choice(_ANNOUNCED)
+        frame = Frame(Fill(min(draw.choice(_VOLUMES), announced)), declared_size=announced)
+    steps.append(Send((frame,)))
+    over = limit is not None and _size(frame) > limit
+    steps.append(Expect("close", within=2.0 if over else 0.02))
+    return (Script(tuple(steps)),)
+
+
+def _size(frame: Frame) -> int:
+    body = frame.body.size if isinstance(frame.body, Fill) else len(frame.body)
+    return body if frame.declared_size is None else frame.declared_size
+
+
+@strategy("multipart", needs=Reached.TRAFFIC)
+def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
+    """Messages of few to very many parts, of one size or two, with and without an end, from several peers."""
+    volume = draw.choice((4096, 256 * 1024, 4 * MIB, 20 * MIB))
+    size = draw.choice(_PART_SIZES)
+    units = [Frame(Fill(size), more=True)]
+    if draw.boolean():
+        units.append(Frame(Fill(draw.choice(_PART_SIZES)), more=draw.boolean()))
+    per_round = sum(_size(unit) + (9 if _size(unit) > 255 else 2) for unit in units)
+    times = max(1, min(volume // per_round, _MOST_PARTS // len(units)))
+    peers = draw.choice((1, 1, 2, 4))
+    steps: list[Step] = [*opening(draw, situation), Send(tuple(units), times=max(1, times // peers))]
+    if draw.boolean():
+        steps.append(Send((Frame(b"", more=False),)))
+    if draw.boolean():
+        steps.extend(ending(draw))
+    return (Script(tuple(steps), times=peers),)

@@ -1,0 +1,201 @@
+"""Puts a run together from a plain description of the target: what the command line and the pytest plugin share."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import trio
+
+from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.campaign.runner import Campaign, Event, Outcome, Plan
+from zmqfuzz.campaign.triage import Confirmed, Triage
+from zmqfuzz.catalogue import invariants
+from zmqfuzz.endpoints import check_allowed
+from zmqfuzz.errors import TargetVanished, UsageError
+from zmqfuzz.finding import Finding
+from zmqfuzz.harness import Harness
+from zmqfuzz.listener import Listeners
+from zmqfuzz.probe import UserProbe
+from zmqfuzz.target import Target
+from zmqfuzz.targets.attached import AttachedTarget
+from zmqfuzz.targets.child import ChildTarget
+from zmqfuzz.trial import Surface
+
+__all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "run"]
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):  # noqa: N818  (it is no error)
+    """Ctrl-C or SIGTERM: everything was stopped and cleaned up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A target, described by plain values that can be saved beside a finding and read back.
+
+    ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
+    listen and the target connects to us. ``probe`` is the user's own check of the service.
+    """
+
+    command: tuple[str, ...] = ()
+    cwd: str | None = None
+    connect: tuple[str, ...] = ()
+    pid: int | None = None
+    bind: tuple[str, ...] = ()
+    socket_type: str = ""
+    name: str | None = None
+    ready: str = "handshake"
+    start_within: float = 20.0
+    allow_remote: tuple[str, ...] = ()
+    probe: UserProbe = None
+    limits: Limits = Limits()
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON; a probe that is a function cannot be saved and is left out."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "limits"}
+        plain["probe"] = self.probe if isinstance(self.probe, str) else None
+        plain["limits"] = {field.name: getattr(self.limits, field.name) for field in fields(Limits)}
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Spec:
+        """Read what ``to_plain`` wrote. Raises UsageError when it is something else."""
+        known = {field.name for field in fields(cls)}
+        try:
+            values = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in plain.items()
+                if name in known and name != "limits"
+            }
+            return cls(**values, limits=Limits(**plain.get("limits", {})))
+        except TypeError as error:
+            raise UsageError(f"The saved description of the target cannot be read ({error}); give -- COMMAND.") from error
+
+    def target(self) -> Target:
+        """The adapter for this description. Raises UsageError when it does not add up."""
+        for endpoint in (*self.connect, *self.bind):
+            if "{" not in endpoint:
+                check_allowed(endpoint, self.allow_remote)
+        if self.command:
+            return ChildTarget(
+                self.command,
+                name=self.name,
+                cwd=self.cwd,
+                endpoints=self.bind or self.connect,
+                socket_type=self.socket_type,
+                start_within=self.start_within,
+                hard_cap=self.limits.hard_cap,
+                ready=self.ready,
+                connecting=bool(self.bind),
+            )
+        if self.bind:
+            raise UsageError("--bind needs the program that connects to it: add -- COMMAND.")
+        if not self.connect and self.pid is None:
+            raise UsageError("Nothing to test: give -- COMMAND to start a program, or --connect ENDPOINT to attach.")
+        return AttachedTarget(self.connect, pid=self.pid, socket_type=self.socket_type)
+
+    def harness(self, budget: Budget | None = None) -> Harness:
+        """A harness for this target."""
+        return Harness(
+            self.target(),
+            limits=self.limits,
+            budget=budget,
+            probe=self.probe,
+            listeners=Listeners(self.bind, self.socket_type) if self.bind else None,
+            start_within=self.start_within,
+        )
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Run ``work`` under trio; SIGINT and SIGTERM cancel it, which cleans up, and raise Interrupted."""
+
+    async def guarded() -> T:
+        interrupted = False
+
+        async def listen(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            nonlocal interrupted
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                task_status.started()
+                async for _ in signals:
+                    interrupted = True
+                    scope.cancel()
+
+        result: list[T] = []
+        async with trio.open_nursery() as nursery:
+            await nursery.start(listen, nursery.cancel_scope)
+            result.append(await work())
+            nursery.cancel_scope.cancel()
+        if interrupted or not result:
+            raise Interrupted
+        return result[0]
+
+    try:
+        return trio.run(guarded)
+    except BaseExceptionGroup as group:
+        raise _single(group) from None
+
+
+def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error inside a nursery's group; the group itself when there are several."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def check(spec: Spec, plan: Plan, tell: Callable[[Event], None], budget: Budget | None = None) -> Outcome:
+    """Run a campaign. Raises ZmqfuzzError, Interrupted (what was found so far has been told)."""
+
+    async def work() -> Outcome:
+        async with spec.harness(budget) as harness:
+            return await Campaign(harness, plan, tell).run()
+
+    return run(work)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay saw; ``confirmed.holds`` means that the finding is still there."""
+
+    confirmed: Confirmed
+    surface: Surface
+
+
+def replay(finding: Finding, spec: Spec, *, times: int = 3, budget: Budget | None = None) -> Replayed:
+    """Play a finding's attacks on fresh processes and judge them by its invariant. Raises ZmqfuzzError."""
+
+    async def work() -> Replayed:
+        async with spec.harness(budget) as harness:
+            standing = await harness.standing()
+            surface = _same_door(finding.surface, harness.surfaces(standing))
+            await harness.calibrate(surface.key)
+            entry = invariants().get(finding.code)
+            if entry is None:
+                raise UsageError(f"This zmqfuzz knows no invariant {finding.code}; upgrade it to replay {finding.id}.")
+            triage = Triage(harness)
+            if entry.examines:
+                confirmed = await triage.examine(entry, finding.attack, surface.key, None)
+            else:
+                attacks = (*finding.history, finding.attack)
+                confirmed = await triage.confirm(attacks, surface.key, finding.code, times)
+            return Replayed(confirmed, surface)
+
+    return run(work)
+
+
+def _same_door(wanted: Surface, surfaces: tuple[Surface, ...]) -> Surface:
+    """The door that a finding was made at, in a target that may have been mended or moved since."""
+    for same in (
+        lambda surface: surface.key == wanted.key,
+        lambda surface: surface.socket_type == wanted.socket_type and surface.index == wanted.index,
+        lambda surface: surface.socket_type == wanted.socket_type,
+        lambda surface: len(surfaces) == 1,
+    ):
+        for surface in surfaces:
+            if same(surface):
+                return replace(surface)
+    raise TargetVanished(f"The target has no {wanted.socket_type} door any more; the finding cannot be replayed.")

@@ -1,0 +1,241 @@
+"""From a catch to a finding: minimise, confirm on fresh processes, name it, say whose it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from zmqfuzz.campaign.minimise import minimise, minimise_history
+from zmqfuzz.campaign.search import Catch
+from zmqfuzz.catalogue import Invariant, invariants
+from zmqfuzz.finding import Finding, Violation, finding_id
+from zmqfuzz.harness import Harness
+from zmqfuzz.script import Attack, Send, Shake
+from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.zmtp.wire import Frame, body_bytes
+
+__all__ = ["Confirmed", "Triage", "judge_trial", "shape", "signature_of"]
+
+CONFIRMATIONS = 3
+"""Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
+
+
+def judge_trial(trial: Trial, harness: Harness) -> Violation | None:
+    """The first violation that one trial shows, in the order of the codes."""
+    for entry in invariants().values():
+        if not entry.examines:
+            violation = entry.judge(trial, harness.limits)
+            if violation is not None:
+                return violation
+    return None
+
+
+def shape(attack: Attack) -> str:
+    """What the attack's largest Send is made of, in a word or two: tells findings about volume apart."""
+    largest: Send | None = None
+    for script in attack.scripts:
+        for step in script.steps:
+            if isinstance(step, Send) and (largest is None or _volume(step) > _volume(largest)):
+                largest = step
+    if largest is None:
+        return "no octets"
+    words = set()
+    for unit in largest.units:
+        if not isinstance(unit, Frame):
+            words.add(type(unit).__name__.lower())
+        elif unit.declared_size is not None and unit.declared_size > len(body_bytes(unit.body)):
+            words.add("frame announced larger")
+        elif unit.more:
+            words.add("frame MORE")
+        else:
+            words.add("frame")
+    return " + ".join(sorted(words))
+
+
+def _volume(step: Send) -> int:
+    return step.times * sum(len(body_bytes(unit.body)) if isinstance(unit, Frame) else 16 for unit in step.units)
+
+
+def signature_of(violation: Violation, attack: Attack, log: str) -> str:
+    """What tells this way of failing from another one with the same code; free of seeds, times and addresses."""
+    parts = [violation.signature]
+    if violation.code in ("ZF203", "ZF204", "ZF206"):
+        parts.append(shape(attack))
+    place = _python_place(log)
+    if place and violation.code == "ZF101":
+        parts.append(place)
+    return ": ".join(parts)
+
+
+def _python_place(log: str) -> str:
+    """The innermost function of the last Python traceback, without line numbers."""
+    frames = re.findall(r'File "([^"]+)", line \d+,? in (\S+)', log)
+    return f"{frames[-1][0].rsplit('/', 1)[-1]}:{frames[-1][1]}" if frames else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did."""
+
+    shown: int
+    tried: int
+    violation: Violation | None = None
+    trial: Trial | None = None
+
+    @property
+    def holds(self) -> bool:
+        """At least two thirds showed it."""
+        return self.tried > 0 and self.shown * 3 >= self.tried * 2
+
+
+class Triage:
+    """Works on one catch at a time, with the harness of its run."""
+
+    def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
+        self._harness = harness
+        self._seconds = minimise_seconds
+
+    async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> tuple[Finding | None, str]:
+        """The confirmed finding, or None and the reason why it is not one."""
+        entry = invariants()[catch.violation.code]
+        if entry.examines:
+            return await self._examined(catch, entry, surface)
+        if not self._harness.target.restartable:
+            notes = ("attached: there was no fresh process to confirm it on",)
+            return self._make(
+                catch, catch.attack, Confirmed(1, 1, catch.violation, catch.trial), surface, notes=notes
+            ), ""
+        return await self._plain(catch, surface, history)
+
+    async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> tuple[Finding | None, str]:
+        code, key = catch.violation.code, surface.key
+        confirmed = await self.confirm((catch.attack,), key, code, times=2)
+        needed: tuple[Attack, ...] = ()
+        attack = catch.attack
+        if not confirmed.holds and catch.original != catch.attack:
+            attack = catch.original
+            confirmed = await self.confirm((attack,), key, code, times=2)
+        if not confirmed.holds and history:
+            played = (*history, attack)
+            confirmed = await self.confirm(played, key, code, times=2)
+            if confirmed.holds:
+                played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
+                needed, attack = played[:-1], played[-1]
+        if not confirmed.holds:
+            return None, f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted as a finding"
+        if not needed:
+            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code), self._seconds)
+        final = await self.confirm((*needed, attack), key, code)
+        if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
+            attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)
+        if not final.holds:
+            return None, f"{code}? seen {final.shown} of {final.tried}: not counted as a finding"
+        return self._make(catch, attack, final, surface, history=needed), ""
+
+    async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:
+        if not attacks:
+            return False
+        return (await self.confirm(attacks, key, code, times=1)).holds
+
+    async def confirm(self, attacks: tuple[Attack, ...], key: str, code: str, times: int = CONFIRMATIONS) -> Confirmed:
+        """Play ``attacks`` in order on each of ``times`` fresh processes; does the last of it break ``code`` again?"""
+        entry = invariants()[code]
+        shown, violation, seen = 0, None, None
+        for _ in range(times):
+            for trial in await self._harness.fresh_trials(attacks, key):
+                found = entry.judge(trial, self._harness.limits)
+                if found is not None:
+                    shown, violation, seen = shown + 1, found, trial
+                    break
+        return Confirmed(shown, times, violation, seen)
+
+    async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> tuple[Finding | None, str]:
+        suspects = entry.suspects
+        assert suspects is not None
+        attack = catch.attack
+
+        async def still(simpler: Attack) -> bool:
+            if not self._harness.target.restartable:
+                return False
+            trials = await self._harness.fresh_trials((simpler,), surface.key)
+            return bool(trials) and suspects(trials[-1], self._harness.limits)
+
+        if entry.examines == "held":
+            attack = await minimise(attack, still, self._seconds, keep_volume=True)
+        confirmed = await self.examine(entry, attack, surface.key, catch.trial)
+        if not confirmed.holds and attack != catch.attack:
+            attack = catch.attack
+            confirmed = await self.examine(entry, attack, surface.key, catch.trial)
+        if not confirmed.holds or confirmed.trial is None:
+            return None, f"{entry.code}? suspected, but an examination on fresh processes did not show it"
+        return self._make(catch, confirmed.trial.attack, confirmed, surface), ""
+
+    async def examine(
+        self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
+    ) -> Confirmed:
+        """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
+        if entry.examines == "held":
+            examination = await self._harness.examine_held(attack, key, seen, times=times)
+            count = len(examination.trials)
+        else:
+            examination = await self._harness.examine_rounds(attack, key)
+            count = 1
+        violation = entry.judge(examination, self._harness.limits)
+        if violation is None:
+            return Confirmed(0, max(count, 1))
+        return Confirmed(count, count, violation, examination.trials[0])
+
+    def _make(
+        self,
+        catch: Catch,
+        attack: Attack,
+        confirmed: Confirmed,
+        surface: Surface,
+        *,
+        history: tuple[Attack, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> Finding:
+        violation = confirmed.violation or catch.violation
+        trial = confirmed.trial or catch.trial
+        log = trial.observation.log_tail
+        signature = signature_of(violation, attack, log)
+        name = self._harness.target.name
+        control = next((measure.observed for measure in violation.measures if measure.name == "control"), "")
+        return Finding(
+            id=finding_id(violation.code, name, surface.key, signature),
+            code=violation.code,
+            title=violation.title,
+            severity=violation.severity,
+            sentence=violation.sentence,
+            signature=signature,
+            measures=tuple(measure for measure in violation.measures if measure.name != "control"),
+            surface=surface,
+            attack=attack,
+            original=catch.original,
+            target=name,
+            confirmed=confirmed.shown,
+            tried=confirmed.tried,
+            owner=_owner(violation, signature),
+            advice=violation.advice,
+            control=control,
+            history=history,
+            log_tail=log,
+            seconds=trial.seconds,
+            sent=trial.sent,
+            notes=(*notes, _entry_note(attack)),
+        )
+
+
+def _owner(violation: Violation, signature: str) -> str:
+    if "libzmq assertion" in signature:
+        return "libzmq"
+    if violation.code == "ZF203" and "frame MORE" in signature:
+        return "libzmq design"
+    if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
+        return "application (socket options)"
+    return "application" if "Error" in signature or violation.code in ("ZF204", "ZF205") else "unknown"
+
+
+def _entry_note(attack: Attack) -> str:
+    shaken = any(isinstance(step, Shake) for script in attack.scripts for step in script.steps)
+    return "needs a completed NULL handshake, no key" if shaken else "needs no handshake and no key"

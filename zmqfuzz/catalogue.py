@@ -1,0 +1,171 @@
+"""The catalogues of attack families and invariants, and the decorators that fill them.
+
+Rooms are looked up, not imported: a module in ``zmqfuzz.strategies`` or ``zmqfuzz.invariants``, or an entry point
+of group ``zmqfuzz.strategies`` or ``zmqfuzz.invariants``, registers itself when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.drawing import Draw
+from zmqfuzz.errors import UsageError
+from zmqfuzz.finding import Severity, Violation
+from zmqfuzz.script import Script
+from zmqfuzz.trial import Examination, Reached, Surface, Trial
+
+__all__ = [
+    "Family",
+    "Invariant",
+    "Situation",
+    "families",
+    "invariant",
+    "invariants",
+    "select_families",
+    "strategy",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a strategy may know when it draws: the door, what the target promises, what it may spend."""
+
+    surface: Surface
+    limits: Limits
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An attack family. ``needs`` is the ZMTP state its attacks must reach to have tested anything."""
+
+    name: str
+    summary: str
+    draw: Callable[[Draw, Situation], tuple[Script, ...]]
+    needs: Reached
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A promise that is checked.
+
+    ``check`` raises ``violation`` when a Trial (or, where ``examines`` names a kind, an Examination) breaks it.
+    ``suspects`` says cheaply whether one Trial is worth an Examination.
+    """
+
+    code: str
+    name: str
+    title: str
+    severity: Severity
+    doc: str
+    violation: type[Violation]
+    check: Callable[..., None]
+    examines: str = ""
+    suspects: Callable[[Trial, Limits], bool] | None = None
+
+    def judge(self, seen: Trial | Examination, limits: Limits) -> Violation | None:
+        """The violation that ``seen`` shows, or None."""
+        try:
+            self.check(seen, limits)
+        except self.violation as violation:
+            return violation
+        return None
+
+
+_families: dict[str, Family] = {}
+_invariants: dict[str, Invariant] = {}
+_loaded: set[str] = set()
+
+
+def strategy(name: str, *, needs: Reached) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
+    """Register an attack family; the first docstring line is its one-line purpose."""
+
+    def register(function: Callable[[Draw, Situation], tuple[Script, ...]]) -> Family:
+        if list(inspect.signature(function).parameters) != ["draw", "situation"]:
+            raise TypeError(f"strategy {name!r}: the function must take (draw, situation)")
+        if not function.__doc__:
+            raise TypeError(f"strategy {name!r}: the docstring's first line is shown to users and is missing")
+        if name in _families and _families[name].draw.__module__ != function.__module__:
+            raise ValueError(f"strategy {name!r} is registered twice; choose another name")
+        family = Family(name, function.__doc__.strip().splitlines()[0], function, needs)
+        _families[name] = family
+        return family
+
+    return register
+
+
+def invariant(
+    code: str,
+    title: str,
+    *,
+    severity: Severity,
+    examines: str = "",
+    suspects: Callable[[Trial, Limits], bool] | None = None,
+) -> Callable[[Callable[[T, Limits, type[Violation]], None]], Invariant]:
+    """Register an invariant: ``check(seen, limits, violated)`` raises ``violated(...)`` when it is broken.
+
+    ``violated`` is a class of this invariant's own, because Hypothesis tells bugs apart by class.
+    """
+
+    def register(function: Callable[[T, Limits, type[Violation]], None]) -> Invariant:
+        if code in _invariants and _invariants[code].check.__module__ != function.__module__:
+            raise ValueError(f"invariant code {code} is registered twice; choose another")
+        made = type(f"Violation{code}", (Violation,), {"code": code, "title": title, "severity": severity})
+
+        def check(seen: T, limits: Limits) -> None:
+            function(seen, limits, made)
+
+        check.__module__ = function.__module__
+        name = getattr(function, "__name__", code).replace("_", "-")
+        doc = inspect.getdoc(function) or ""
+        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects)
+        _invariants[code] = entry
+        return entry
+
+    return register
+
+
+def _load(room: str) -> None:
+    if room in _loaded:
+        return
+    _loaded.add(room)
+    package = importlib.import_module(f"zmqfuzz.{room}")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"zmqfuzz.{room}.{module.name}")
+    for point in entry_points(group=f"zmqfuzz.{room}"):
+        point.load()
+
+
+def families() -> Mapping[str, Family]:
+    """Every attack family, by name."""
+    _load("strategies")
+    return dict(sorted(_families.items()))
+
+
+def invariants() -> Mapping[str, Invariant]:
+    """Every invariant, by code."""
+    _load("invariants")
+    return dict(sorted(_invariants.items()))
+
+
+def select_families(only: Iterable[str] = (), exclude: Iterable[str] = ()) -> tuple[Family, ...]:
+    """The families named by ``only`` (all, when empty) less ``exclude``. Raises UsageError for an unknown name."""
+    known = families()
+    for name in (*only, *exclude):
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"There is no attack family {name!r}.{hint} `zmqfuzz list` shows all of them.")
+    chosen = tuple(only) or tuple(known)
+    return tuple(known[name] for name in dict.fromkeys(chosen) if name not in set(exclude))

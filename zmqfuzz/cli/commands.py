@@ -1,0 +1,225 @@
+"""The commands: run, demo, replay, list, explain."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+import sys
+from pathlib import Path
+
+import click
+
+from zmqfuzz import __version__
+from zmqfuzz.assembly import Spec, check, replay
+from zmqfuzz.budget import Limits, parse_duration, parse_size
+from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.report import printable
+from zmqfuzz.campaign.runner import Plan
+from zmqfuzz.catalogue import families, invariants, select_families
+from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.cli.screen import Screen, exit_code
+from zmqfuzz.errors import UsageError
+from zmqfuzz.finding import Severity
+
+__all__ = ["cli"]
+
+_SEVERITIES = click.Choice([severity.value for severity in Severity])
+
+
+class _Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return value if isinstance(value, int) else parse_size(str(value))
+
+
+class _Duration(click.ParamType[float]):
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return value if isinstance(value, float) else parse_duration(str(value))
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="zmqfuzz")
+def cli() -> None:
+    """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+@cli.command("run", epilog=EXIT_CODES)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--connect", multiple=True, metavar="EP", help="Attack only this endpoint; without -- COMMAND, attach to it.")
+@click.option("--bind", multiple=True, metavar="EP", help="Be the server at EP: the program connects to us.")
+@click.option("--pid", type=int, help="The process behind --connect, so that memory and crashes are seen.")
+@click.option("--socket-type", metavar="TYPE", default="", help="The target's socket type, where it does not say.")
+@click.option("--ready", default="handshake", show_default=True, help="handshake, log:REGEX, file:PATH or sleep:S.")
+@click.option("--start-within", type=_Duration(), default=20.0, help="Time the target has to be ready. [default: 20s]")
+@click.option("--for", "seconds", type=_Duration(), default=60.0, help="Wall time of the run. [default: 60s]")
+@click.option("--cases", type=click.IntRange(min=1), help="Stop after this many attacks.")
+@click.option("--seed", type=int, help="Repeat a run's choices. [default: random, printed]")
+@click.option("--only", "--families", metavar="A,B", help="Only these attack families (see `zmqfuzz list`).")
+@click.option("--exclude", metavar="A,B", help="All families but these.")
+@click.option("--max-frame", type=_Size(), help="Promise: larger frames are refused (MAXMSGSIZE), at the exact octet.")
+@click.option("--max-message", type=_Size(), help="Promise: larger messages are refused, all parts together.")
+@click.option("--memory", type=_Size(), help="Promise: resident memory stays below this.")
+@click.option("--held-per-byte", type=float, default=0.5, show_default=True, help="Octets held per octet sent.")
+@click.option("--recover", type=_Duration(), default=5.0, help="Time to serve again after an attack. [default: 5s]")
+@click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced.")
+@click.option("--mem-cap", type=_Size(), default=2 << 30, help="Kill the target above this. [default: 2GiB]")
+@click.option("--fail-on", type=_SEVERITIES, default="low", show_default=True, help="Exit 1 from this severity up.")
+@click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
+@click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
+@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
+def run_command(
+    command: tuple[str, ...],
+    connect: tuple[str, ...],
+    bind: tuple[str, ...],
+    pid: int | None,
+    socket_type: str,
+    ready: str,
+    start_within: float,
+    seconds: float,
+    cases: int | None,
+    seed: int | None,
+    only: str | None,
+    exclude: str | None,
+    max_frame: int | None,
+    max_message: int | None,
+    memory: int | None,
+    held_per_byte: float,
+    recover: float,
+    probe: str | None,
+    mem_cap: int,
+    fail_on: str,
+    stop_after: int | None,
+    allow_remote: tuple[str, ...],
+    store: Path,
+) -> int:
+    """Start COMMAND (or attach to it), find its ZMTP doors, attack each, check what must hold.
+
+    \b
+        zmqfuzz run -- python my_server.py
+        zmqfuzz run --connect tcp://127.0.0.1:5555 --pid 4121
+        zmqfuzz run --bind tcp://127.0.0.1:5555 -- python my_client.py
+    """
+    limits = Limits(
+        max_frame=max_frame,
+        max_message=max_message,
+        memory=memory,
+        held_per_byte=held_per_byte,
+        recover=recover,
+        hard_cap=mem_cap,
+    )
+    spec = Spec(
+        command=command,
+        cwd=os.getcwd() if command else None,
+        connect=connect,
+        pid=pid,
+        bind=bind,
+        socket_type=socket_type.upper(),
+        ready=ready,
+        start_within=start_within,
+        allow_remote=allow_remote,
+        probe=probe,
+        limits=limits,
+    )
+    plan = Plan(
+        families=select_families(_names(only), _names(exclude)),
+        seconds=seconds,
+        seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
+        stop_after=stop_after,
+        cases=cases,
+    )
+    return _run(spec, plan, Corpus(store), fail_on)
+
+
+def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str) -> int:
+    with Screen(spec, corpus, seconds=plan.seconds) as screen:
+        outcome = check(spec, plan, screen.tell)
+    return exit_code(outcome, fail_on)
+
+
+@cli.command("demo", epilog=EXIT_CODES)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
+def demo_command(seed: int, store: Path) -> int:
+    """Find, minimise and explain a real weakness of a bundled broker, in under a minute. Exits 1: it finds it."""
+    broker = (sys.executable, "-m", "zmqfuzz.targets.examples.broker")
+    click.echo("A small broker is started, attacked, and one weakness shown; nothing leaves this machine.\n")
+    spec = Spec(command=broker, name="broker")
+    plan = Plan(select_families(), seconds=30.0, seed=seed, stop_after=1, minimise_seconds=6.0)
+    corpus = Corpus(store)
+    code = _run(spec, plan, corpus, "low")
+    if code == 1:
+        click.echo("\nThe same broker, mended (a guard in front of the socket), is no longer open to it:")
+        click.echo(f"  zmqfuzz replay {corpus.ids()[-1]} -- {' '.join(broker)} --hardened")
+    return code
+
+
+@cli.command("replay", epilog=EXIT_CODES)
+@click.argument("finding")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--connect", multiple=True, metavar="EP", help="Replay against this endpoint instead.")
+@click.option("--pid", type=int, help="The process behind --connect.")
+@click.option("--times", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh processes to replay on.")
+@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
+def replay_command(
+    finding: str, command: tuple[str, ...], connect: tuple[str, ...], pid: int | None, times: int, store: Path
+) -> int:
+    """Play FINDING (an ID, a folder or a .zft file) again: STILL THERE, FIXED, or cannot be replayed.
+
+    With -- COMMAND it is played against that program instead of the one it was found in.
+    """
+    found, plain = Corpus(store).load(finding)
+    spec = Spec.from_plain(plain)
+    if command or connect:
+        spec = Spec(
+            command=command,
+            cwd=os.getcwd() if command else None,
+            connect=connect or (spec.connect if command else ()),
+            pid=pid,
+            bind=spec.bind,
+            limits=spec.limits,
+            probe=spec.probe,
+        )
+    result = replay(found, spec, times=times)
+    shown, tried = result.confirmed.shown, result.confirmed.tried
+    where = printable(spec.name or " ".join(spec.command) or ", ".join(spec.connect))
+    if result.confirmed.holds and result.confirmed.violation is not None:
+        click.echo(f"STILL THERE  {found.id}  {found.title}")
+        click.echo(f"  {printable(result.confirmed.violation.sentence)}  ({shown} of {tried} on {where})")
+        return 1
+    if shown:
+        click.echo(f"INCONCLUSIVE  {found.id}  seen {shown} of {tried} on {where}; try --times 10")
+        return 3
+    click.echo(f"FIXED  {found.id}  {found.title}: not seen in {tried} replays on {where}")
+    return 0
+
+
+@cli.command("list")
+def list_command() -> int:
+    """The attack families and the invariants, with their one-line purposes."""
+    click.echo("Attack families")
+    for family in families().values():
+        click.echo(f"  {family.name:22}{family.summary}")
+    click.echo("\nInvariants")
+    for entry in invariants().values():
+        click.echo(f"  {entry.code}  {entry.name:22}{entry.title}")
+    return 0
+
+
+@cli.command("explain")
+@click.argument("code")
+def explain_command(code: str) -> int:
+    """What CODE means, why it matters, how it is measured, how to fix it."""
+    entry = invariants().get(code.upper().split("-")[0])
+    if entry is None:
+        raise UsageError(f"There is no code {code!r}; `zmqfuzz list` shows all of them.")
+    click.echo(f"{entry.code}  {entry.severity.upper()}  {entry.title}\n")
+    click.echo(inspect.cleandoc(entry.doc))
+    return 0

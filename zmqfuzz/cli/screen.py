@@ -1,0 +1,132 @@
+"""Shows a run as it goes: one line for each thing that matters, and a live line where there is a terminal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.status import Status
+
+from zmqfuzz.assembly import Spec
+from zmqfuzz.budget import MIB
+from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.report import failure_text, printable
+from zmqfuzz.campaign.runner import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
+from zmqfuzz.catalogue import invariants
+from zmqfuzz.finding import Severity, Verdict
+
+__all__ = ["Screen", "exit_code"]
+
+_PULSE = 15.0
+"""Seconds between two progress lines where there is no terminal to rewrite a line on."""
+
+
+class Screen:
+    """Consumes the events of a run: prints, and saves each finding the moment it is there."""
+
+    def __init__(self, spec: Spec, corpus: Corpus, *, seconds: float) -> None:
+        self._spec = spec
+        self._corpus = corpus
+        self._console = Console(highlight=False, soft_wrap=True, markup=False)
+        self._status: Status | None = None
+        self._seconds = seconds
+        self._started = self._pulse = time.monotonic()
+        self._cases = 0
+        self._rss = 0
+        self._doing = "starting the target"
+
+    def __enter__(self) -> Screen:
+        if self._console.is_terminal:
+            self._status = self._console.status("starting the target")
+            self._status.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def tell(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case Calibrated(surface, level, ok):
+                told = {
+                    "application": "answers an honest client",
+                    "user": "your probe is content",
+                    "handshake": "shakes hands",
+                }
+                said = told.get(level, level) if ok else "does NOT serve an honest client"
+                kind = surface.socket_type or "type not announced"
+                self._line(f"door  {surface.address}  ZMTP {surface.version} {surface.mechanism} {kind}: {said}")
+            case Sliced():
+                self._cases, self._rss = event.total, event.rss
+                self._doing = f"{event.family} on {event.surface.key}"
+            case Suspected():
+                self._doing = f"{event.code} on {event.surface.key}: minimising and confirming"
+                self._line(f"?     {event.code}  {event.family}: {event.sentence}")
+            case Unconfirmed():
+                self._line(f"      {event.reason}")
+            case Found(finding, trial):
+                folder = self._corpus.save(finding, self._spec.to_plain(), trial)
+                self._line("")
+                self._line(failure_text(finding, folder=_relative(folder)))
+            case Ended(outcome):
+                self._ended(outcome)
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        left = max(0.0, self._seconds - (now - self._started))
+        memory = f", target {self._rss / MIB:.0f} MiB" if self._rss else ""
+        text = f"{self._cases:,} attacks, {left:.0f} s left{memory}: {printable(self._doing)}"
+        if self._status is not None:
+            self._status.update(text)
+        elif now - self._pulse > _PULSE:
+            self._pulse = now
+            self._line(f"...   {text}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text)
+
+    def _ended(self, outcome: Outcome) -> None:
+        if self._status is not None:
+            self._status.stop()
+        for line in summary(outcome):
+            self._line(line)
+
+
+def summary(outcome: Outcome) -> list[str]:
+    """The last lines of a run: what held, what did not, what was not tested."""
+    lines = [""]
+    broken = {finding.code for finding in outcome.findings}
+    held = [code for code, count in sorted(outcome.checks.items()) if count and code not in broken]
+    cases = sum(outcome.cases.values())
+    doors = ", ".join(surface.key for surface in outcome.surfaces)
+    lines.append(
+        f"{outcome.verdict.value.upper()}: {cases:,} attacks on {doors or 'no door'} in {outcome.seconds:.0f} s,"
+        f" {outcome.starts} starts, seed {outcome.seed}"
+    )
+    for finding in outcome.findings:
+        lines.append(f"  {finding.id}  {finding.severity.upper():8}  {finding.title}")
+    if held:
+        lines.append(f"  held: {', '.join(f'{code} {invariants()[code].name}' for code in held)}")
+    lines += [f"  inconclusive: {doubt}" for doubt in dict.fromkeys(outcome.doubts)]
+    lines += [f"  not covered: {line}" for line in dict.fromkeys(outcome.not_covered)]
+    return [printable(line) for line in lines]
+
+
+def exit_code(outcome: Outcome, fail_on: str) -> int:
+    """0, 1 or 3: a finding at or above ``fail_on`` wins over what is inconclusive."""
+    worst = Severity(fail_on).rank
+    if any(finding.severity.rank <= worst for finding in outcome.findings):
+        return 1
+    return 3 if outcome.doubts or outcome.verdict is Verdict.INCONCLUSIVE else 0
+
+
+def _relative(folder: Path) -> Path:
+    try:
+        return folder.relative_to(Path.cwd())
+    except ValueError:
+        return folder
+
+

@@ -1,0 +1,83 @@
+"""The small interface against which every strategy is written, and its two drivers.
+
+One grammar, two drivers: :class:`HypothesisDraw` where examples must shrink, :class:`RandomDraw` where cases per
+second count. Both give the same Attack values from the same strategy.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from hypothesis import strategies as st
+
+__all__ = ["Draw", "HypothesisDraw", "RandomDraw"]
+
+T = TypeVar("T")
+
+
+class Draw(Protocol):
+    """What a strategy may ask for. Simpler values come first: Hypothesis shrinks towards them."""
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number in ``low..high``; shrinks towards ``low``."""
+        ...
+
+    def choice(self, options: Sequence[T]) -> T:
+        """One of ``options``; shrinks towards the first."""
+        ...
+
+    def boolean(self) -> bool:
+        """True or False; shrinks towards False."""
+        ...
+
+    def binary(self, low: int, high: int) -> bytes:
+        """``low..high`` octets."""
+        ...
+
+
+class RandomDraw:
+    """The fast driver: plain pseudo-random choices."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number in ``low..high``."""
+        return self._random.randint(low, high)
+
+    def choice(self, options: Sequence[T]) -> T:
+        """One of ``options``."""
+        return options[self._random.randrange(len(options))]
+
+    def boolean(self) -> bool:
+        """True or False."""
+        return self._random.random() < 0.5
+
+    def binary(self, low: int, high: int) -> bytes:
+        """``low..high`` octets."""
+        return self._random.randbytes(self._random.randint(low, high))
+
+
+class HypothesisDraw:
+    """Choices taken by Hypothesis, so that they shrink."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self._data = data
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number in ``low..high``; shrinks towards ``low``."""
+        return self._data.draw(st.integers(low, high))
+
+    def choice(self, options: Sequence[T]) -> T:
+        """One of ``options``; shrinks towards the first."""
+        return options[self._data.draw(st.integers(0, len(options) - 1))]
+
+    def boolean(self) -> bool:
+        """True or False; shrinks towards False."""
+        return self._data.draw(st.booleans())
+
+    def binary(self, low: int, high: int) -> bytes:
+        """``low..high`` octets."""
+        return self._data.draw(st.binary(min_size=low, max_size=high))

@@ -1,0 +1,316 @@
+"""One attack, one door, one Trial; and the series of trials that an Examination is made of.
+
+The harness keeps one process of the target running, replaces it when it is gone or no longer to be trusted, and
+never judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
+
+from zmqfuzz.budget import MIB, Budget, Limits
+from zmqfuzz.endpoints import connect
+from zmqfuzz.errors import TargetDidNotStart, TargetVanished
+from zmqfuzz.injector import inject
+from zmqfuzz.listener import Listeners
+from zmqfuzz.observer import Observer
+from zmqfuzz.peer import Dial, Meter
+from zmqfuzz.probe import Prober, UserProbe
+from zmqfuzz.scale import control_of, planned, scaled
+from zmqfuzz.script import Attack
+from zmqfuzz.target import Running, Target
+from zmqfuzz.trial import Examination, Observation, ProbeResult, Sample, Surface, Trial
+from zmqfuzz.zmtp.connection import Role
+
+__all__ = ["Harness", "Standing"]
+
+SETTLE = 0.3
+"""Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
+
+LONG_SETTLE = 5.0
+"""The same for a round of an examination: the target must have worked off what it was sent."""
+
+QUICK_PROBE = 0.02
+PROBE_EVERY = 0.5
+"""A probe that usually takes longer than QUICK_PROBE seconds is asked only every PROBE_EVERY seconds."""
+
+ROUNDS = 6
+"""Rounds of an examination for leaks: one to warm up, five to judge."""
+
+GROWTH_AIM = 96 * MIB
+"""Growth, in octets, beyond which a larger attack would show nothing more."""
+
+
+class Standing:
+    """One running process of the target, with what watches it and what was played against it."""
+
+    def __init__(self, running: Running, hard_cap: int) -> None:
+        self.running = running
+        self.observer = Observer(running, hard_cap)
+        self.history: list[Attack] = []
+        self.spoiled = False
+        self.probed_at = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether another attack on this process would mean anything."""
+        return not self.spoiled and self.running.exit() is None
+
+
+class Harness:
+    """Plays attacks against one target. All methods belong to one trio task."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        limits: Limits | None = None,
+        budget: Budget | None = None,
+        probe: UserProbe = None,
+        listeners: Listeners | None = None,
+        start_within: float = 20.0,
+    ) -> None:
+        self.target = target
+        self.limits = limits or Limits()
+        self.budget = budget or Budget()
+        self.starts = 0
+        self.trials = 0
+        self.last_history: tuple[Attack, ...] = ()
+        self._user_probe = probe
+        self._probers: dict[str, Prober] = {}
+        self._listeners = listeners
+        self._start_within = start_within
+        self._stack = AsyncExitStack()
+        self._standing: Standing | None = None
+
+    async def __aenter__(self) -> Harness:
+        if self._listeners is not None:
+            await self._listeners.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stop()
+        for prober in self._probers.values():
+            prober.close()
+        if self._listeners is not None:
+            self._listeners.close()
+
+    # processes
+
+    async def standing(self) -> Standing:
+        """The process that runs now; a new one where the old one is gone or spoiled."""
+        if self._standing is not None and not self._standing.usable:
+            await self._stop()
+        if self._standing is None:
+            self._standing = await self._stack.enter_async_context(self._fresh())
+        return self._standing
+
+    async def restart(self) -> Standing:
+        """A new process for the attacks that follow."""
+        await self._stop()
+        return await self.standing()
+
+    async def _stop(self) -> None:
+        self._standing = None
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    @asynccontextmanager
+    async def _fresh(self) -> AsyncIterator[Standing]:
+        if self._listeners is not None:
+            await self._listeners.drop_pending()
+        async with self.target.run() as running:
+            self.starts += 1
+            if self._listeners is not None:
+                await self._listeners.learn(self._start_within)
+                if not self._listeners.surfaces:
+                    raise TargetDidNotStart(
+                        f"{self.target.name} did not connect within {self._start_within:g} s; does it connect to the "
+                        "--bind endpoint, and from the start? --start-within gives it longer."
+                    )
+            standing = Standing(running, self.limits.hard_cap)
+            try:
+                yield standing
+            finally:
+                standing.observer.close()
+
+    @asynccontextmanager
+    async def _examined(self) -> AsyncIterator[Standing]:
+        """A process for an examination: a fresh one where that is possible. It is the only one while it runs."""
+        if self.target.restartable:
+            await self._stop()
+            async with self._fresh() as standing:
+                yield standing
+        else:
+            yield await self.standing()
+
+    def surfaces(self, standing: Standing) -> tuple[Surface, ...]:
+        """The doors of a process."""
+        return self._listeners.surfaces if self._listeners is not None else standing.running.surfaces
+
+    def _surface(self, standing: Standing, key: str) -> Surface:
+        for surface in self.surfaces(standing):
+            if surface.key == key:
+                return surface
+        raise TargetVanished(f"{self.target.name}: the door {key} was not there after a restart.")
+
+    # asking
+
+    async def calibrate(self, key: str) -> ProbeResult:
+        """Learn how an honest client is answered at this door, before anything is attacked."""
+        standing = await self.standing()
+        surface = self._surface(standing, key)
+        if self._listeners is not None:
+            return await self._listeners.calibrate(surface)
+        prober = self._probers.setdefault(key, Prober(self._user_probe))
+        return await trio.to_thread.run_sync(prober.calibrate, surface)
+
+    def level(self, key: str) -> str:
+        """What the probe of this door proves: handshake, application, user."""
+        return self._probers[key].level if key in self._probers else "handshake"
+
+    async def _ask(self, surface: Surface, within: float) -> ProbeResult:
+        if self._listeners is not None:
+            return await self._listeners.ask(surface, within)
+        prober = self._probers.setdefault(surface.key, Prober(self._user_probe))
+        return await trio.to_thread.run_sync(prober.ask, surface, within)
+
+    def _due(self, standing: Standing, key: str) -> bool:
+        prober = self._probers.get(key)
+        quick = prober is not None and prober.usual < QUICK_PROBE
+        return quick or trio.current_time() - standing.probed_at >= PROBE_EVERY
+
+    async def _served(self, standing: Standing, surface: Surface) -> tuple[ProbeResult, ...]:
+        """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
+        standing.probed_at = trio.current_time()
+        first = await self._ask(surface, 0.5)
+        if first.ok or standing.running.exit() is not None:
+            return (first,)
+        return (await self._ask(surface, self.limits.recover),)
+
+    # playing
+
+    async def trial(self, attack: Attack, key: str, *, ask: bool = False) -> Trial:
+        """Play one attack on the process that runs now. ``ask``: probe in any case, not only when it is due."""
+        return await self._play(await self.standing(), attack, key, ask=ask)
+
+    async def fresh_trials(self, attacks: tuple[Attack, ...], key: str) -> tuple[Trial, ...]:
+        """Play ``attacks`` in order on one fresh process, asking after each; stop when the process is gone."""
+        trials = []
+        async with self._examined() as standing:
+            await self._ask(self._surface(standing, key), self.limits.recover)
+            for attack in attacks:
+                trials.append(await self._play(standing, attack, key, ask=True))
+                if standing.running.exit() is not None:
+                    break
+        return tuple(trials)
+
+    async def _play(self, standing: Standing, attack: Attack, key: str, *, ask: bool, patient: bool = False) -> Trial:
+        surface = self._surface(standing, key)
+        observer, running = standing.observer, standing.running
+        dial: Dial
+        if self._listeners is not None:
+            dial, role = self._listeners.dial(surface), Role.SERVER
+        else:
+            address = surface.address
+
+            async def dial() -> trio.socket.SocketType:
+                with trio.fail_after(3.0):
+                    return await connect(address)
+
+            role = Role.CLIENT
+        self.trials += 1
+        self.last_history = tuple(standing.history)
+        standing.history.append(attack)
+        meter = Meter()
+        observer.begin(meter)
+        baseline = observer.sample()
+        held: Sample | None = None
+
+        async def on_held() -> None:
+            nonlocal held
+            if meter.sent > 256 * 1024:
+                await observer.steady(5.0 if patient else 0.5)
+            held = observer.sample()
+
+        async with observer.watching() as capped:
+            transcripts = await inject(
+                attack, dial, meter, role=role, seconds=self.budget.trial_seconds, held=on_held, stop=capped
+            )
+        if baseline is not None and running.exit() is None:
+            if patient:
+                await observer.steady(LONG_SETTLE)
+            await observer.descriptors_back(baseline.descriptors, LONG_SETTLE if patient else SETTLE)
+        settled = observer.sample()
+        seconds = meter.now()
+        probes: tuple[ProbeResult, ...] = ()
+        if not observer.capped and running.exit() is None and (ask or self._due(standing, key)):
+            probes = await self._served(standing, surface)
+        if probes and not probes[-1].ok:
+            await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
+            standing.spoiled = True
+        gone = running.exit()
+        observation = Observation(
+            baseline,
+            held,
+            settled,
+            tuple(observer.series),
+            probes,
+            gone,
+            running.log_tail() if gone is not None or standing.spoiled else "",
+            observer.capped,
+            observer.close_wait() if gone is None and _stuck(baseline, settled) else 0,
+        )
+        return Trial(attack, surface, transcripts, observation, seconds)
+
+    # examining
+
+    async def examine_held(self, attack: Attack, key: str, seen: Trial | None, *, times: int = 3) -> Examination:
+        """One large attack on each of ``times`` fresh processes, beside honest traffic of the same volume.
+
+        ``seen`` says how much the attack holds as it is, and so how much larger it must be to tell; None: as it is.
+        """
+        large = attack if seen is None else self._enlarged(attack, seen)
+        async with self._examined() as standing:
+            surface = self._surface(standing, key)
+            await self._ask(surface, self.limits.recover)
+            calm = await self._play(standing, control_of(large, surface, planned(large)), key, ask=False, patient=True)
+            if not standing.usable:
+                return Examination(
+                    "held", (), (calm,), doubts=("the target did not survive honest traffic of this volume",)
+                )
+        trials: list[Trial] = []
+        after: tuple[Trial, ...] = ()
+        for _ in range(times):
+            async with self._examined() as standing:
+                await self._ask(self._surface(standing, key), self.limits.recover)
+                trials.append(await self._play(standing, large, key, ask=False, patient=True))
+                if not after and standing.usable:
+                    after = tuple([await self._play(standing, large, key, ask=False, patient=True) for _ in range(3)])
+        return Examination("held", tuple(trials), (calm,), rounds=after)
+
+    def _enlarged(self, attack: Attack, seen: Trial) -> Attack:
+        baseline, held = seen.observation.baseline, seen.observation.held
+        if baseline is None or held is None or not seen.sent:
+            return attack
+        growth = max(held.rss - baseline.rss, 1)
+        return scaled(attack, min(self.budget.examine_bytes / seen.sent, GROWTH_AIM / growth))
+
+    async def examine_rounds(self, attack: Attack, key: str) -> Examination:
+        """The same attack again and again on one fresh process, all peers gone between two rounds."""
+        trials, doubts = [], []
+        async with self._examined() as standing:
+            await self._ask(self._surface(standing, key), self.limits.recover)
+            for _ in range(ROUNDS):
+                trials.append(await self._play(standing, attack, key, ask=False, patient=True))
+                if not standing.usable:
+                    doubts.append("the target did not survive the rounds")
+                    break
+        return Examination("rounds", tuple(trials), doubts=tuple(doubts))
+
+
+def _stuck(baseline: Sample | None, settled: Sample | None) -> bool:
+    return baseline is not None and settled is not None and settled.descriptors > baseline.descriptors

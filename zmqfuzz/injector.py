@@ -1,0 +1,72 @@
+"""Many peers at once, connecting or accepting, under one deadline; every socket is closed on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from zmqfuzz.peer import Dial, Meter, Peer
+from zmqfuzz.script import Attack
+from zmqfuzz.trial import Transcript
+from zmqfuzz.zmtp.connection import Role
+
+__all__ = ["inject"]
+
+
+async def inject(
+    attack: Attack,
+    dial: Dial,
+    meter: Meter,
+    *,
+    role: Role = Role.CLIENT,
+    seconds: float = 20.0,
+    held: Callable[[], Awaitable[None]] | None = None,
+    stop: trio.Event | None = None,
+) -> tuple[Transcript, ...]:
+    """Play all scripts together and return their transcripts, in the order of the scripts.
+
+    When every script has ended (or ``seconds`` are over) ``held`` is awaited while the connections that scripts
+    left open are still open; then all are closed. ``stop`` ends the scripts early. Cancellation closes everything.
+    """
+    peers = [
+        Peer(script, dial, meter, role=role)
+        for script in attack.scripts
+        for _ in range(max(1, min(script.times, 4096)))
+    ]
+    results: list[Transcript | None] = [None] * len(peers)
+    release = trio.Event()
+    all_done = trio.Event()
+    left = len(peers)
+
+    def done() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            all_done.set()
+
+    async def play(number: int) -> None:
+        results[number] = await peers[number].play(release, done)
+
+    def interrupt() -> None:
+        for peer in peers:
+            peer.interrupt()
+
+    async def watch(stop: trio.Event) -> None:
+        await stop.wait()
+        interrupt()
+
+    async with trio.open_nursery() as outer:
+        if stop is not None:
+            outer.start_soon(watch, stop)
+        async with trio.open_nursery() as nursery:
+            for number in range(len(peers)):
+                nursery.start_soon(play, number)
+            with trio.move_on_after(seconds if peers else 0):
+                await all_done.wait()
+            interrupt()
+            if held is not None:
+                await held()
+            release.set()
+        outer.cancel_scope.cancel()
+    return tuple(result for result in results if result is not None)

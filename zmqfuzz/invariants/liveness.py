@@ -1,0 +1,97 @@
+"""The process lives, and still serves."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+from zmqfuzz.budget import Limits
+from zmqfuzz.catalogue import invariant
+from zmqfuzz.finding import Measure, Severity, Violation
+from zmqfuzz.trial import Exit, Trial
+
+__all__ = ["assertion_in", "process_alive", "service_alive"]
+
+_ASSERTION = re.compile(r"Assertion failed: (?P<text>.+?) \((?P<file>[^()\s]+?\.[ch]pp):\d+\)")
+"""libzmq ``src/err.hpp:zmq_assert``."""
+
+_ERRNO = re.compile(r"^(?P<text>[A-Z][^\n(]{3,80}) \((?P<file>[^()\s]*?src/[^()\s]+?\.[ch]pp):\d+\)$", re.MULTILINE)
+"""libzmq ``src/err.hpp:errno_assert``: strerror text, then the place."""
+
+
+def assertion_in(log: str) -> tuple[str, str] | None:
+    """(expression or error text, source file) of a libzmq assertion in what the target wrote; None without one."""
+    found = _ASSERTION.search(log) or _ERRNO.search(log)
+    return (found["text"], found["file"].rsplit("/", 1)[-1]) if found else None
+
+
+def _ended(exit_: Exit) -> str:
+    if exit_.signal is not None:
+        try:
+            return f"was killed by {signal.Signals(exit_.signal).name}"
+        except ValueError:
+            return f"was killed by signal {exit_.signal}"
+    return f"ended with exit code {exit_.code}" if exit_.code is not None else "was gone"
+
+
+def _last_error(log: str) -> str:
+    """The last line of a Python traceback (class only: its text often holds what was sent), or nothing."""
+    for line in reversed(log.splitlines()):
+        match = re.match(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Fault|Again))\b", line)
+        if match:
+            return match[1]
+    return ""
+
+
+@invariant("ZF101", "The process does not survive what a peer sends", severity=Severity.CRITICAL)
+def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
+    """The target's process is alive after every attack.
+
+    Why: whoever can open a connection can stop the service. Measured: the exit of the process that was started
+    (its supervisor's restarts do not hide it), its exit code or signal, and the last it wrote; a libzmq assertion
+    is named as such. Confirmed on fresh processes. Inconclusive: an attached process whose exit code is not ours
+    to read is reported as gone. To fix: catch what a message can raise inside the receive loop; upgrade libzmq
+    when the assertion is its own.
+    """
+    gone = trial.observation.exit
+    if gone is None or trial.observation.killed_at_cap:
+        return
+    assertion = assertion_in(trial.observation.log_tail)
+    error = _last_error(trial.observation.log_tail)
+    how = _ended(gone)
+    measures = [Measure("process", how, "alive")]
+    if assertion is not None:
+        measures.append(Measure("libzmq assertion", f"{assertion[0]} in {assertion[1]}"))
+        signature = f"libzmq assertion {assertion[0]} {assertion[1]}"
+        advice = "A libzmq assertion: upgrade libzmq; if the newest release still fails, report it privately first."
+    else:
+        signature = f"{how} {error}".strip()
+        advice = "Catch what one message can raise inside the receive loop, log it, and go on with the next."
+        if gone.signal is not None:
+            advice = "A crash in native code: run the replay under a debugger or sanitizer to see where."
+    said = f" with {error}" if error and assertion is None else ""
+    raise violated(f"The process {how}{said}.", *measures, signature=signature, advice=advice)
+
+
+@invariant("ZF102", "Honest clients are no longer served after an attack", severity=Severity.HIGH)
+def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
+    """An honest client is served after every attack, as it was before.
+
+    Why: most failures are "alive and deaf": the process runs, its port accepts, and one worker, callback or socket
+    has stopped for good. Measured: an honest pyzmq client does the round trip that it did before the attack (found
+    by calibration, or given with --probe) within the time to recover. Where the pattern shows nothing but a
+    handshake, only the handshake is checked, and the run says so. Inconclusive: a door that did not answer before
+    the attack. To fix: catch per message, not around the loop; restart workers that end; recreate sockets that
+    libzmq has given up.
+    """
+    probes = trial.observation.probes
+    if not probes or probes[-1].ok or trial.observation.exit is not None or trial.observation.killed_at_cap:
+        return
+    last = probes[-1]
+    raise violated(
+        f"After the attack the process still ran, but an honest client was not served: {last.detail}.",
+        Measure(f"{last.level} round trip", f"none in {last.seconds:.1f} s", f"within {limits.recover:g} s"),
+        Measure("process", "alive", "alive"),
+        signature=f"deaf at {last.level}",
+        advice="Catch errors per message so that no worker or loop ends, and watch workers from outside.",
+    )

@@ -1,0 +1,152 @@
+"""zmqfuzz as the server: sockets that targets connect to, and an honest server that asks whether they still do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import trio
+
+from zmqfuzz.endpoints import listen
+from zmqfuzz.peer import Dial
+from zmqfuzz.trial import ProbeResult, Surface
+from zmqfuzz.zmtp.connection import Breach, Connection, FrameReceived, GreetingReceived, Role, State, property_value
+from zmqfuzz.zmtp.mechanism import Null
+from zmqfuzz.zmtp.wire import Greeting, peer_type
+
+__all__ = ["Listeners"]
+
+ACCEPT = 3.0
+"""Seconds an attack waits for the target to connect (libzmq reconnects after 100 ms by default)."""
+
+
+class Listeners:
+    """The listening sockets of a run; they stay open while targets come and go."""
+
+    def __init__(self, endpoints: tuple[str, ...], socket_type: str = "") -> None:
+        self._endpoints = endpoints
+        self._socket_type = socket_type
+        self._sockets: dict[str, trio.socket.SocketType] = {}
+        self._talks: dict[str, bool] = {}
+        self.surfaces: tuple[Surface, ...] = ()
+
+    async def open(self) -> None:
+        """Listen everywhere. Raises UsageError when an endpoint is taken or not allowed."""
+        for endpoint in self._endpoints:
+            self._sockets[endpoint] = await listen(endpoint)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for sock in self._sockets.values():
+            sock.close()
+
+    def dial(self, surface: Surface) -> Dial:
+        """How a peer gets its connection: it waits until the target opens one."""
+        sock = self._sockets[surface.address]
+
+        async def accept() -> trio.socket.SocketType:
+            with trio.fail_after(ACCEPT):
+                accepted, _ = await sock.accept()
+            return accepted
+
+        return accept
+
+    async def drop_pending(self) -> None:
+        """Close connections that wait to be accepted, so that the next one is of the process that runs now."""
+        for sock in self._sockets.values():
+            pending = True
+            while pending:
+                pending = False
+                with trio.move_on_after(0.005):
+                    accepted, _ = await sock.accept()
+                    accepted.close()
+                    pending = True
+
+    async def learn(self, within: float) -> None:
+        """Wait for the target to connect everywhere; learn socket type and mechanism from what it says."""
+        found: list[Surface | None] = [None] * len(self._endpoints)
+
+        async def one(number: int, endpoint: str) -> None:
+            surface, talks = await self._meet(endpoint, within)
+            if surface is not None:
+                found[number] = surface
+                self._talks[surface.key] = talks
+
+        with trio.move_on_after(within):
+            async with trio.open_nursery() as nursery:
+                for number, endpoint in enumerate(self._endpoints):
+                    nursery.start_soon(one, number, endpoint)
+        seen: dict[str, int] = {}
+        surfaces = []
+        for surface in found:
+            if surface is None:
+                continue
+            kind = f"{surface.socket_type} {surface.mechanism} {surface.address.split(':')[0]}"
+            number = seen[kind] = seen.get(kind, -1) + 1
+            surfaces.append(replace(surface, index=number))
+        self.surfaces = tuple(surfaces)
+
+    async def _meet(self, endpoint: str, within: float) -> tuple[Surface | None, bool]:
+        deadline = trio.current_time() + within
+        while trio.current_time() < deadline:
+            accepted, _ = await self._sockets[endpoint].accept()
+            connection = Connection(role=Role.SERVER)
+            kind = self._socket_type
+            with accepted, trio.move_on_after(3.0):
+                await accepted.send(connection.send(Greeting()))
+                version = mechanism = ""
+                while True:
+                    connection.receive_data(await _receive(accepted))
+                    while (event := connection.next_event()) is not None:
+                        if isinstance(event, GreetingReceived):
+                            version, mechanism = event.version, event.mechanism.rstrip(b"\0").decode("ascii", "replace")
+                        properties = getattr(getattr(event, "command", None), "properties", ())
+                        said = property_value(properties, b"Socket-Type")
+                        kind = kind or (said or b"").decode("ascii", "replace")
+                    if version and (kind or mechanism != "NULL"):
+                        return Surface(endpoint, kind, mechanism, version, side="connect"), False
+                    if connection.state is State.CLOSED:
+                        break
+        return None, False
+
+    async def ask(self, surface: Surface, within: float) -> ProbeResult:
+        """Be an honest server: does the target come back and shake hands, and (where it did so before) talk?"""
+        started = trio.current_time()
+        level = "application" if self._talks.get(surface.key) else "handshake"
+        while (left := within - (trio.current_time() - started)) > 0:
+            shaken, talked = await self._serve(surface, left, talk=level == "application")
+            if shaken and (talked or level == "handshake"):
+                return ProbeResult(level, True, trio.current_time() - started, "came back")
+        return ProbeResult(level, False, trio.current_time() - started, f"did not come back within {within:.1f} s")
+
+    async def calibrate(self, surface: Surface) -> ProbeResult:
+        """Find out whether the target talks first (a REQ or PUSH client does) or only shakes hands."""
+        shaken, talked = await self._serve(surface, 3.0, talk=True)
+        self._talks[surface.key] = talked
+        return ProbeResult("application" if talked else "handshake", shaken, 0.0)
+
+    async def _serve(self, surface: Surface, within: float, *, talk: bool) -> tuple[bool, bool]:
+        """Accept once and serve honestly: (handshake complete, a message came)."""
+        if surface.mechanism not in ("", "NULL"):
+            return True, True
+        connection = Connection(Null(peer_type(surface.socket_type)[0]), role=Role.SERVER)
+        talked = False
+        with trio.move_on_after(within):
+            accepted, _ = await self._sockets[surface.address].accept()
+            with accepted:
+                await accepted.send(connection.start())
+                while not (connection.complete and (talked or not talk)) and connection.state is not State.CLOSED:
+                    connection.receive_data(await _receive(accepted))
+                    while (event := connection.next_event()) is not None:
+                        talked = talked or isinstance(event, FrameReceived)
+                        if isinstance(event, Breach):
+                            break
+                    if connection.has_data_to_send:
+                        await accepted.send(connection.data_to_send())
+        return connection.complete, talked
+
+
+async def _receive(sock: trio.socket.SocketType) -> bytes:
+    try:
+        return await sock.recv(65536)
+    except OSError:
+        return b""

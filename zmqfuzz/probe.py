@@ -1,0 +1,197 @@
+"""Honest clients: does the target still serve? Real libzmq through pyzmq, never the misbehaving peers.
+
+A completed handshake proves only that libzmq's I/O thread lives. Whether the application lives is asked with the
+socket pattern's own round trip; which round trip an unknown program answers is found out once, by calibration,
+before the first attack.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from zmqfuzz.errors import UsageError
+from zmqfuzz.trial import ProbeResult, Surface
+from zmqfuzz.zmtp.wire import peer_type
+
+__all__ = ["Prober", "UserProbe"]
+
+UserProbe = Callable[[str], bool] | str | None
+"""A user's own check: a callable given the endpoint (False or an exception: not served), or a shell-like command
+in which ``{endpoint}`` is replaced (exit code 0: served)."""
+
+PATIENCE = 1.0
+"""Seconds a calibration waits for an answer before it takes the target for one that does not answer this."""
+
+_BODIES = ((b"", b"zmqfuzz"), (b"zmqfuzz",), (b"", b"{}"))
+_DRAIN = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A round trip that worked: our socket type, what we send (nothing: we only listen), whether we fill."""
+
+    kind: int
+    parts: tuple[bytes, ...] = ()
+    drain: bool = False
+
+
+class Prober:
+    """Asks one door, in the way that calibration found it to answer."""
+
+    def __init__(self, user: UserProbe = None) -> None:
+        self._user = user
+        self._context = zmq.Context()
+        self._exchange: _Exchange | None = None
+        self.level = "user" if user else "handshake"
+        self.usual = 0.0
+
+    def close(self) -> None:
+        """Drop every socket at once."""
+        self._context.destroy(linger=0)
+
+    def calibrate(self, surface: Surface) -> ProbeResult:
+        """Find the strongest round trip that this door answers, and how long it usually takes.
+
+        The result says ``ok=False`` only when not even a handshake works. Blocking; call it in a thread.
+        """
+        shaken = self._handshake(surface, 5.0)
+        if not shaken.ok or self._user is not None:
+            return self.ask(surface, 10.0) if self._user is not None else shaken
+        for exchange in _candidates(surface.socket_type):
+            took = self._try(surface, exchange, PATIENCE)
+            if took is not None:
+                again = [self._try(surface, exchange, PATIENCE) for _ in range(2)]
+                if None in again:
+                    continue  # answers once and then no more: not something to hold it to
+                self._exchange = exchange
+                self.level = "application"
+                self.usual = max(took, *(seconds for seconds in again if seconds is not None))
+                return ProbeResult(self.level, True, self.usual)
+        self.usual = shaken.seconds
+        return shaken
+
+    def ask(self, surface: Surface, within: float) -> ProbeResult:
+        """One question, answered or not ``within`` seconds (asked anew until then). Blocking."""
+        started = time.monotonic()
+        if self._user is not None:
+            return self._ask_user(surface, within)
+        while True:
+            left = within - (time.monotonic() - started)
+            if self._exchange is None:
+                result = self._handshake(surface, max(left, 0.05))
+            else:
+                took = self._try(surface, self._exchange, min(max(left, 0.05), max(1.0, 20 * self.usual)))
+                result = ProbeResult("application", took is not None, took or 0.0)
+            elapsed = time.monotonic() - started
+            if result.ok or elapsed >= within:
+                return ProbeResult(result.level, result.ok, elapsed, result.detail or _said(result.ok, within))
+            time.sleep(0.02)
+
+    def _ask_user(self, surface: Surface, within: float) -> ProbeResult:
+        started = time.monotonic()
+        while True:
+            ok, detail = self._run_user(surface, max(within - (time.monotonic() - started), 0.1))
+            elapsed = time.monotonic() - started
+            if ok or elapsed >= within:
+                return ProbeResult("user", ok, elapsed, detail)
+            time.sleep(0.1)
+
+    def _run_user(self, surface: Surface, within: float) -> tuple[bool, str]:
+        if callable(self._user):
+            try:
+                return bool(self._user(surface.address) is not False), "the probe function"
+            except Exception as error:
+                return False, f"the probe function raised {type(error).__name__}: {error}"
+        command = [part.replace("{endpoint}", surface.address) for part in shlex.split(self._user or "")]
+        try:
+            done = subprocess.run(command, timeout=within, capture_output=True, text=True, errors="replace")
+        except FileNotFoundError as error:
+            raise UsageError(f"--probe: {command[0]!r} is not a command that can be run; check its path.") from error
+        except subprocess.TimeoutExpired:
+            return False, f"the probe command did not end within {within:.1f} s"
+        return done.returncode == 0, f"the probe command ended with exit code {done.returncode}"
+
+    def _handshake(self, surface: Surface, within: float) -> ProbeResult:
+        """Connect a real libzmq socket and wait for its HANDSHAKE_SUCCEEDED event."""
+        kind = getattr(zmq, peer_type(surface.socket_type)[0])
+        started = time.monotonic()
+        if surface.mechanism not in ("", "NULL"):
+            return ProbeResult("handshake", True, 0.0, f"not asked: {surface.mechanism} needs a key or password")
+        with self._context.socket(kind) as sock:
+            sock.linger = 0
+            monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            try:
+                sock.connect(surface.address)
+                ok = bool(monitor.poll(int(within * 1000)))
+                if ok:
+                    recv_monitor_message(monitor)
+            finally:
+                sock.disable_monitor()
+                monitor.close(linger=0)
+        return ProbeResult("handshake", ok, time.monotonic() - started, _said(ok, within))
+
+    def _try(self, surface: Surface, exchange: _Exchange, within: float) -> float | None:
+        """Seconds that a round trip took; None when it did not come back ``within`` seconds."""
+        started = time.monotonic()
+        with self._context.socket(exchange.kind) as sock:
+            sock.linger = 0
+            if exchange.kind == zmq.SUB:
+                sock.subscribe(b"")
+            if exchange.drain:
+                sock.set(zmq.SNDHWM, 1)
+                sock.set(zmq.SNDBUF, 4096)
+                sock.connect(surface.address)
+                return _drain(sock, started, within)
+            sock.connect(surface.address)
+            if exchange.parts:
+                if not sock.poll(int(within * 1000), zmq.POLLOUT):
+                    return None
+                sock.send_multipart(exchange.parts)
+            if not sock.poll(int(max(0.0, within - (time.monotonic() - started)) * 1000), zmq.POLLIN):
+                return None
+            return time.monotonic() - started
+
+
+def _drain(sock: zmq.Socket[bytes], started: float, within: float) -> float | None:
+    """Push more than a default high-water mark holds (1000 messages): it only goes through if somebody reads."""
+    block = bytes(1024)
+    for _ in range(_DRAIN):
+        left = within - (time.monotonic() - started)
+        if left <= 0 or not sock.poll(int(left * 1000), zmq.POLLOUT):
+            return None
+        sock.send(block)
+    return time.monotonic() - started
+
+
+def _said(ok: bool, within: float) -> str:
+    return "answered" if ok else f"no answer within {within:.1f} s"
+
+
+def _candidates(socket_type: str) -> tuple[_Exchange, ...]:
+    """Round trips worth trying, the least intrusive first."""
+    match socket_type.upper():
+        case "REP":
+            return (_Exchange(zmq.REQ, (b"zmqfuzz",)),)
+        case "ROUTER":
+            return tuple(_Exchange(zmq.DEALER, parts) for parts in _BODIES)
+        case "DEALER":
+            return (_Exchange(zmq.DEALER), _Exchange(zmq.DEALER, (b"", b"zmqfuzz")), _Exchange(zmq.REP))
+        case "PUB" | "XPUB":
+            return (_Exchange(zmq.SUB),)
+        case "PUSH":
+            return (_Exchange(zmq.PULL),)
+        case "REQ":
+            return (_Exchange(zmq.ROUTER),)
+        case "PULL":
+            return (_Exchange(zmq.PUSH, drain=True),)
+        case "PAIR":
+            return (_Exchange(zmq.PAIR), _Exchange(zmq.PAIR, (b"zmqfuzz",)))
+        case _:
+            return ()
