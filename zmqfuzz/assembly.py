@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import trio
@@ -29,7 +29,7 @@ __all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "run"]
 T = TypeVar("T")
 
 
-class Interrupted(Exception):  # noqa: N818  (it is no error)
+class Interrupted(Exception):
     """Ctrl-C or SIGTERM: everything was stopped and cleaned up."""
 
 
@@ -52,28 +52,30 @@ class Spec:
     start_within: float = 20.0
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON; a probe that is a function cannot be saved and is left out."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "limits"}
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "limits"}
         plain["probe"] = self.probe if isinstance(self.probe, str) else None
-        plain["limits"] = {field.name: getattr(self.limits, field.name) for field in fields(Limits)}
+        plain["limits"] = {item.name: getattr(self.limits, item.name) for item in fields(Limits)}
         return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Spec:
         """Read what ``to_plain`` wrote. Raises UsageError when it is something else."""
-        known = {field.name for field in fields(cls)}
+        known = {item.name for item in fields(cls)}
         try:
-            values = {
+            values: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in plain.items()
                 if name in known and name != "limits"
             }
             return cls(**values, limits=Limits(**plain.get("limits", {})))
         except TypeError as error:
-            raise UsageError(f"The saved description of the target cannot be read ({error}); give -- COMMAND.") from error
+            raise UsageError(
+                f"The saved description of the target cannot be read ({error}); give -- COMMAND."
+            ) from error
 
     def target(self) -> Target:
         """The adapter for this description. Raises UsageError when it does not add up."""
@@ -116,7 +118,9 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     async def guarded() -> T:
         interrupted = False
 
-        async def listen(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async def listen(
+            scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        ) -> None:
             nonlocal interrupted
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 task_status.started()

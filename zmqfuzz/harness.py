@@ -30,8 +30,11 @@ __all__ = ["Harness", "Standing"]
 SETTLE = 0.3
 """Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
 
-LONG_SETTLE = 5.0
-"""The same for a round of an examination: the target must have worked off what it was sent."""
+ROUND_SETTLE = 1.0
+"""The same for a round of an examination, once the target is at rest again; the last round gets five times this."""
+
+REST = 5.0
+"""Seconds an examination waits for the target to have worked off what it was sent."""
 
 QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
@@ -183,32 +186,47 @@ class Harness:
         quick = prober is not None and prober.usual < QUICK_PROBE
         return quick or trio.current_time() - standing.probed_at >= PROBE_EVERY
 
-    async def _served(self, standing: Standing, surface: Surface) -> tuple[ProbeResult, ...]:
+    async def _served(self, standing: Standing, surface: Surface, recover: float) -> tuple[ProbeResult, ...]:
         """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
         standing.probed_at = trio.current_time()
         first = await self._ask(surface, 0.5)
         if first.ok or standing.running.exit() is not None:
             return (first,)
-        return (await self._ask(surface, self.limits.recover),)
+        return (await self._ask(surface, recover),)
 
     # playing
 
-    async def trial(self, attack: Attack, key: str, *, ask: bool = False) -> Trial:
+    async def trial(self, attack: Attack, key: str, *, ask: bool = False, settle: float = SETTLE) -> Trial:
         """Play one attack on the process that runs now. ``ask``: probe in any case, not only when it is due."""
-        return await self._play(await self.standing(), attack, key, ask=ask)
+        return await self._play(await self.standing(), attack, key, ask=ask, settle=settle)
 
-    async def fresh_trials(self, attacks: tuple[Attack, ...], key: str) -> tuple[Trial, ...]:
-        """Play ``attacks`` in order on one fresh process, asking after each; stop when the process is gone."""
+    async def fresh_trials(
+        self, attacks: tuple[Attack, ...], key: str, *, recover: float | None = None
+    ) -> tuple[Trial, ...]:
+        """Play ``attacks`` in order on one fresh process, asking after each; stop when the process is gone.
+
+        ``recover`` seconds to serve again, where the limit's own would make a search too long.
+        """
         trials = []
         async with self._examined() as standing:
             await self._ask(self._surface(standing, key), self.limits.recover)
             for attack in attacks:
-                trials.append(await self._play(standing, attack, key, ask=True))
+                trials.append(await self._play(standing, attack, key, ask=True, recover=recover))
                 if standing.running.exit() is not None:
                     break
         return tuple(trials)
 
-    async def _play(self, standing: Standing, attack: Attack, key: str, *, ask: bool, patient: bool = False) -> Trial:
+    async def _play(
+        self,
+        standing: Standing,
+        attack: Attack,
+        key: str,
+        *,
+        ask: bool,
+        rest: bool = False,
+        settle: float = SETTLE,
+        recover: float | None = None,
+    ) -> Trial:
         surface = self._surface(standing, key)
         observer, running = standing.observer, standing.running
         dial: Dial
@@ -233,7 +251,7 @@ class Harness:
         async def on_held() -> None:
             nonlocal held
             if meter.sent > 256 * 1024:
-                await observer.steady(5.0 if patient else 0.5)
+                await observer.steady(REST if rest else 0.5)
             held = observer.sample()
 
         async with observer.watching() as capped:
@@ -241,14 +259,14 @@ class Harness:
                 attack, dial, meter, role=role, seconds=self.budget.trial_seconds, held=on_held, stop=capped
             )
         if baseline is not None and running.exit() is None:
-            if patient:
-                await observer.steady(LONG_SETTLE)
-            await observer.descriptors_back(baseline.descriptors, LONG_SETTLE if patient else SETTLE)
+            if rest:
+                await observer.steady(REST)
+            await observer.descriptors_back(baseline.descriptors, settle)
         settled = observer.sample()
         seconds = meter.now()
         probes: tuple[ProbeResult, ...] = ()
         if not observer.capped and running.exit() is None and (ask or self._due(standing, key)):
-            probes = await self._served(standing, surface)
+            probes = await self._served(standing, surface, self.limits.recover if recover is None else recover)
         if probes and not probes[-1].ok:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
             standing.spoiled = True
@@ -277,7 +295,7 @@ class Harness:
         async with self._examined() as standing:
             surface = self._surface(standing, key)
             await self._ask(surface, self.limits.recover)
-            calm = await self._play(standing, control_of(large, surface, planned(large)), key, ask=False, patient=True)
+            calm = await self._play(standing, control_of(large, surface, planned(large)), key, ask=False, rest=True)
             if not standing.usable:
                 return Examination(
                     "held", (), (calm,), doubts=("the target did not survive honest traffic of this volume",)
@@ -287,9 +305,9 @@ class Harness:
         for _ in range(times):
             async with self._examined() as standing:
                 await self._ask(self._surface(standing, key), self.limits.recover)
-                trials.append(await self._play(standing, large, key, ask=False, patient=True))
+                trials.append(await self._play(standing, large, key, ask=False, rest=True))
                 if not after and standing.usable:
-                    after = tuple([await self._play(standing, large, key, ask=False, patient=True) for _ in range(3)])
+                    after = tuple([await self._play(standing, large, key, ask=False, rest=True) for _ in range(3)])
         return Examination("held", tuple(trials), (calm,), rounds=after)
 
     def _enlarged(self, attack: Attack, seen: Trial) -> Attack:
@@ -304,8 +322,9 @@ class Harness:
         trials, doubts = [], []
         async with self._examined() as standing:
             await self._ask(self._surface(standing, key), self.limits.recover)
-            for _ in range(ROUNDS):
-                trials.append(await self._play(standing, attack, key, ask=False, patient=True))
+            for number in range(ROUNDS):
+                settle = ROUND_SETTLE * (5 if number == ROUNDS - 1 else 1)
+                trials.append(await self._play(standing, attack, key, ask=False, rest=True, settle=settle))
                 if not standing.usable:
                     doubts.append("the target did not survive the rounds")
                     break

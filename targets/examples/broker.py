@@ -44,7 +44,7 @@ def answer(body: bytes) -> bytes:
 def serve(router: zmq.Socket[bytes], healthy: Callable[[], bool]) -> None:
     lost = 0
     while healthy():
-        if not router.poll(500):
+        if not router.poll(500):  # not for ever: a signal just before the wait would wait too
             continue
         client, *parts = router.recv_multipart()
         envelope = [client, b""] if len(parts) > 1 and not parts[0] else [client]

@@ -50,6 +50,8 @@ def main() -> None:
         router.bind(options.bind)
         print("listening on", router.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
         while True:
+            if not router.poll(500):  # not for ever: a signal just before the wait would wait too
+                continue
             *envelope, job = router.recv_multipart()
             try:
                 count = spool_hardened(job) if options.hardened else spool(job)

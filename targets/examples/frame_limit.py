@@ -38,7 +38,8 @@ def main() -> None:
             router.maxmsgsize = options.max_frame
         print("listening on", router.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
         while True:
-            router.send_multipart(router.recv_multipart())
+            if router.poll(500):  # not for ever: a signal just before the wait would wait too
+                router.send_multipart(router.recv_multipart())
 
 
 if __name__ == "__main__":

@@ -187,7 +187,8 @@ class Guard:
         try:
             while True:
                 busy = self._links or self._accept_again
-                for key, events in self._selector.select(max(0.0, tick - time.monotonic()) if busy else None):
+                # Never for ever: a signal just before the wait would wait too.
+                for key, events in self._selector.select(max(0.0, tick - time.monotonic()) if busy else 0.5):
                     if isinstance(key.data, Link):
                         self._serve(key.data, key.fileobj is key.data.client, events)
                     elif key.fileobj is self._listener:

@@ -54,6 +54,8 @@ def main() -> None:
         print("listening on", router.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
         events = 0
         while True:
+            if not router.poll(500):  # not for ever: a signal just before the wait would wait too
+                continue
             *envelope, body = router.recv_multipart()
             try:
                 json.loads(body)

@@ -34,9 +34,10 @@ def run(socket: zmq.Socket[bytes], kind: str) -> None:
             try:
                 socket.send_multipart([part % said if b"%" in part else part for part in parts], zmq.NOBLOCK)
                 said += 1
-            except zmq.ZMQError:  # nobody there, all of them full, or REQ still waits for its answer
-                pass
-        if socket.poll(int(max(0.0, due - now) * 1000) + 1):
+            except zmq.ZMQError:  # nobody there, or all of them full
+                due = now + 0.05
+        # Never for long: a signal just before the wait would wait too.
+        if socket.poll(int(min(max(0.0, due - now), 0.5) * 1000) + 1):
             try:
                 message = socket.recv_multipart(zmq.NOBLOCK)
                 if kind in ECHOES:
@@ -49,7 +50,7 @@ def run(socket: zmq.Socket[bytes], kind: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("socket_type", choices=TYPES)
+    parser.add_argument("socket_type", choices=TYPES, type=str.lower)
     parser.add_argument("--bind", default="tcp://127.0.0.1:*", metavar="ENDPOINT")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):

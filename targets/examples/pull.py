@@ -18,7 +18,8 @@ def main() -> None:
         socket.bind(options.bind)
         print("listening on", socket.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
         while True:
-            socket.recv_multipart()
+            if socket.poll(500):  # not for ever: a signal just before the wait would wait too
+                socket.recv_multipart()
 
 
 if __name__ == "__main__":

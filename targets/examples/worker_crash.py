@@ -14,19 +14,17 @@ import sys
 import zmq
 
 
-def serve(router: zmq.Socket[bytes]) -> None:
-    while True:
-        identity, delimiter, body = router.recv_multipart()
-        router.send_multipart([identity, delimiter, body.upper()])
+def answer(router: zmq.Socket[bytes]) -> None:
+    identity, delimiter, body = router.recv_multipart()
+    router.send_multipart([identity, delimiter, body.upper()])
 
 
-def serve_hardened(router: zmq.Socket[bytes]) -> None:
-    while True:
-        frames = router.recv_multipart()
-        if len(frames) == 3 and not frames[1]:
-            router.send_multipart([frames[0], b"", frames[2].upper()])
-        else:
-            router.send_multipart([frames[0], b"", b"error: expected an empty delimiter and one body"])
+def answer_hardened(router: zmq.Socket[bytes]) -> None:
+    frames = router.recv_multipart()
+    if len(frames) == 3 and not frames[1]:
+        router.send_multipart([frames[0], b"", frames[2].upper()])
+    else:
+        router.send_multipart([frames[0], b"", b"error: expected an empty delimiter and one body"])
 
 
 def main() -> None:
@@ -42,7 +40,10 @@ def main() -> None:
         router.rcvhwm = 64
         router.bind(options.bind)
         print("listening on", router.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
-        (serve_hardened if options.hardened else serve)(router)
+        answer_one = answer_hardened if options.hardened else answer
+        while True:
+            if router.poll(500):  # not for ever: a signal just before the wait would wait too
+                answer_one(router)
 
 
 if __name__ == "__main__":

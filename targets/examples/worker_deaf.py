@@ -55,7 +55,8 @@ def main() -> None:
             signal.signal(number, lambda *_: ended.set())
         print("listening on", rep.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
         worker.start()
-        ended.wait()
+        while not ended.wait(0.5):
+            pass
         stop.set()
         worker.join()
 

@@ -36,8 +36,6 @@ BODIES = st.one_of(st.binary(max_size=20), st.integers(240, 300).map(bytes))
 NAME = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.+0123456789abc", min_size=1, max_size=30).map(str.encode)
 PROPERTIES = st.lists(st.builds(Property, NAME, st.binary(max_size=300)), max_size=5).map(tuple)
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 def buffer_of(octets: bytes) -> Buffer:
     buffer = Buffer()

@@ -10,6 +10,7 @@ import math
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from zmqfuzz.campaign.decode import decode_attack, describe_attack, printable, quantity
 from zmqfuzz.campaign.repro import cannot_play
@@ -40,7 +41,7 @@ def spark(values: Sequence[float], *, width: int = 24) -> str:
     finite = [value for value in values if math.isfinite(value)]
     if len(finite) > width:
         cuts = [len(finite) * number // width for number in range(width + 1)]
-        finite = [max(finite[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+        finite = [max(finite[start:end]) for start, end in pairwise(cuts)]
     if not finite:
         return ""
     low, high = min(finite), max(finite)
@@ -65,7 +66,11 @@ def failure_message(finding: Finding, observed: Trial | None = None) -> str:
         _head(finding),
         _wrapped(finding.sentence, "  "),
         _evidence(finding, observed),
-        ["  " + _transcript_title(finding), "", *["    " + line for line in decode_attack(finding.attack, observed)]],
+        [
+            *_wrapped(_transcript_title(finding), "  ", "    "),
+            "",
+            *["    " + line for line in decode_attack(finding.attack, observed)],
+        ],
         _meaning(finding),
         _reproduce(finding),
         _log(finding),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zmqfuzz.campaign.search import Catch, search
-from zmqfuzz.campaign.triage import Triage, judge_trial, shape, signature_of
+from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial, left_behind, shape, signature_of
 from zmqfuzz.catalogue import Family, Invariant, Situation, invariants
 from zmqfuzz.errors import NothingSelected
 from zmqfuzz.finding import Finding, Verdict, Violation
@@ -87,7 +87,7 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A confirmed finding, and the trial that showed it first."""
+    """A confirmed finding, and the trial that showed it last."""
 
     finding: Finding
     trial: Trial
@@ -216,7 +216,7 @@ class Campaign:
             return await self._test(lane, attack, shrinking)
 
         most = self._plan.cases or 100_000
-        shrink = min(6.0, self._plan.minimise_seconds / 2)
+        shrink = min(4.0, self._plan.minimise_seconds / 3)
         catch, cases = await search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
         lane.slices += 1
         key = (lane.surface.key, lane.family.name)
@@ -233,7 +233,7 @@ class Campaign:
     async def _test(self, lane: _Lane, attack: Attack, shrinking: Violation | None) -> tuple[Violation | None, Trial]:
         harness = self._harness
         if shrinking is not None and harness.target.restartable:
-            trial = (await harness.fresh_trials((attack,), lane.surface.key))[-1]
+            trial = (await harness.fresh_trials((attack,), lane.surface.key, recover=SHORT_RECOVER))[-1]
         else:
             trial = await harness.trial(attack, lane.surface.key)
         key = (lane.surface.key, lane.family.name)
@@ -270,10 +270,12 @@ class Campaign:
             if entry.suspects is None or not entry.suspects(trial, self._harness.limits):
                 continue
             if entry.examines == "rounds":
-                if self._stays(entry, trial) and _left(entry, trial) > _left(entry, lane.leak.get(entry.code)):
+                if self._stays(entry, trial) and left_behind(entry, trial) > left_behind(
+                    entry, lane.leak.get(entry.code)
+                ):
                     lane.leak[entry.code] = trial
                 continue
-            if self._is_known_shape(lane, entry, attack) or _left(entry, trial) < lane.floor.get(entry.code, 0):
+            if self._is_known_shape(lane, entry, attack) or left_behind(entry, trial) < lane.floor.get(entry.code, 0):
                 continue
             self._tell(Suspected(lane.surface, lane.family.name, entry.code, "looks as if it holds memory; examining"))
             confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
@@ -298,7 +300,7 @@ class Campaign:
         """A cheap first look on the process that runs: does repeating the attack leave more behind each time?"""
         last: int | None = None
         for _ in range(3):
-            settled = (await self._harness.trial(attack, lane.surface.key)).observation.settled
+            settled = (await self._harness.trial(attack, lane.surface.key, settle=1.0)).observation.settled
             if settled is None:
                 return True
             now = settled.descriptors if entry.code == "ZF205" else settled.rss // (128 * 1024)
@@ -314,7 +316,7 @@ class Campaign:
     def _clear(self, lane: _Lane, entry: Invariant, trial: Trial) -> None:
         lane.cleared[entry.code] += 1
         if lane.cleared[entry.code] >= CLEARED:
-            lane.floor[entry.code] = 2 * _left(entry, trial)
+            lane.floor[entry.code] = 2 * left_behind(entry, trial)
 
     async def _end_of_slice(self, lane: _Lane) -> Catch | None:
         """Is an honest client still served; and does what was left behind add up over rounds?"""
@@ -331,19 +333,19 @@ class Campaign:
             attack = _amplified(suspect) if code == "ZF204" else suspect.attack
             if not await self._adds_up(lane, entry, attack):
                 continue
-            self._tell(Suspected(lane.surface, lane.family.name, code, "left something behind; repeating it"))
-            confirmed = await self._triage.examine(entry, attack, lane.surface.key, suspect)
-            if confirmed.violation is not None and confirmed.trial is not None:
-                return Catch(confirmed.violation, attack, confirmed.trial, suspect.attack)
-            self._clear(lane, entry, suspect)
+            return Catch(entry.violation("something stays behind after each round"), attack, suspect, suspect.attack)
         return None
 
     async def _triaged(self, lane: _Lane, catch: Catch) -> None:
         code = catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
         history = self._history(catch)
-        finding, reason = await self._triage.finding(catch, lane.surface, history)
-        if finding is None:
+        triaged = await self._triage.finding(catch, lane.surface, history)
+        finding, trial, reason = triaged.finding, triaged.trial, triaged.reason
+        if finding is None or trial is None:
+            if invariants()[code].examines == "rounds":  # it was a suspicion, and the examination has answered it
+                self._clear(lane, invariants()[code], catch.trial)
+                return
             lane.unconfirmed[code] += 1
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, reason))
             self.outcome.doubts.append(f"{lane.surface.key}: {reason}")
@@ -355,7 +357,7 @@ class Campaign:
         lane.needs_more = catch.trial.observation.exit is None
         if fresh:
             self.outcome.findings.append(finding)
-            self._tell(Found(finding, catch.trial))
+            self._tell(Found(finding, trial))
 
     def _history(self, catch: Catch) -> tuple[Attack, ...]:
         return tuple(attack for attack in self._harness.last_history if attack.scripts)[-200:]
@@ -374,20 +376,6 @@ def _again(violation: Violation) -> Violation:
     return type(violation)(
         violation.sentence, *violation.measures, signature=violation.signature, advice=violation.advice
     )
-
-
-def _left(entry: Invariant, trial: Trial | None) -> int:
-    """How much a suspect trial left behind or held, in the invariant's own unit; 0 without a trial."""
-    if trial is None:
-        return 0
-    seen = trial.observation
-    if seen.baseline is None or seen.settled is None:
-        return 0
-    if entry.code == "ZF205":
-        return seen.settled.descriptors - seen.baseline.descriptors
-    if entry.examines == "rounds":
-        return seen.settled.rss - seen.baseline.rss
-    return seen.held.rss - seen.baseline.rss if seen.held is not None else 0
 
 
 def _amplified(trial: Trial) -> Attack:

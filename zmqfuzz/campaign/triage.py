@@ -10,11 +10,14 @@ from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
-from zmqfuzz.script import Attack, Send, Shake
+from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.wire import Frame, body_bytes
 
-__all__ = ["Confirmed", "Triage", "judge_trial", "shape", "signature_of"]
+__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "shape", "signature_of"]
+
+SHORT_RECOVER = 1.0
+"""Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
 
 CONFIRMATIONS = 3
 """Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
@@ -73,6 +76,16 @@ def _python_place(log: str) -> str:
     return f"{frames[-1][0].rsplit('/', 1)[-1]}:{frames[-1][1]}" if frames else ""
 
 
+def left_behind(entry: Invariant, trial: Trial | None) -> int:
+    """What a suspect trial held or left behind, in the invariant's own unit (octets, descriptors); 0 without one."""
+    if trial is None or (baseline := trial.observation.baseline) is None:
+        return 0
+    sample = trial.observation.held if entry.examines == "held" else trial.observation.settled
+    if sample is None:
+        return 0
+    return sample.descriptors - baseline.descriptors if entry.code == "ZF205" else sample.rss - baseline.rss
+
+
 @dataclass(frozen=True, slots=True)
 class Confirmed:
     """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did."""
@@ -88,6 +101,15 @@ class Confirmed:
         return self.tried > 0 and self.shown * 3 >= self.tried * 2
 
 
+@dataclass(frozen=True, slots=True)
+class Triaged:
+    """A confirmed finding and the trial that showed it last; or neither, and the ``reason``."""
+
+    finding: Finding | None = None
+    trial: Trial | None = None
+    reason: str = ""
+
+
 class Triage:
     """Works on one catch at a time, with the harness of its run."""
 
@@ -95,19 +117,17 @@ class Triage:
         self._harness = harness
         self._seconds = minimise_seconds
 
-    async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> tuple[Finding | None, str]:
-        """The confirmed finding, or None and the reason why it is not one."""
+    async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
+        """Minimise and confirm what was caught."""
         entry = invariants()[catch.violation.code]
         if entry.examines:
             return await self._examined(catch, entry, surface)
         if not self._harness.target.restartable:
             notes = ("attached: there was no fresh process to confirm it on",)
-            return self._make(
-                catch, catch.attack, Confirmed(1, 1, catch.violation, catch.trial), surface, notes=notes
-            ), ""
+            return self._make(catch, catch.attack, Confirmed(1, 1, catch.violation, catch.trial), surface, notes=notes)
         return await self._plain(catch, surface, history)
 
-    async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> tuple[Finding | None, str]:
+    async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
         confirmed = await self.confirm((catch.attack,), key, code, times=2)
         needed: tuple[Attack, ...] = ()
@@ -122,53 +142,62 @@ class Triage:
                 played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
                 needed, attack = played[:-1], played[-1]
         if not confirmed.holds:
-            return None, f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted as a finding"
+            return Triaged(
+                reason=f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted as a finding"
+            )
         if not needed:
             attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code), self._seconds)
         final = await self.confirm((*needed, attack), key, code)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
             attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)
         if not final.holds:
-            return None, f"{code}? seen {final.shown} of {final.tried}: not counted as a finding"
-        return self._make(catch, attack, final, surface, history=needed), ""
+            return Triaged(reason=f"{code}? seen {final.shown} of {final.tried}: not counted as a finding")
+        return self._make(catch, attack, final, surface, history=needed)
 
     async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:
         if not attacks:
             return False
-        return (await self.confirm(attacks, key, code, times=1)).holds
+        return (await self.confirm(attacks, key, code, times=1, recover=SHORT_RECOVER)).holds
 
-    async def confirm(self, attacks: tuple[Attack, ...], key: str, code: str, times: int = CONFIRMATIONS) -> Confirmed:
-        """Play ``attacks`` in order on each of ``times`` fresh processes; does the last of it break ``code`` again?"""
+    async def confirm(
+        self,
+        attacks: tuple[Attack, ...],
+        key: str,
+        code: str,
+        times: int = CONFIRMATIONS,
+        recover: float | None = None,
+    ) -> Confirmed:
+        """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?"""
         entry = invariants()[code]
         shown, violation, seen = 0, None, None
         for _ in range(times):
-            for trial in await self._harness.fresh_trials(attacks, key):
+            for trial in await self._harness.fresh_trials(attacks, key, recover=recover):
                 found = entry.judge(trial, self._harness.limits)
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
                     break
         return Confirmed(shown, times, violation, seen)
 
-    async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> tuple[Finding | None, str]:
-        suspects = entry.suspects
-        assert suspects is not None
+    async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         attack = catch.attack
+        if self._harness.target.restartable:
+            first = await self._harness.fresh_trials((attack,), surface.key)
+            least = 0.6 * left_behind(entry, first[-1])
 
-        async def still(simpler: Attack) -> bool:
-            if not self._harness.target.restartable:
-                return False
-            trials = await self._harness.fresh_trials((simpler,), surface.key)
-            return bool(trials) and suspects(trials[-1], self._harness.limits)
+            async def still(simpler: Attack) -> bool:
+                trials = await self._harness.fresh_trials((simpler,), surface.key)
+                return bool(trials) and left_behind(entry, trials[-1]) >= max(least, 1)
 
-        if entry.examines == "held":
-            attack = await minimise(attack, still, self._seconds, keep_volume=True)
-        confirmed = await self.examine(entry, attack, surface.key, catch.trial)
+            keep = entry.code != "ZF205"
+            attack = await minimise(attack, still, self._seconds, keep_volume=keep)
+        seen = catch.trial if entry.examines == "held" else None
+        confirmed = await self.examine(entry, attack, surface.key, seen)
         if not confirmed.holds and attack != catch.attack:
             attack = catch.attack
-            confirmed = await self.examine(entry, attack, surface.key, catch.trial)
+            confirmed = await self.examine(entry, attack, surface.key, seen)
         if not confirmed.holds or confirmed.trial is None:
-            return None, f"{entry.code}? suspected, but an examination on fresh processes did not show it"
-        return self._make(catch, confirmed.trial.attack, confirmed, surface), ""
+            return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
+        return self._make(catch, confirmed.trial.attack, confirmed, surface)
 
     async def examine(
         self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
@@ -194,14 +223,14 @@ class Triage:
         *,
         history: tuple[Attack, ...] = (),
         notes: tuple[str, ...] = (),
-    ) -> Finding:
+    ) -> Triaged:
         violation = confirmed.violation or catch.violation
         trial = confirmed.trial or catch.trial
         log = trial.observation.log_tail
         signature = signature_of(violation, attack, log)
         name = self._harness.target.name
         control = next((measure.observed for measure in violation.measures if measure.name == "control"), "")
-        return Finding(
+        finding = Finding(
             id=finding_id(violation.code, name, surface.key, signature),
             code=violation.code,
             title=violation.title,
@@ -222,8 +251,9 @@ class Triage:
             log_tail=log,
             seconds=trial.seconds,
             sent=trial.sent,
-            notes=(*notes, _entry_note(attack)),
+            notes=notes,
         )
+        return Triaged(finding, trial)
 
 
 def _owner(violation: Violation, signature: str) -> str:
@@ -234,8 +264,3 @@ def _owner(violation: Violation, signature: str) -> str:
     if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
         return "application (socket options)"
     return "application" if "Error" in signature or violation.code in ("ZF204", "ZF205") else "unknown"
-
-
-def _entry_note(attack: Attack) -> str:
-    shaken = any(isinstance(step, Shake) for script in attack.scripts for step in script.steps)
-    return "needs a completed NULL handshake, no key" if shaken else "needs no handshake and no key"

@@ -53,7 +53,9 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 @cli.command("run", epilog=EXIT_CODES)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@click.option("--connect", multiple=True, metavar="EP", help="Attack only this endpoint; without -- COMMAND, attach to it.")
+@click.option(
+    "--connect", multiple=True, metavar="EP", help="Attack only this endpoint; without -- COMMAND, attach to it."
+)
 @click.option("--bind", multiple=True, metavar="EP", help="Be the server at EP: the program connects to us.")
 @click.option("--pid", type=int, help="The process behind --connect, so that memory and crashes are seen.")
 @click.option("--socket-type", metavar="TYPE", default="", help="The target's socket type, where it does not say.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.status import Status
@@ -11,7 +10,7 @@ from rich.status import Status
 from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.report import failure_text, printable
+from zmqfuzz.campaign.report import failure_message, printable
 from zmqfuzz.campaign.runner import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Severity, Verdict
@@ -67,9 +66,9 @@ class Screen:
             case Unconfirmed():
                 self._line(f"      {event.reason}")
             case Found(finding, trial):
-                folder = self._corpus.save(finding, self._spec.to_plain(), trial)
+                self._corpus.save(finding, self._spec.to_plain(), trial)
                 self._line("")
-                self._line(failure_text(finding, folder=_relative(folder)))
+                self._line(failure_message(finding, trial))
             case Ended(outcome):
                 self._ended(outcome)
         self._show()
@@ -121,12 +120,3 @@ def exit_code(outcome: Outcome, fail_on: str) -> int:
     if any(finding.severity.rank <= worst for finding in outcome.findings):
         return 1
     return 3 if outcome.doubts or outcome.verdict is Verdict.INCONCLUSIVE else 0
-
-
-def _relative(folder: Path) -> Path:
-    try:
-        return folder.relative_to(Path.cwd())
-    except ValueError:
-        return folder
-
-

@@ -88,7 +88,6 @@ def held_per_byte(seen: Examination, limits: Limits, violated: type[Violation]) 
     measures = [Measure("held per octet sent", f"{ratios[0]:.2f}", f"<= {limit:.2f}")]
     if baseline is not None and held is not None:
         measures.append(Measure("resident memory", f"{baseline.rss / MIB:.0f} -> {held.rss / MIB:.0f} MiB"))
-        measures.append(Measure("series", " ".join(str(sample.rss // 1024) for sample in _thin(trial))))
         measures.append(
             Measure("virtual size", f"{baseline.virtual / MIB:,.0f} -> {held.virtual / MIB:,.0f} MiB", "not judged")
         )
@@ -116,12 +115,6 @@ def _leaks_in_words(after: list[float]) -> str:
     if steps[-1] < max(2.0, 0.25 * max(steps[0], 1.0)):
         return "unlikely: memory after disconnect levels off"
     return "possible: memory after disconnect goes on growing"
-
-
-def _thin(trial: Trial, most: int = 24) -> list[Sample]:
-    series = trial.observation.series
-    step = max(1, len(series) // most)
-    return list(series[::step])
 
 
 def _suspects_leak(trial: Trial, limits: Limits) -> bool:
