@@ -60,7 +60,8 @@ class Invariant:
     """A promise that is checked.
 
     ``check`` raises ``violation`` when a Trial (or, where ``examines`` names a kind, an Examination) breaks it.
-    ``suspects`` says cheaply whether one Trial is worth an Examination.
+    ``suspects`` says cheaply whether one Trial is worth an Examination. ``declared`` names the field of Limits
+    without which there is no promise to check.
     """
 
     code: str
@@ -72,6 +73,11 @@ class Invariant:
     check: Callable[..., None]
     examines: str = ""
     suspects: Callable[[Trial, Limits], bool] | None = None
+    declared: str = ""
+
+    def applies(self, limits: Limits) -> bool:
+        """Whether the promise was made at all."""
+        return not self.declared or getattr(limits, self.declared) is not None
 
     def judge(self, seen: Trial | Examination, limits: Limits) -> Violation | None:
         """The violation that ``seen`` shows, or None."""
@@ -111,6 +117,7 @@ def invariant(
     severity: Severity,
     examines: str = "",
     suspects: Callable[[Trial, Limits], bool] | None = None,
+    declared: str = "",
 ) -> Callable[[Callable[[T, Limits, type[Violation]], None]], Invariant]:
     """Register an invariant: ``check(seen, limits, violated)`` raises ``violated(...)`` when it is broken.
 
@@ -128,7 +135,7 @@ def invariant(
         check.__module__ = function.__module__
         name = getattr(function, "__name__", code).replace("_", "-")
         doc = inspect.getdoc(function) or ""
-        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects)
+        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects, declared)
         _invariants[code] = entry
         return entry
 

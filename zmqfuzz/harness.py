@@ -171,10 +171,6 @@ class Harness:
         prober = self._probers.setdefault(key, Prober(self._user_probe))
         return await trio.to_thread.run_sync(prober.calibrate, surface)
 
-    def level(self, key: str) -> str:
-        """What the probe of this door proves: handshake, application, user."""
-        return self._probers[key].level if key in self._probers else "handshake"
-
     async def _ask(self, surface: Surface, within: float) -> ProbeResult:
         if self._listeners is not None:
             return await self._listeners.ask(surface, within)
@@ -196,9 +192,13 @@ class Harness:
 
     # playing
 
-    async def trial(self, attack: Attack, key: str, *, ask: bool = False, settle: float = SETTLE) -> Trial:
-        """Play one attack on the process that runs now. ``ask``: probe in any case, not only when it is due."""
-        return await self._play(await self.standing(), attack, key, ask=ask, settle=settle)
+    async def trial(self, attack: Attack, key: str, *, ask: bool = False, rest: bool = False) -> Trial:
+        """Play one attack on the process that runs now. ``ask``: probe in any case, not only when it is due.
+
+        ``rest``: wait until the target has worked off what it was sent before it is looked at.
+        """
+        settle = ROUND_SETTLE if rest else SETTLE
+        return await self._play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle)
 
     async def fresh_trials(
         self, attacks: tuple[Attack, ...], key: str, *, recover: float | None = None
@@ -315,7 +315,7 @@ class Harness:
         if baseline is None or held is None or not seen.sent:
             return attack
         growth = max(held.rss - baseline.rss, 1)
-        return scaled(attack, min(self.budget.examine_bytes / seen.sent, GROWTH_AIM / growth))
+        return scaled(attack, max(1.0, min(self.budget.examine_bytes / seen.sent, GROWTH_AIM / growth)))
 
     async def examine_rounds(self, attack: Attack, key: str) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds."""

@@ -26,6 +26,7 @@ class Listeners:
         self._endpoints = endpoints
         self._socket_type = socket_type
         self._sockets: dict[str, trio.socket.SocketType] = {}
+        self._turns = {endpoint: trio.Lock() for endpoint in endpoints}
         self._talks: dict[str, bool] = {}
         self.surfaces: tuple[Surface, ...] = ()
 
@@ -41,14 +42,18 @@ class Listeners:
 
     def dial(self, surface: Surface) -> Dial:
         """How a peer gets its connection: it waits until the target opens one."""
-        sock = self._sockets[surface.address]
 
         async def accept() -> trio.socket.SocketType:
             with trio.fail_after(ACCEPT):
-                accepted, _ = await sock.accept()
-            return accepted
+                return await self._accept(surface.address)
 
         return accept
+
+    async def _accept(self, endpoint: str) -> trio.socket.SocketType:
+        """The next connection; several peers of one attack wait in turn."""
+        async with self._turns[endpoint]:
+            accepted, _ = await self._sockets[endpoint].accept()
+            return accepted
 
     async def drop_pending(self) -> None:
         """Close connections that wait to be accepted, so that the next one is of the process that runs now."""
@@ -66,10 +71,7 @@ class Listeners:
         found: list[Surface | None] = [None] * len(self._endpoints)
 
         async def one(number: int, endpoint: str) -> None:
-            surface, talks = await self._meet(endpoint, within)
-            if surface is not None:
-                found[number] = surface
-                self._talks[surface.key] = talks
+            found[number] = await self._meet(endpoint, within)
 
         with trio.move_on_after(within):
             async with trio.open_nursery() as nursery:
@@ -85,10 +87,10 @@ class Listeners:
             surfaces.append(replace(surface, index=number))
         self.surfaces = tuple(surfaces)
 
-    async def _meet(self, endpoint: str, within: float) -> tuple[Surface | None, bool]:
+    async def _meet(self, endpoint: str, within: float) -> Surface | None:
         deadline = trio.current_time() + within
         while trio.current_time() < deadline:
-            accepted, _ = await self._sockets[endpoint].accept()
+            accepted = await self._accept(endpoint)
             connection = Connection(role=Role.SERVER)
             kind = self._socket_type
             with accepted, trio.move_on_after(3.0):
@@ -103,10 +105,10 @@ class Listeners:
                         said = property_value(properties, b"Socket-Type")
                         kind = kind or (said or b"").decode("ascii", "replace")
                     if version and (kind or mechanism != "NULL"):
-                        return Surface(endpoint, kind, mechanism, version, side="connect"), False
+                        return Surface(endpoint, kind, mechanism, version, side="connect")
                     if connection.state is State.CLOSED:
                         break
-        return None, False
+        return None
 
     async def ask(self, surface: Surface, within: float) -> ProbeResult:
         """Be an honest server: does the target come back and shake hands, and (where it did so before) talk?"""
@@ -131,7 +133,7 @@ class Listeners:
         connection = Connection(Null(peer_type(surface.socket_type)[0]), role=Role.SERVER)
         talked = False
         with trio.move_on_after(within):
-            accepted, _ = await self._sockets[surface.address].accept()
+            accepted = await self._accept(surface.address)
             with accepted:
                 await accepted.send(connection.start())
                 while not (connection.complete and (talked or not talk)) and connection.state is not State.CLOSED:

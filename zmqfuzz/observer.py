@@ -17,8 +17,9 @@ __all__ = ["Observer"]
 INTERVAL = 0.01
 """Seconds between two samples while an attack runs (one costs about 10 microseconds)."""
 
+LOOK = 0.03
 QUIET_CPU = 0.2
-"""A target that uses less than this share of a core for a tenth of a second has finished what it was given."""
+"""A target that uses less than this share of a core from one look to the next has finished what it was given."""
 
 
 class Observer:
@@ -83,18 +84,23 @@ class Observer:
                 return
 
     async def steady(self, within: float) -> bool:
-        """Wait until resident set and CPU stand still (the target has worked off what it got); False: it did not."""
+        """Wait until the target has worked off what it got; False when it has not ``within`` seconds.
+
+        At rest: resident set and CPU stand still for two looks; or, for a program that is never idle, the resident
+        set alone for a second.
+        """
         deadline = trio.current_time() + within
         last = self.sample()
-        calm = 0
+        calm = level = 0
         while last is not None and trio.current_time() < deadline:
-            await trio.sleep(0.03)
+            await trio.sleep(LOOK)
             now = self.sample()
             if now is None:
                 return True
-            busy = now.cpu - last.cpu > QUIET_CPU * (now.at - last.at) or abs(now.rss - last.rss) > 256 * 1024
-            calm = 0 if busy else calm + 1
-            if calm >= 2:
+            level = level + 1 if abs(now.rss - last.rss) <= 256 * 1024 else 0
+            idle = now.cpu - last.cpu <= QUIET_CPU * (now.at - last.at)
+            calm = calm + 1 if level and idle else 0
+            if calm >= 2 or level * LOOK >= 1.0:
                 return True
             last = now
         return last is None

@@ -1,4 +1,4 @@
-"""Attacks made larger, and the honest traffic an attack is compared with. Pure functions over plain data."""
+"""Attacks made larger or smaller, and the honest traffic an attack is compared with. Pure functions over plain data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from zmqfuzz.zmtp.wire import Fill, Frame, Unit, body_bytes, encode, peer_type
 
 __all__ = ["control_of", "is_honest_frame", "planned", "scaled"]
 
+_SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
 _MOST_CONTROL = 400_000
 
@@ -35,8 +36,6 @@ def scaled(attack: Attack, factor: float) -> Attack:
 
     A frame that announces more than it brings grows in its body, because repeating it would change its meaning.
     """
-    if factor <= 1:
-        return attack
     sizes = [
         (script.times * _octets(step), number, place)
         for number, script in enumerate(attack.scripts)
@@ -56,18 +55,18 @@ def scaled(attack: Attack, factor: float) -> Attack:
 def _scaled_send(step: Send, factor: float) -> Send:
     last = step.units[-1]
     if step.times == 1 and isinstance(last, Frame) and last.declared_size is not None and isinstance(last.body, Fill):
-        size = min(round(last.body.size * factor), max(last.declared_size - 1, last.body.size))
+        size = min(round(last.body.size * factor), max(last.declared_size - 1, 0))
         return replace(step, units=(*step.units[:-1], replace(last, body=replace(last.body, size=size))))
-    return replace(step, times=max(step.times + 1, round(step.times * factor)))
+    return replace(step, times=max(1, round(step.times * factor)))
 
 
 def control_of(attack: Attack, surface: Surface, sent: int) -> Attack:
     """Honest traffic of the same volume: one well-behaved peer sends ``sent`` octets as complete messages.
 
-    The messages are as large as the attack's commonest frame (at most 64 KiB).
+    The messages are as large as the attack's commonest frame, within 64 octets and 64 KiB.
     """
     kind = peer_type(surface.socket_type)[0]
-    body = Fill(min(max(_commonest(attack), 1), _LARGEST_CONTROL))
+    body = Fill(min(max(_commonest(attack), _SMALLEST_CONTROL), _LARGEST_CONTROL))
     parts: tuple[Unit, ...] = (Frame(b"", more=True), Frame(body)) if kind == "REQ" else (Frame(body),)
     times = max(1, min(sent // sum(_size(part) for part in parts), _MOST_CONTROL))
     steps = (Connect(), Shake("DEALER" if kind == "REQ" else kind), Send(parts, times=times))

@@ -186,9 +186,8 @@ class Guard:
         tick = 0.0
         try:
             while True:
-                busy = self._links or self._accept_again
-                # Never for ever: a signal just before the wait would wait too.
-                for key, events in self._selector.select(max(0.0, tick - time.monotonic()) if busy else 0.5):
+                # At rest too a tick is the longest wait: a signal that comes just before would wait with us.
+                for key, events in self._selector.select(max(0.0, tick - time.monotonic())):
                     if isinstance(key.data, Link):
                         self._serve(key.data, key.fileobj is key.data.client, events)
                     elif key.fileobj is self._listener:
@@ -338,12 +337,12 @@ def main() -> None:
     options = vars(parser.parse_args())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    limits = Limits(**{item.name: options[item.name] for item in fields(Limits)})
     host, _, port = options["bind"].removeprefix("tcp://").rpartition(":")
     address, fd = ("" if host == "*" else host, 0 if port == "*" else int(port)), options["listen_fd"]
     with socket.create_server(address, backlog=256) if fd is None else socket.socket(fileno=fd) as listener:
+        guard = Guard(listener, options["inner"], Limits(**{item.name: options[item.name] for item in fields(Limits)}))
         print("listening on tcp://{}:{}".format(*listener.getsockname()), file=sys.stderr, flush=True)
-        Guard(listener, options["inner"], limits).run(until_eof=0 if options["until_eof"] else None)
+        guard.run(until_eof=0 if options["until_eof"] else None)
 
 
 if __name__ == "__main__":

@@ -194,11 +194,13 @@ def test_a_reset_is_a_reset_and_a_close_by_the_target_is_told(tmp_path: Path) ->
 
     def serve() -> None:
         with listener, listener.accept()[0] as sock:
+            # Not before the peer is connected: else its connect() is what fails.
+            assert sock.recv(2) == b"hi"
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     thread = threading.Thread(target=serve)
     thread.start()
-    steps = (Connect(), Expect("close", 5.0), Send((Raw(b"late"),)))
+    steps = (Connect(), Send((Raw(b"hi"),)), Expect("close", 5.0), Send((Raw(b"late"),)))
     started = time.monotonic()
     address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     done = run(tmp_path, Attack((Script(steps),)), address, "0")

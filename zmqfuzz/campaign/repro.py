@@ -355,7 +355,10 @@ class Peer(threading.Thread):
     def drop(self, how, rst):
         self.ended = how
         if rst and self.sock.family != socket.AF_UNIX:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            try:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            except OSError:
+                pass  # already dead
         self.sock.close()
         self.sock = None
 
@@ -460,18 +463,22 @@ def main(arguments):
     family, address = door(rest[0], remote)
     listener = socket.socket(family, socket.SOCK_STREAM)
 
-    def dial():
-        if LISTENS:
-            sock = listener.accept()[0]
-        else:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.settimeout(5.0)
-            sock.connect(address)
+    def undelayed(sock):
+        # Before it connects, so that it does not matter what the target does then.
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def dial():
+        if LISTENS:
+            return listener.accept()[0]  # with the listener's TCP_NODELAY
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        undelayed(sock)
+        sock.settimeout(5.0)
+        sock.connect(address)
         return sock
 
     if LISTENS:
+        undelayed(listener)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.settimeout(20.0)
         try:

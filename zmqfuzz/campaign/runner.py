@@ -193,7 +193,7 @@ class Campaign:
             self._tell(Calibrated(surface, result.level, result.ok))
             if not result.ok:
                 self.outcome.doubts.append(f"{surface.key}: an honest client was not served before any attack")
-            elif self._harness.level(surface.key) == "handshake":
+            elif result.level == "handshake":
                 self.outcome.not_covered.append(
                     f"{surface.key}: only the handshake of an honest client was checked, not the application"
                     " (give --probe)"
@@ -205,6 +205,10 @@ class Campaign:
             self.outcome.not_covered.append(
                 "memory, descriptors, crashes: no process to watch (pass -- COMMAND or --pid)"
             )
+        for entry in invariants().values():
+            if not entry.applies(self._harness.limits):
+                option = "--" + entry.declared.replace("_", "-")
+                self.outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
         self._random.shuffle(lanes)
         return lanes
 
@@ -222,7 +226,7 @@ class Campaign:
         key = (lane.surface.key, lane.family.name)
         self.outcome.cases[key] += cases
         if catch is None:
-            catch = await self._end_of_slice(lane)
+            catch = await self._end_of_slice(lane, left)
         if catch is not None:
             await self._triaged(lane, catch)
         sample = (await self._harness.standing()).observer.sample()
@@ -256,8 +260,11 @@ class Campaign:
         return violation, trial
 
     def _count(self, trial: Trial) -> None:
+        """Which promises this trial put to the test: those that were made, and could be seen."""
+        watched = trial.observation.baseline is not None
         for entry in invariants().values():
-            if not entry.examines or trial.observation.baseline is not None:
+            seen = bool(trial.observation.probes) if entry.code == "ZF102" else watched or bool(entry.declared)
+            if seen and entry.applies(self._harness.limits):
                 self.outcome.checks[entry.code] += 1
 
     def _is_known(self, lane: _Lane, violation: Violation, attack: Attack, trial: Trial) -> bool:
@@ -300,7 +307,7 @@ class Campaign:
         """A cheap first look on the process that runs: does repeating the attack leave more behind each time?"""
         last: int | None = None
         for _ in range(3):
-            settled = (await self._harness.trial(attack, lane.surface.key, settle=1.0)).observation.settled
+            settled = (await self._harness.trial(attack, lane.surface.key, rest=True)).observation.settled
             if settled is None:
                 return True
             now = settled.descriptors if entry.code == "ZF205" else settled.rss // (128 * 1024)
@@ -318,7 +325,7 @@ class Campaign:
         if lane.cleared[entry.code] >= CLEARED:
             lane.floor[entry.code] = 2 * left_behind(entry, trial)
 
-    async def _end_of_slice(self, lane: _Lane) -> Catch | None:
+    async def _end_of_slice(self, lane: _Lane, left: float) -> Catch | None:
         """Is an honest client still served; and does what was left behind add up over rounds?"""
         harness = self._harness
         trial = await harness.trial(Attack(()), lane.surface.key, ask=True)
@@ -328,7 +335,7 @@ class Campaign:
         suspects, lane.leak = lane.leak, {}
         for code, suspect in suspects.items():
             entry = invariants()[code]
-            if lane.cleared[code] >= CLEARED or self._is_known_shape(lane, entry, suspect.attack):
+            if left <= 0 or lane.cleared[code] >= CLEARED or self._is_known_shape(lane, entry, suspect.attack):
                 continue
             attack = _amplified(suspect) if code == "ZF204" else suspect.attack
             if not await self._adds_up(lane, entry, attack):
@@ -379,6 +386,9 @@ def _again(violation: Violation) -> Violation:
 
 
 def _amplified(trial: Trial) -> Attack:
-    """The attack, large enough (about 4 MiB a round) for what it leaves behind to show above a program's own drift."""
+    """The attack in the size of a round: about 4 MiB, so that what stays behind shows above a program's own drift.
+
+    Less where the target was slow: a round should take about half a second.
+    """
     size = max(planned(trial.attack), 1)
-    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000))
+    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, max(0.5 / trial.seconds, 1.0 / 16)))

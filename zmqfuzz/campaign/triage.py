@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
@@ -129,15 +130,15 @@ class Triage:
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
-        confirmed = await self.confirm((catch.attack,), key, code, times=2)
+        confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER)
         needed: tuple[Attack, ...] = ()
         attack = catch.attack
         if not confirmed.holds and catch.original != catch.attack:
             attack = catch.original
-            confirmed = await self.confirm((attack,), key, code, times=2)
+            confirmed = await self.confirm((attack,), key, code, times=2, recover=SHORT_RECOVER)
         if not confirmed.holds and history:
             played = (*history, attack)
-            confirmed = await self.confirm(played, key, code, times=2)
+            confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER)
             if confirmed.holds:
                 played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
                 needed, attack = played[:-1], played[-1]
@@ -179,25 +180,34 @@ class Triage:
         return Confirmed(shown, times, violation, seen)
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
-        attack = catch.attack
-        if self._harness.target.restartable:
-            first = await self._harness.fresh_trials((attack,), surface.key)
-            least = 0.6 * left_behind(entry, first[-1])
-
-            async def still(simpler: Attack) -> bool:
-                trials = await self._harness.fresh_trials((simpler,), surface.key)
-                return bool(trials) and left_behind(entry, trials[-1]) >= max(least, 1)
-
-            keep = entry.code != "ZF205"
-            attack = await minimise(attack, still, self._seconds, keep_volume=keep)
+        """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
+        attack, key = catch.attack, surface.key
         seen = catch.trial if entry.examines == "held" else None
-        confirmed = await self.examine(entry, attack, surface.key, seen)
-        if not confirmed.holds and attack != catch.attack:
-            attack = catch.attack
-            confirmed = await self.examine(entry, attack, surface.key, seen)
+        confirmed = Confirmed(0, 0)
+        if entry.examines == "rounds":
+            confirmed = await self.examine(entry, attack, key, None)
+            if not confirmed.holds:
+                return Triaged(reason=f"{entry.code}? what stayed behind did not add up over rounds")
+        simpler = await self._smaller(attack, entry, key) if self._harness.target.restartable else attack
+        if simpler != attack or not confirmed.holds:
+            again = await self.examine(entry, simpler, key, seen)
+            if not again.holds and not confirmed.holds and simpler != attack:
+                again = await self.examine(entry, attack, key, seen)
+            confirmed = again if again.holds else confirmed
         if not confirmed.holds or confirmed.trial is None:
             return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
         return self._make(catch, confirmed.trial.attack, confirmed, surface)
+
+    async def _smaller(self, attack: Attack, entry: Invariant, key: str) -> Attack:
+        """The simplest attack that still holds, or leaves behind, most of what ``attack`` does."""
+        first = await self._harness.fresh_trials((attack,), key)
+        least = max(1.0, 0.6 * left_behind(entry, first[-1]))
+
+        async def still(simpler: Attack) -> bool:
+            trials = await self._harness.fresh_trials((simpler,), key)
+            return bool(trials) and left_behind(entry, trials[-1]) >= least
+
+        return await minimise(attack, still, self._seconds, keep_volume=entry.code != "ZF205")
 
     async def examine(
         self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
@@ -235,7 +245,7 @@ class Triage:
             code=violation.code,
             title=violation.title,
             severity=violation.severity,
-            sentence=violation.sentence,
+            sentence=f"{_capital(describe_attack(attack))}. {violation.sentence}",
             signature=signature,
             measures=tuple(measure for measure in violation.measures if measure.name != "control"),
             surface=surface,
@@ -256,9 +266,15 @@ class Triage:
         return Triaged(finding, trial)
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _owner(violation: Violation, signature: str) -> str:
     if "libzmq assertion" in signature:
         return "libzmq"
+    if signature.startswith("does not come back"):
+        return "libzmq, known (issue 4196); the application can work around it"
     if violation.code == "ZF203" and "frame MORE" in signature:
         return "libzmq design"
     if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):

@@ -136,6 +136,7 @@ def run_command(
         seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
         stop_after=stop_after,
         cases=cases,
+        minimise_seconds=min(12.0, max(2.0, seconds / 5)),
     )
     return _run(spec, plan, Corpus(store), fail_on)
 

@@ -89,7 +89,7 @@ def held_per_byte(seen: Examination, limits: Limits, violated: type[Violation]) 
     if baseline is not None and held is not None:
         measures.append(Measure("resident memory", f"{baseline.rss / MIB:.0f} -> {held.rss / MIB:.0f} MiB"))
         measures.append(
-            Measure("virtual size", f"{baseline.virtual / MIB:,.0f} -> {held.virtual / MIB:,.0f} MiB", "not judged")
+            Measure("virtual size, not judged", f"{baseline.virtual / MIB:,.0f} -> {held.virtual / MIB:,.0f} MiB")
         )
     after = [sample.rss / MIB for sample in _settled((trial, *seen.rounds))]
     if after:

@@ -34,7 +34,7 @@ def _watched_close(script: Script) -> bool:
     return waited and not any(isinstance(step, Close | Reset) for step in script.steps)
 
 
-@invariant("ZF201", "A frame over the declared limit is accepted", severity=Severity.HIGH)
+@invariant("ZF201", "A frame over the declared limit is accepted", severity=Severity.HIGH, declared="max_frame")
 def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """A frame larger than the declared limit (--max-frame) ends its connection.
 
@@ -60,7 +60,7 @@ def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None
             )
 
 
-@invariant("ZF202", "A frame within the declared limit is refused", severity=Severity.MEDIUM)
+@invariant("ZF202", "A frame within the declared limit is refused", severity=Severity.MEDIUM, declared="max_frame")
 def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """A frame of at most the declared size does not end its connection.
 
@@ -86,7 +86,12 @@ def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) 
             )
 
 
-@invariant("ZF207", "A message over the declared limit is accepted part by part", severity=Severity.MEDIUM)
+@invariant(
+    "ZF207",
+    "A message over the declared limit is accepted part by part",
+    severity=Severity.MEDIUM,
+    declared="max_message",
+)
 def message_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """All parts of one message together stay under the declared limit (--max-message), or its connection ends.
 
