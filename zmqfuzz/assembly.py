@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import trio
 
 from zmqfuzz.budget import Budget, Limits
-from zmqfuzz.campaign.runner import Campaign, Event, Outcome, Plan
+from zmqfuzz.campaign.events import Event, Outcome, Plan
+from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.campaign.triage import Confirmed, Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.endpoints import check_allowed

@@ -17,12 +17,13 @@ from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
 from zmqfuzz.observer import Observer
-from zmqfuzz.peer import Dial, Meter
+from zmqfuzz.peer import Dial
 from zmqfuzz.probe import Prober, UserProbe
 from zmqfuzz.scale import control_of, planned, scaled
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running, Target
 from zmqfuzz.trial import Examination, Observation, ProbeResult, Sample, Surface, Trial
+from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
 __all__ = ["Harness", "Standing"]
@@ -31,7 +32,7 @@ SETTLE = 0.3
 """Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
 
 ROUND_SETTLE = 1.0
-"""The same for a round of an examination, once the target is at rest again; the last round gets five times this."""
+"""The same for a round of an examination, once the target is at rest again; the last round gets four times this."""
 
 REST = 5.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
@@ -323,7 +324,7 @@ class Harness:
         async with self._examined() as standing:
             await self._ask(self._surface(standing, key), self.limits.recover)
             for number in range(ROUNDS):
-                settle = ROUND_SETTLE * (5 if number == ROUNDS - 1 else 1)
+                settle = ROUND_SETTLE * (4 if number == ROUNDS - 1 else 1)
                 trials.append(await self._play(standing, attack, key, ask=False, rest=True, settle=settle))
                 if not standing.usable:
                     doubts.append("the target did not survive the rounds")

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from zmqfuzz.peer import Dial, Meter, Peer
+from zmqfuzz.peer import Dial, Peer
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Transcript
+from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
 __all__ = ["inject"]

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import trio
 
+from zmqfuzz.notes import words
 from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
 from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Transcript
+from zmqfuzz.writer import STALL, Meter, Stalled, Writer, reset
 from zmqfuzz.zmtp.connection import (
     Breach,
     Closed,
@@ -31,45 +31,15 @@ from zmqfuzz.zmtp.connection import (
     Role,
 )
 from zmqfuzz.zmtp.mechanism import Mechanism, Null, PlainClient, PlainServer
-from zmqfuzz.zmtp.wire import Greeting, body_bytes
+from zmqfuzz.zmtp.wire import Greeting
 
-__all__ = ["Dial", "Meter", "Peer", "reset"]
-
-BLOCK = 256 * 1024
-"""Octets handed to the kernel at once when a Send repeats: larger blocks did not send faster on loopback."""
-
-STALL = 1.0
-"""Seconds without one octet of progress after which a Send gives up: the target has stopped reading."""
+__all__ = ["Dial", "Peer"]
 
 KEPT = 256 * 1024
 """Octets of received data that a transcript keeps; the rest is counted."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
 Dial = Callable[[], Awaitable[trio.socket.SocketType]]
 """Opens (or, where we listen, accepts) one connection; raises OSError or trio.TooSlowError."""
-
-
-@dataclass(slots=True)
-class Meter:
-    """Octets that all peers of a trial have sent so far; the observer reads it beside every sample."""
-
-    started: float = field(default_factory=trio.current_time)
-    sent: int = 0
-
-    def now(self) -> float:
-        """Seconds since the attack began."""
-        return trio.current_time() - self.started
-
-
-def reset(sock: trio.socket.SocketType) -> None:
-    """Close with RST (``SO_LINGER`` 0 seconds); a plain close on a unix socket."""
-    if sock.family != socket.AF_UNIX:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        except OSError:
-            pass  # already dead
-    sock.close()
 
 
 class Peer:
@@ -217,39 +187,28 @@ class Peer:
                 return
 
     def _take(self, event: Event) -> str:
+        """Count an event and note how far it shows the connection to be; its words for the transcript."""
         match event:
             case GreetingReceived():
                 self._seen["greeting"] += 1
                 self._reach(Reached.GREETING)
-                mechanism = event.mechanism.rstrip(b"\0").decode("ascii", "backslashreplace")
-                return f"greeting {event.version} {mechanism}".rstrip()
-            case CommandReceived(command):
-                name = command.name.decode("ascii", "backslashreplace")
-                if "complete" in self._seen:
-                    self._seen["message"] += 1
-                else:
-                    self._seen["ready"] += 1
-                    self._reach(Reached.HANDSHAKE)
-                pairs = [
-                    f"{item.name.decode('ascii', 'backslashreplace')}={item.value.decode('ascii', 'backslashreplace')}"
-                    for item in command.properties
-                ]
-                return " ".join([name, *pairs])
+            case CommandReceived() if "complete" in self._seen:
+                self._seen["message"] += 1
+            case CommandReceived():
+                self._seen["ready"] += 1
+                self._reach(Reached.HANDSHAKE)
             case HandshakeComplete():
                 self._seen["complete"] += 1
-                return ""
-            case FrameReceived(frame):
+            case FrameReceived():
                 self._seen["message"] += 1
                 self._reach(Reached.TRAFFIC)
-                return f"frame MORE={int(frame.more)} size={len(body_bytes(frame.body))}"
-            case ErrorReceived(reason):
+            case ErrorReceived():
                 self._seen["ready"] += 1
-                return f"ERROR {reason.decode('ascii', 'backslashreplace')}"
             case Breach(reason):
                 self._breaches.append(reason)
-                return f"breach: {reason}"
             case Closed():
-                return ""
+                pass
+        return words(event)
 
     # writing
 
@@ -289,65 +248,36 @@ class Peer:
             return
         await self._flush()
         octets = b"".join([self._connection.send(unit) for unit in step.units])
-        at, before = self._meter.now(), self._sent
-        if step.chunk is not None:
-            await self._write_chunks(octets * step.times, step.chunk, step.every)
-        else:
-            await self._write_repeated(octets, step.times, step.every)
-        whole, rest = divmod(self._sent - before, max(len(octets), 1))
-        note = (
-            "" if whole == step.times else f"target took {self._sent - before:,} of {len(octets) * step.times:,} octets"
-        )
+        at = self._meter.now()
+        sent = await self._write(octets, step.times, chunk=step.chunk, every=step.every)
+        whole, rest = divmod(sent, max(len(octets), 1))
+        note = "" if whole == step.times else f"target took {sent:,} of {len(octets) * step.times:,} octets"
         self._entries.append(Entry(at, Direction.SENT, octets, times=min(step.times, whole + bool(rest)), note=note))
 
-    async def _write_repeated(self, octets: bytes, times: int, every: float) -> None:
-        if every or times == 1 or not octets:
-            for _ in range(times if octets else 1):
-                if not await self._write(octets):
-                    return
-                if every:
+    async def _write(self, octets: bytes, times: int = 1, *, chunk: int | None = None, every: float = 0.0) -> int:
+        """Send ``octets`` ``times`` over; how many the target took. Why it took no more is noted."""
+        if self._sock is None:
+            return 0
+        writer = Writer(self._sock, self._meter)
+        try:
+            if chunk is not None:
+                await writer.pieces(octets * times, chunk, every)
+            elif every:
+                for _ in range(times):
+                    await writer.all(octets)
                     await self._pause(every)
-            return
-        per_block = max(1, BLOCK // len(octets))
-        block = octets * min(per_block, times)
-        full, rest = divmod(times, min(per_block, times))
-        for _ in range(full):
-            if not await self._write(block):
-                return
-        await self._write(octets * rest)
-
-    async def _write_chunks(self, octets: bytes, chunk: int, every: float) -> None:
-        """Small writes; past 256 of them the rest goes out whole, so that a large body does not take for ever."""
-        for number, start in enumerate(range(0, len(octets), chunk)):
-            piece = octets[start:] if number == 256 else octets[start : start + chunk]
-            if not await self._write(piece) or number == 256:
-                return
-            await (self._pause(every) if every else trio.sleep(0))
-
-    async def _write(self, octets: bytes) -> bool:
-        """Send all of ``octets``; False when the target closed or took nothing for STALL seconds."""
-        rest = memoryview(octets)
-        while rest:
-            if self._sock is None:
-                return False
-            count = 0
-            try:
-                with trio.move_on_after(STALL):
-                    count = await self._sock.send(rest)
-            except trio.ClosedResourceError:
-                return False
-            except OSError as error:
-                # The reader usually sees the close first; a write may be the one to learn of it.
-                self._note(f"write failed: {_reason(error)}")
-                await self._expect("close", 0.05)
-                return False
-            if count == 0:
-                self._note(f"target took nothing for {STALL:g} s")
-                return False
-            rest = rest[count:]
-            self._sent += count
-            self._meter.sent += count
-        return True
+            else:
+                await writer.repeated(octets, times)
+        except Stalled:
+            self._note(f"target took nothing for {STALL:g} s")
+        except trio.ClosedResourceError:
+            pass  # the reader saw the close and let go of the socket
+        except OSError as error:
+            # The reader usually sees the close first; a write may be the one to learn of it.
+            self._note(f"write failed: {_reason(error)}")
+            await self._expect("close", 0.05)
+        self._sent += writer.sent
+        return writer.sent
 
     # waiting
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
     from zmqfuzz.assembly import Spec
-    from zmqfuzz.campaign.runner import Event, Outcome
+    from zmqfuzz.campaign.events import Event, Outcome
 
 __all__ = ["AttackFailed", "FamilyAttack", "Result", "Session", "SuiteTarget", "target"]
 
@@ -237,8 +237,9 @@ class FamilyAttack:
         """Fills ``messages`` as findings come, by ID: an error at the end must not cost them."""
         __tracebackhide__ = True
         from zmqfuzz.campaign.corpus import Corpus
+        from zmqfuzz.campaign.events import Found, Plan
         from zmqfuzz.campaign.report import failure_message
-        from zmqfuzz.campaign.runner import Campaign, Found, Plan
+        from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
 
         spec = self.target.spec(session.folder)
@@ -247,7 +248,8 @@ class FamilyAttack:
         def tell(event: Event) -> None:
             if not isinstance(event, Found):
                 return
-            text = failure_message(event.finding, event.trial).rstrip("\n")
+            folder = corpus.findings / event.finding.id
+            text = failure_message(event.finding, event.trial, folder=folder).rstrip("\n")
             try:
                 corpus.save(event.finding, spec.to_plain(), event.trial)
             except ZmqfuzzError as error:  # a full disk must not cost the finding

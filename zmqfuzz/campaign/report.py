@@ -7,12 +7,13 @@ Everything that can hold what a target said (its log, its metadata, sentences ab
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from zmqfuzz.campaign.decode import decode_attack, describe_attack, printable, quantity
+from zmqfuzz.campaign.decode import decode_attack, printable, quantity
 from zmqfuzz.campaign.repro import cannot_play
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import Attack, Send, Shake, Wait
@@ -55,13 +56,18 @@ def spark(values: Sequence[float], *, width: int = 24) -> str:
 def summary_line(finding: Finding) -> str:
     """One line that stands alone: ``ZF203 ... (limit 0.50 B/B, 1.94 observed)``."""
     limited = next((measure for measure in finding.measures if measure.limit), None)
-    numbers = f" (limit {limited.limit}, {limited.observed} observed)" if limited else ""
-    sentence = " ".join((finding.sentence or finding.title).split())
+    numbers = f" (limit {limited.limit}, observed {limited.observed})" if limited else ""
+    sentence = " ".join((finding.sentence or finding.title).split()).split(" Attack: ")[0]
     return printable(f"{finding.code} {sentence.rstrip('.') if numbers else sentence}{numbers}")
 
 
-def failure_message(finding: Finding, observed: Trial | None = None) -> str:
-    """The whole message. ``observed``: a trial of ``finding.attack``, whose reactions and memory are shown too."""
+def failure_message(
+    finding: Finding, observed: Trial | None = None, *, folder: str | os.PathLike[str] | None = None
+) -> str:
+    """The whole message. ``observed``: a trial of ``finding.attack``, whose reactions and memory are shown too.
+
+    ``folder``: where the finding was saved.
+    """
     blocks = [
         _head(finding),
         _wrapped(finding.sentence, "  "),
@@ -72,7 +78,7 @@ def failure_message(finding: Finding, observed: Trial | None = None) -> str:
             *["    " + line for line in decode_attack(finding.attack, observed)],
         ],
         _meaning(finding),
-        _reproduce(finding),
+        _reproduce(finding, os.fspath(folder) if folder is not None else f".zmqfuzz/findings/{finding.id}"),
         _log(finding),
     ]
     lines = [line for block in blocks for line in [*block, ""] if block]
@@ -89,7 +95,7 @@ def _head(finding: Finding) -> list[str]:
 
 def _evidence(finding: Finding, observed: Trial | None) -> list[str]:
     rows = [
-        (measure.name, measure.observed, f"limit {measure.limit}" if measure.limit else "no limit declared")
+        (measure.name, measure.observed, f"limit {measure.limit}" if measure.limit else "")
         for measure in finding.measures
     ]
     series = [sample.rss for sample in observed.observation.series] if observed is not None else []
@@ -101,7 +107,6 @@ def _evidence(finding: Finding, observed: Trial | None) -> list[str]:
     rows += [
         ("control", finding.control or "none was run", ""),
         ("repeat", f"{finding.confirmed}/{finding.tried} on fresh processes", ""),
-        ("attack", describe_attack(finding.attack), ""),
         ("cost", _cost(finding), ""),
         ("door", f"{door} ({surface.mechanism or 'no mechanism'}, ZMTP {surface.version}, {who})", ""),
         ("target", finding.target, ""),
@@ -138,22 +143,27 @@ def _cost(finding: Finding) -> str:
 
 def _transcript_title(finding: Finding) -> str:
     small = _shape(finding.attack) + f" / {finding.seconds:.1f} s"
+    if _frames(finding.attack) > _frames(finding.original):
+        return f"Transcript (from {_shape(finding.original)}; simplified, then enlarged to tell: {small})"
     if finding.original.scripts == finding.attack.scripts:
         return f"Transcript ({small}; as it was drawn)"
     return f"Transcript (minimised from {_shape(finding.original)} to {small})"
 
 
+def _frames(attack: Attack) -> int:
+    """Frames that all peers send."""
+    return sum(
+        sum(isinstance(unit, Frame) for unit in step.units) * max(0, step.times) * max(1, script.times)
+        for script in attack.scripts
+        for step in script.steps
+        if isinstance(step, Send)
+    )
+
+
 def _shape(attack: Attack) -> str:
-    frames = peers = 0
-    waits = 0.0
-    for script in attack.scripts:
-        peers += max(1, script.times)
-        for step in script.steps:
-            if isinstance(step, Send):
-                units = sum(isinstance(unit, Frame) for unit in step.units)
-                frames += units * max(0, step.times) * max(1, script.times)
-            elif isinstance(step, Wait):
-                waits += step.seconds
+    frames = _frames(attack)
+    peers = sum(max(1, script.times) for script in attack.scripts)
+    waits = sum(step.seconds for script in attack.scripts for step in script.steps if isinstance(step, Wait))
     steps = sum(len(script.steps) for script in attack.scripts)
     parts = [_plural(frames, "frame"), _plural(steps, "step"), _plural(peers, "peer")]
     return " / ".join(parts + ([f"{waits:g} s of waiting"] if waits else []))
@@ -169,8 +179,8 @@ def _meaning(finding: Finding) -> list[str]:
     return [*_wrapped(owner, "  Owner      ", " " * 13), *_wrapped(advice, "  To fix     ", " " * 13)]
 
 
-def _reproduce(finding: Finding) -> list[str]:
-    folder = f".zmqfuzz/findings/{printable(finding.id)}/"
+def _reproduce(finding: Finding, place: str) -> list[str]:
+    folder = printable(place).rstrip("/") + "/"
     obstacle = next(filter(None, map(cannot_play, (*finding.history, finding.attack))), "")
     endpoint = shlex.quote(printable(finding.surface.address))
     script = f"    python {folder}repro.py {endpoint}"

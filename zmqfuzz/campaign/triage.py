@@ -245,7 +245,7 @@ class Triage:
             code=violation.code,
             title=violation.title,
             severity=violation.severity,
-            sentence=f"{_capital(describe_attack(attack))}. {violation.sentence}",
+            sentence=f"{violation.sentence} Attack: {describe_attack(attack)}.",
             signature=signature,
             measures=tuple(measure for measure in violation.measures if measure.name != "control"),
             surface=surface,
@@ -264,10 +264,6 @@ class Triage:
             notes=notes,
         )
         return Triaged(finding, trial)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _owner(violation: Violation, signature: str) -> str:

@@ -14,8 +14,8 @@ from zmqfuzz import __version__
 from zmqfuzz.assembly import Spec, check, replay
 from zmqfuzz.budget import Limits, parse_duration, parse_size
 from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.events import Plan
 from zmqfuzz.campaign.report import printable
-from zmqfuzz.campaign.runner import Plan
 from zmqfuzz.catalogue import families, invariants, select_families
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.screen import Screen, exit_code

@@ -10,8 +10,8 @@ from rich.status import Status
 from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
 from zmqfuzz.campaign.report import failure_message, printable
-from zmqfuzz.campaign.runner import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Severity, Verdict
 
@@ -66,9 +66,9 @@ class Screen:
             case Unconfirmed():
                 self._line(f"      {event.reason}")
             case Found(finding, trial):
-                self._corpus.save(finding, self._spec.to_plain(), trial)
+                folder = self._corpus.save(finding, self._spec.to_plain(), trial)
                 self._line("")
-                self._line(failure_message(finding, trial))
+                self._line(failure_message(finding, trial, folder=folder))
             case Ended(outcome):
                 self._ended(outcome)
         self._show()

@@ -96,8 +96,8 @@ def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
             ),
             Measure("process", "alive"),
             signature="does not come back",
-            advice="After a protocol error libzmq gives a connected endpoint up for ever (libzmq issue 4196): close the "
-            "socket and connect a new one when nothing has come for some time.",
+            advice="After a protocol error libzmq gives a connected endpoint up for ever (libzmq issue 4196): close "
+            "the socket and connect a new one when nothing has come for some time.",
         )
     raise violated(
         f"After the attack the process still ran, but an honest client was not served: {last.detail}.",

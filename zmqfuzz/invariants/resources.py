@@ -102,7 +102,7 @@ def held_per_byte(seen: Examination, limits: Limits, violated: type[Violation]) 
         measures.append(Measure("leak?", _leaks_in_words(after)))
     whole = "; ".join(sorted({transcript.closed_by.value for transcript in trial.transcripts}))
     raise violated(
-        f"{_mib(trial.sent)} sent made the target hold {_mib(growths[0])}, still growing at the end ({whole}).",
+        f"The target held {_mib(growths[0])} for {_mib(trial.sent)} sent, and was still growing ({whole}).",
         *measures,
         signature="held while connected",
         advice="No high-water mark bounds this. Authenticate peers (CURVE), set MAXMSGSIZE against large frames, "

@@ -1,0 +1,108 @@
+"""What a run is asked to do, what it tells as it goes, and what it amounts to: plain data, no engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from zmqfuzz.catalogue import Family
+from zmqfuzz.finding import Finding, Verdict
+from zmqfuzz.trial import Reached, Surface, Trial
+
+__all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced", "Suspected", "Unconfirmed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: wall seconds, families, seed; stop after so many findings (None: never)."""
+
+    families: tuple[Family, ...]
+    seconds: float = 60.0
+    seed: int = 0
+    stop_after: int | None = None
+    cases: int | None = None
+    minimise_seconds: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """A door was found, and how an honest client is answered there."""
+
+    surface: Surface
+    level: str
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """A slice of a family against a door has ended; counts are of this slice, ``left`` seconds of the run."""
+
+    surface: Surface
+    family: str
+    cases: int
+    total: int
+    left: float
+    rss: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """Something was seen and is being examined, minimised and confirmed."""
+
+    surface: Surface
+    family: str
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """It did not show again: not a finding, but the run is not clean either."""
+
+    surface: Surface
+    family: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A confirmed finding, and the trial that showed it last."""
+
+    finding: Finding
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is over."""
+
+    outcome: Outcome
+
+
+Event = Calibrated | Sliced | Suspected | Unconfirmed | Found | Ended
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run amounts to."""
+
+    findings: list[Finding] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    checks: Counter[str] = field(default_factory=Counter)
+    reached: dict[tuple[str, str], Reached] = field(default_factory=dict)
+    cases: Counter[tuple[str, str]] = field(default_factory=Counter)
+    not_covered: list[str] = field(default_factory=list)
+    surfaces: list[Surface] = field(default_factory=list)
+    starts: int = 0
+    seconds: float = 0.0
+    seed: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Violated wins over inconclusive; held only when something was tested and nothing was left in doubt."""
+        if self.findings:
+            return Verdict.VIOLATED
+        if self.doubts or not sum(self.cases.values()):
+            return Verdict.INCONCLUSIVE
+        return Verdict.HELD

@@ -1,0 +1,173 @@
+"""What one trial cannot tell: memory that may be held, and what may stay behind. Cheap looks before dear ones."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from zmqfuzz.campaign.events import Event, Suspected
+from zmqfuzz.campaign.search import Catch
+from zmqfuzz.campaign.triage import Triage, judge_trial, left_behind, shape, signature_of
+from zmqfuzz.catalogue import Family, Invariant, invariants
+from zmqfuzz.finding import Violation
+from zmqfuzz.harness import Harness
+from zmqfuzz.scale import planned, scaled
+from zmqfuzz.script import Attack
+from zmqfuzz.trial import Reached, Surface, Trial
+
+__all__ = ["Lane", "Suspicions"]
+
+WARM_UP = 8
+"""Attacks after which a process has allocated what it needs to work at all."""
+
+CLEARED = 2
+"""Examinations of one family that came out clean, after which its suspects need twice the growth to be examined."""
+
+REPEATS = 4
+"""Repeats of the cheap look for what stays behind: three steps that must all go up."""
+
+STEP = 128 * 1024
+"""Octets by which memory must grow with each repeat to be worth an examination."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One family against one door, over all its slices."""
+
+    surface: Surface
+    family: Family
+    needs_more: bool = True
+    cleared: Counter[str] = field(default_factory=Counter)
+    floor: dict[str, int] = field(default_factory=dict)
+    unconfirmed: Counter[str] = field(default_factory=Counter)
+    leak: dict[str, Trial] = field(default_factory=dict)
+    picked: Trial | None = None
+    played: int = 0
+    slices: int = 0
+    hits: int = 0
+
+
+class Suspicions:
+    """Remembers, for each door, what is known, what was cleared, and what deserves a closer look."""
+
+    def __init__(self, harness: Harness, triage: Triage, seed: int, tell: Callable[[Event], None]) -> None:
+        self._harness = harness
+        self._triage = triage
+        self._tell = tell
+        self._random = random.Random(seed)
+        self._known: set[tuple[str, str, str]] = set()
+        self._peak = (0, 0)
+
+    def learn(self, lane: Lane, code: str, signature: str) -> bool:
+        """Note a finding; False when it was known."""
+        marker = (lane.surface.key, code, signature)
+        fresh = marker not in self._known
+        self._known.add(marker)
+        return fresh
+
+    def knows(self, lane: Lane, violation: Violation, attack: Attack, trial: Trial) -> bool:
+        """Whether this way of failing is a finding already, or could not be confirmed twice."""
+        signature = signature_of(violation, attack, trial.observation.log_tail)
+        return (lane.surface.key, violation.code, signature) in self._known or lane.unconfirmed[violation.code] > 1
+
+    def clear(self, lane: Lane, code: str, trial: Trial) -> None:
+        """An examination came out clean."""
+        lane.cleared[code] += 1
+        if lane.cleared[code] >= CLEARED:
+            lane.floor[code] = 2 * left_behind(invariants()[code], trial)
+
+    async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
+        """Examine at once what looks held; remember for the end of the slice what looks left behind."""
+        lane.played += 1
+        if trial.reached >= Reached.HANDSHAKE and planned(attack) and self._random.randrange(lane.played) == 0:
+            lane.picked = trial
+        for entry in invariants().values():
+            if entry.suspects is None or not entry.suspects(trial, self._harness.limits):
+                continue
+            if entry.examines == "rounds":
+                known = lane.leak.get(entry.code)
+                if self._stays(entry, trial) and left_behind(entry, trial) > left_behind(entry, known):
+                    lane.leak[entry.code] = trial
+                continue
+            if self._knows_shape(lane, entry, attack) or left_behind(entry, trial) < lane.floor.get(entry.code, 0):
+                continue
+            self._tell(Suspected(lane.surface, lane.family.name, entry.code, "looks as if it holds memory; examining"))
+            confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
+            if confirmed.violation is not None:
+                return confirmed.violation
+            self.clear(lane, entry.code, trial)
+        return None
+
+    def _knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:
+        marker, words = (lane.surface.key, entry.code), shape(attack)
+        return any(known[:2] == marker and known[2].endswith(words) for known in self._known)
+
+    def _stays(self, entry: Invariant, trial: Trial) -> bool:
+        """Whether a suspect left more behind than this process had ever kept; its first attacks only warm it up."""
+        if entry.code != "ZF204":
+            return True
+        starts, peak = self._peak
+        settled = trial.observation.settled
+        now = settled.rss if settled is not None else 0
+        if starts != self._harness.starts:
+            peak = 0
+        self._peak = (self._harness.starts, max(peak, now))
+        return len(self._harness.last_history) >= WARM_UP and now - peak > 2 * STEP
+
+    async def end_of_slice(self, lane: Lane, left: float) -> Catch | None:
+        """Is an honest client still served; does what was left behind, or a random attack, add up when repeated?"""
+        trial = await self._harness.trial(Attack(()), lane.surface.key, ask=True)
+        catch = self._judged(lane, trial)
+        if catch is not None or left <= 0:
+            return catch
+        suspects = [*lane.leak.values(), *([lane.picked] if lane.picked is not None else [])]
+        lane.leak, lane.picked, lane.played = {}, None, 0
+        for suspect in suspects[:2]:
+            catch = await self._repeated(lane, suspect)
+            if catch is not None:
+                return catch
+        return None
+
+    def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
+        violation = judge_trial(trial, self._harness)
+        if violation is None or self.knows(lane, violation, trial.attack, trial):
+            return None
+        return Catch(violation, trial.attack, trial, trial.attack)
+
+    async def _repeated(self, lane: Lane, suspect: Trial) -> Catch | None:
+        """A cheap look on the process that runs: does repeating the attack leave more behind each time?"""
+        attack = _round_of(suspect)
+        memory: list[int] = []
+        descriptors: list[int] = []
+        for _ in range(REPEATS):
+            trial = await self._harness.trial(attack, lane.surface.key, rest=True)
+            catch = self._judged(lane, trial)
+            settled = trial.observation.settled
+            if catch is not None or settled is None or trial.observation.exit is not None:
+                return catch
+            memory.append(settled.rss // STEP)
+            descriptors.append(settled.descriptors)
+            if not (_rises(memory) or _rises(descriptors)):
+                return None
+        for code, rises in (("ZF205", _rises(descriptors)), ("ZF204", _rises(memory))):
+            entry = invariants()[code]
+            if rises and lane.cleared[code] < CLEARED and not self._knows_shape(lane, entry, attack):
+                sentence = "something stays behind each time the attack is repeated; examining"
+                return Catch(entry.violation(sentence), attack, suspect, suspect.attack)
+        return None
+
+
+def _rises(values: list[int]) -> bool:
+    return all(later > earlier for earlier, later in pairwise(values))
+
+
+def _round_of(trial: Trial) -> Attack:
+    """The attack in the size of a round: about 4 MiB, so that what stays behind shows above a program's own drift.
+
+    Less where the target was slow: a round should take about half a second.
+    """
+    size = max(planned(trial.attack), 1)
+    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, max(0.5 / trial.seconds, 1.0 / 16)))
