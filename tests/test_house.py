@@ -33,7 +33,8 @@ def run(*words: str) -> None:
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(words[:2])} ended with {done.returncode}\n{done.stdout}{done.stderr}", pytrace=False)
 
 
 def tracked() -> Iterator[Path]:

@@ -38,6 +38,9 @@ __all__ = ["Dial", "Peer"]
 KEPT = 256 * 1024
 """Octets of received data that a transcript keeps; the rest is counted."""
 
+MOST_ENTRIES = 4000
+"""Entries of a transcript after which what arrives is only counted."""
+
 Dial = Callable[[], Awaitable[trio.socket.SocketType]]
 """Opens (or, where we listen, accepts) one connection; raises OSError or trio.TooSlowError."""
 
@@ -173,8 +176,8 @@ class Peer:
             if data:
                 self._seen["bytes"] += 1
                 self._received += len(data)
-                kept = data if self._received <= KEPT else b""
-                self._entries.append(Entry(self._meter.now(), Direction.RECEIVED, kept, note="; ".join(notes[:8])))
+                if self._received <= KEPT and len(self._entries) < MOST_ENTRIES:
+                    self._entries.append(Entry(self._meter.now(), Direction.RECEIVED, data, note="; ".join(notes[:8])))
             else:
                 self._seen["close"] += 1
                 self._closed_by = closed_by

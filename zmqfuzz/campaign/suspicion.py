@@ -32,6 +32,9 @@ REPEATS = 4
 STEP = 128 * 1024
 """Octets by which memory must grow with each repeat to be worth an examination."""
 
+ROUND_GROWTH = 3 * (1 << 19)
+"""Octets that a round of an examination for leaks should leave behind, where the time allows it."""
+
 
 @dataclass(slots=True)
 class Lane:
@@ -142,26 +145,30 @@ class Suspicions:
         attack = _round_of(suspect)
         memory: list[int] = []
         descriptors: list[int] = []
+        seconds = 1.0
         for _ in range(REPEATS):
             trial = await self._harness.trial(attack, lane.surface.key, rest=True)
-            catch = self._judged(lane, trial)
+            catch, seconds = self._judged(lane, trial), trial.seconds
             settled = trial.observation.settled
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
-            memory.append(settled.rss // STEP)
+            memory.append(settled.rss)
             descriptors.append(settled.descriptors)
-            if not (_rises(memory) or _rises(descriptors)):
+            if not (_rises(memory, STEP) or _rises(descriptors, 1)):
                 return None
-        for code, rises in (("ZF205", _rises(descriptors)), ("ZF204", _rises(memory))):
+        larger = scaled(
+            attack, max(1.0, min(ROUND_GROWTH * (REPEATS - 1) / max(memory[-1] - memory[0], 1), 3 / seconds))
+        )
+        for code, rises, fit in (("ZF205", _rises(descriptors, 1), attack), ("ZF204", _rises(memory, STEP), larger)):
             entry = invariants()[code]
-            if rises and lane.cleared[code] < CLEARED and not self._knows_shape(lane, entry, attack):
+            if rises and lane.cleared[code] < CLEARED and not self._knows_shape(lane, entry, fit):
                 sentence = "something stays behind each time the attack is repeated; examining"
-                return Catch(entry.violation(sentence), attack, suspect, suspect.attack)
+                return Catch(entry.violation(sentence), fit, suspect, suspect.attack)
         return None
 
 
-def _rises(values: list[int]) -> bool:
-    return all(later > earlier for earlier, later in pairwise(values))
+def _rises(values: list[int], step: int) -> bool:
+    return all(later - earlier >= step for earlier, later in pairwise(values))
 
 
 def _round_of(trial: Trial) -> Attack:
