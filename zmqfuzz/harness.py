@@ -129,17 +129,33 @@ class Harness:
         async with self.target.run() as running:
             self.starts += 1
             if self._listeners is not None:
-                await self._listeners.learn(self._start_within)
-                if not self._listeners.surfaces:
-                    raise TargetDidNotStart(
-                        f"{self.target.name} did not connect within {self._start_within:g} s; does it connect to the "
-                        "--bind endpoint, and from the start? --start-within gives it longer."
-                    )
+                await self._met(self._listeners, running)
             standing = Standing(running, self.limits.hard_cap)
             try:
                 yield standing
             finally:
                 standing.observer.close()
+
+    async def _met(self, listeners: Listeners, running: Running) -> None:
+        """Wait until the target has connected to us everywhere. Raises TargetDidNotStart."""
+
+        async def watch(scope: trio.CancelScope) -> None:
+            while running.exit() is None:
+                await trio.sleep(0.05)
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, nursery.cancel_scope)
+            await listeners.learn(self._start_within)
+            nursery.cancel_scope.cancel()
+        said = f" It said last:\n{running.log_tail().strip()[-1000:] or '(nothing)'}"
+        if running.exit() is not None:
+            raise TargetDidNotStart(f"{self.target.name} ended before it connected to us; correct what it says.{said}")
+        if not listeners.surfaces:
+            raise TargetDidNotStart(
+                f"{self.target.name} did not connect within {self._start_within:g} s; does it connect to the --bind "
+                f"endpoint, and from the start? --start-within gives it longer.{said}"
+            )
 
     @asynccontextmanager
     async def _examined(self) -> AsyncIterator[Standing]:

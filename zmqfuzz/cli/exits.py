@@ -57,7 +57,7 @@ def guarded(command: click.Command) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(printable(text), err=True)
+    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
     return code
 
 
