@@ -112,11 +112,6 @@ class Harness:
             self._standing = await self._stack.enter_async_context(self._fresh())
         return self._standing
 
-    async def restart(self) -> Standing:
-        """A new process for the attacks that follow."""
-        await self._stop()
-        return await self.standing()
-
     async def _stop(self) -> None:
         self._standing = None
         await self._stack.aclose()
@@ -181,8 +176,7 @@ class Harness:
 
     async def calibrate(self, key: str) -> ProbeResult:
         """Learn how an honest client is answered at this door, before anything is attacked."""
-        standing = await self.standing()
-        surface = self._surface(standing, key)
+        surface = self._surface(await self.standing(), key)
         if self._listeners is not None:
             return await self._listeners.calibrate(surface)
         prober = self._probers.setdefault(key, Prober(self._user_probe))

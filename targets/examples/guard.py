@@ -20,6 +20,8 @@ import socket
 import struct
 import sys
 import time
+import traceback
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -58,7 +60,7 @@ class Inspector:
     def __init__(self, limits: Limits) -> None:
         self.refusal, self.ready, self.finished = "", False, 0
         self._limits = limits
-        self._held = bytearray()  # greeting and handshake
+        self._held = b""  # greeting and handshake; immutable, as views of it are given away
         self._passed = 0  # octets of _held that were let through
         self._head = bytearray()  # a frame header cut by the end of a chunk
         self._body = 0  # octets still to come of the current frame
@@ -75,11 +77,11 @@ class Inspector:
         return data[: self._frames_in(data)] if self.ready else self._handshake(data)
 
     def _handshake(self, data: memoryview) -> memoryview:
-        held, start = self._held, self._passed
-        held += data
+        held, start = self._held + data, self._passed
+        self._held = held
         if held[0] != 0xFF or (len(held) > 9 and not held[9] & 1) or (len(held) > 10 and held[10] != 3):
             self.refusal = "not ZMTP 3"
-        elif len(held) >= GREETING and bytes(held[12:32]) not in MECHANISMS:
+        elif len(held) >= GREETING and held[12:32] not in MECHANISMS:
             self.refusal = "mechanism is not NULL or PLAIN"
         if self.refusal:
             return data[:0]
@@ -101,7 +103,7 @@ class Inspector:
         self._passed = end
         if self.ready:
             end += self._frames_in(memoryview(held)[end:])
-            self._held = bytearray()
+            self._held = b""
         return memoryview(held)[start:end]
 
     def _frames_in(self, data: memoryview) -> int:
@@ -175,7 +177,7 @@ class Guard:
         self._links: set[Link] = set()
         self._selector = selectors.DefaultSelector()
         self._buffer = memoryview(bytearray(CHUNK))
-        self._accept_again = 0.0
+        self._accept_again, self._mishaps = 0.0, 0
         listener.setblocking(False)
 
     def run(self, until_eof: int | None = None) -> None:
@@ -203,22 +205,21 @@ class Guard:
             self._selector.close()
 
     def _accept(self) -> None:
-        inner = None
         try:
-            inner = socket.socket(socket.AF_UNIX)
-            inner.setblocking(False)
-            inner.connect(self._inner)  # first: nobody is accepted whom nobody can serve
-            client, _ = self._listener.accept()
+            with ExitStack() as opened:
+                inner = opened.enter_context(socket.socket(socket.AF_UNIX))
+                inner.setblocking(False)
+                inner.connect(self._inner)  # first: nobody is accepted whom nobody can serve
+                client = opened.enter_context(self._listener.accept()[0])
+                client.setblocking(False)
+                for level, option, value in OPTIONS:
+                    client.setsockopt(level, option, value)
+                opened.pop_all()
         except OSError:  # the inner socket is busy or gone, no descriptors are left, or the newcomer has left
-            if inner is not None:
-                inner.close()
             return self._pause_accepting()
-        client.setblocking(False)
-        for level, option, value in OPTIONS:
-            client.setsockopt(level, option, value)
         link = Link(client, inner, Inspector(self._limits), time.monotonic())
         self._links.add(link)
-        self._watch(link)
+        self._serve(link, True, 0)
         if len(self._links) >= self._room:
             self._pause_accepting()
 
@@ -228,20 +229,31 @@ class Guard:
         self._accept_again = time.monotonic() + TICK
 
     def _serve(self, link: Link, client_side: bool, events: int) -> None:
+        """Move what can move; whatever goes wrong with a connection ends that connection and nothing else."""
         if link not in self._links:  # closed earlier in the same round
             return
         try:
-            if events & WRITE:
-                self._flush(link)
-                link.message_since = time.monotonic()  # the time we made it wait is not the peer's fault
-            if events & READ:
-                self._take(link) if client_side else self._reply(link)
-        except BlockingIOError:
-            pass
+            with suppress(BlockingIOError):
+                if events & WRITE:
+                    self._flush(link)
+                    link.message_since = time.monotonic()  # the time we made it wait is not the peer's fault
+                if events & READ:
+                    self._take(link) if client_side else self._reply(link)
+            if link in self._links:
+                self._watch(link)
         except OSError:
-            return self._close(link, reset=True)
-        if link in self._links:
-            self._watch(link)
+            self._close(link, reset=True)
+        except Exception:
+            self._mishap(link)
+
+    def _mishap(self, link: Link) -> None:
+        """A fault of ours: end the connection that met it and say so; the others go on."""
+        self._mishaps += 1
+        if self._mishaps & (self._mishaps - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a peer cannot flood the log
+            with suppress(OSError):
+                print(f"closed a connection, fault {self._mishaps} of the guard:", file=sys.stderr)
+                traceback.print_exc()
+        self._close(link, reset=True)
 
     def _take(self, link: Link) -> None:
         size = link.client.recv_into(self._buffer)
@@ -308,11 +320,12 @@ class Guard:
 
     def _close(self, link: Link, *, reset: bool = False) -> None:
         self._links.discard(link)
-        if reset:
-            link.client.setsockopt(SOL, socket.SO_LINGER, RESET)
         for side in (link.client, link.inner):
-            self._interest(link, side, 0)
-            side.close()
+            with suppress(KeyError, ValueError):  # not watched
+                self._selector.unregister(side)
+            with side, suppress(OSError):
+                if reset and side is link.client:
+                    side.setsockopt(SOL, socket.SO_LINGER, RESET)
 
 
 def _width(flags: int) -> int:

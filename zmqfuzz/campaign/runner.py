@@ -14,7 +14,7 @@ from zmqfuzz.campaign.search import Catch, search
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial, signature_of
 from zmqfuzz.catalogue import Situation, invariants
-from zmqfuzz.errors import NothingSelected
+from zmqfuzz.errors import NothingSelected, TargetError
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
@@ -42,9 +42,29 @@ class Campaign:
         self.outcome = Outcome(seed=plan.seed)
 
     async def run(self) -> Outcome:
-        """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected."""
+        """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
+
+        What was found is told also when the run is cancelled, and when the target cannot be started again.
+        """
         started = time.monotonic()
-        deadline = started + self._plan.seconds
+        try:
+            await self._play(started + self._plan.seconds)
+        except TargetError as error:
+            if not self.outcome.cases:
+                raise
+            self.outcome.doubts.append(f"the run ended early: {error}")
+        except BaseException:
+            self.outcome.doubts.append("the run was stopped before its end")
+            raise
+        finally:
+            self._reach_claims()
+            self.outcome.starts = self._harness.starts
+            self.outcome.seconds = time.monotonic() - started
+            if self.outcome.cases:
+                self._tell(Ended(self.outcome))
+        return self.outcome
+
+    async def _play(self, deadline: float) -> None:
         lanes = await self._lanes()
         while lanes and not self._enough():
             left = deadline - time.monotonic()
@@ -57,11 +77,6 @@ class Campaign:
                 share = left / max(1, len(lanes) - place) if not lane.slices else left / len(lanes)
                 await self._slice(lane, min(LARGEST_SLICE, max(SMALLEST_SLICE, share * 0.6)), left)
             lanes = [lane for lane in lanes if lane.needs_more]
-        self._reach_claims()
-        self.outcome.starts = self._harness.starts
-        self.outcome.seconds = time.monotonic() - started
-        self._tell(Ended(self.outcome))
-        return self.outcome
 
     def _enough(self) -> bool:
         enough = self._plan.stop_after is not None and len(self.outcome.findings) >= self._plan.stop_after

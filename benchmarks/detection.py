@@ -1,0 +1,146 @@
+"""Weak twin caught, hardened twin not: each pair N times, several runs at once so that both cores are busy.
+
+    python benchmarks/detection.py [-n 20] [--jobs 4] [--only ZF102]
+
+Prints a matrix: for each pair how often the weak twin was caught with its code, how often the hardened twin was
+flagged with that code, how often with any code at all, and how often a run was left inconclusive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent / "targets" / "examples"
+QUIET = ("--exclude", "multipart,oversized-frame")
+"""For pairs that are not about held memory: a default socket holds an endless message, and finding that takes time."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A weak program and its hardened twin; ``options`` for zmqfuzz, the words of the two commands."""
+
+    code: str
+    name: str
+    options: tuple[str, ...]
+    weak: tuple[str, ...]
+    hardened: tuple[str, ...]
+
+
+def pairs(folder: Path) -> list[Pair]:
+    """The pairs there are; the C program only where it can be compiled."""
+
+    def python(name: str, *words: str) -> tuple[str, ...]:
+        return (sys.executable, str(EXAMPLES / f"{name}.py"), *words)
+
+    frames = ("--max-frame", "65536", "--only", "oversized-frame")
+    hardened = python("frame_limit", "--hardened")
+    client = ("--bind", "{bind}")
+    connect = ("--connect", "{bind}")
+    found = [
+        Pair("ZF101", "worker_crash", QUIET, python("worker_crash"), python("worker_crash", "--hardened")),
+        Pair("ZF102", "worker_deaf", QUIET, python("worker_deaf"), python("worker_deaf", "--hardened")),
+        Pair(
+            "ZF102", "client", (*QUIET, *client), python("client", *connect), python("client", *connect, "--hardened")
+        ),
+        Pair("ZF201", "frame_limit", frames, python("frame_limit"), hardened),
+        Pair("ZF201", "frame_limit, off by one", frames, python("frame_limit", "--off-by-one"), hardened),
+        Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),
+        Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened")),
+        Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
+        Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
+    ]
+    program = str(folder / "cserver")
+    build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / "cserver.c"), "-lzmq"]
+    try:
+        subprocess.run(build, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        print("cserver.c was not compiled (gcc and libzmq3-dev are needed): left out", file=sys.stderr)
+    else:
+        weak = (program, "rep", "tcp://127.0.0.1:{port}")
+        found.append(Pair("ZF101", "cserver rep (C)", QUIET, weak, (*weak, "hardened")))
+    return found
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: its exit code, the codes it found, seconds, and its last lines."""
+
+    exit: int
+    codes: frozenset[str]
+    seconds: float
+    tail: str
+
+
+def run(pair: Pair, command: tuple[str, ...], seed: int, seconds: float) -> Result:
+    """One run of zmqfuzz."""
+    with tempfile.TemporaryDirectory() as folder:
+        bind = f"tcp://127.0.0.1:{20000 + (os.getpid() * 7919 + seed * 31 + hash(command)) % 9000}"
+        words = ["run", "--for", f"{seconds}s", "--seed", str(seed), "--store", folder, *pair.options, "--", *command]
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "zmqfuzz", *(word.replace("{bind}", bind) for word in words)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=folder,
+        )
+    codes = frozenset(re.findall(r"^  (ZF\d+)-\w+ ", done.stdout, re.MULTILINE))
+    tail = "\n".join(line for line in (done.stdout + done.stderr).splitlines()[-12:] if "not covered" not in line)
+    return Result(done.returncode, codes, time.monotonic() - started, tail)
+
+
+def main() -> None:
+    """Run the matrix; exit 1 when any cell is not what it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", type=int, default=20, help="runs of each twin")
+    parser.add_argument("--jobs", type=int, default=4, help="runs at once; more than the machine has cores")
+    parser.add_argument("--for", dest="seconds", type=float, default=15.0, help="seconds of each run")
+    parser.add_argument("--only", help="only pairs of this code")
+    parser.add_argument("--verbose", action="store_true", help="show the end of runs that went wrong")
+    options = parser.parse_args()
+    bad = False
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        chosen = [pair for pair in pairs(Path(folder)) if options.only in (None, pair.code)]
+        futures = {
+            (pair, side): [
+                pool.submit(run, pair, getattr(pair, side), seed, options.seconds) for seed in range(options.n)
+            ]
+            for pair in chosen
+            for side in ("weak", "hardened")
+        }
+        print(
+            f"{'code':6} {'pair':28} {'weak caught':>12} {'hardened: code':>15} {'any':>5} {'unsure':>7} {'median s':>9}"
+        )
+        for pair in chosen:
+            weak = [future.result() for future in futures[pair, "weak"]]
+            hardened = [future.result() for future in futures[pair, "hardened"]]
+            caught = sum(pair.code in result.codes for result in weak)
+            flagged = sum(pair.code in result.codes for result in hardened)
+            other = sum(bool(result.codes) for result in hardened)
+            unsure = sum(result.exit not in (0, 1) for result in (*weak, *hardened))
+            median = sorted(result.seconds for result in (*weak, *hardened))[options.n]
+            n = options.n
+            print(
+                f"{pair.code:6} {pair.name:28} {f'{caught}/{n}':>12} {f'{flagged}/{n}':>15} {other:>5} {unsure:>7}"
+                f" {median:>9.1f}",
+                flush=True,
+            )
+            bad = bad or caught < n or flagged or other or unsure
+            if options.verbose:
+                odd = [r for r in weak if pair.code not in r.codes] + [r for r in hardened if r.codes or r.exit]
+                for result in odd[:3]:
+                    print(f"--- exit {result.exit}\n{result.tail}\n---")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()
