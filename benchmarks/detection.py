@@ -118,7 +118,7 @@ def main() -> None:
             for side in ("weak", "hardened")
         }
         print(
-            f"{'code':6} {'pair':28} {'weak caught':>12} {'hardened: code':>15} {'any':>5} {'unsure':>7} {'median s':>9}"
+            f"{'code':6} {'pair':28} {'weak caught':>12} {'hardened code':>15} {'any':>5} {'unsure':>7} {'median s':>9}"
         )
         for pair in chosen:
             weak = [future.result() for future in futures[pair, "weak"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step
-from zmqfuzz.strategies.pieces import BOUNDARIES, message, our_type
+from zmqfuzz.strategies.pieces import BOUNDARIES, message, our_type, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Property, Raw, encode
 
@@ -40,4 +40,4 @@ def abrupt_disconnect(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     steps.append(cut)
     if draw.boolean():
         steps += [Connect(), Shake(kind), Send(message(draw))] if cut != _CUTS[2] else []
-    return (Script(tuple(steps), times=draw.choice((1, 1, 4, 24))),)
+    return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 4, 24))),)

@@ -6,7 +6,7 @@ from zmqfuzz.budget import MIB
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import body, ending, message, opening
+from zmqfuzz.strategies.pieces import body, ending, message, opening, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Unit
 
@@ -16,8 +16,8 @@ _SIZES = (0, 1, 33, 200, 1024, 8192, 100_000)
 @strategy("flood", needs=Reached.TRAFFIC)
 def flood(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Complete messages, commands and connections in bulk, from one peer and from many."""
-    peers = draw.choice((1, 2, 8, 32))
-    volume = draw.choice((64 * 1024, MIB, 8 * MIB)) // peers
+    count = peers(draw, situation, (1, 2, 8, 32))
+    volume = draw.choice((64 * 1024, MIB, 8 * MIB)) // count
     kind = draw.integer(0, 3)
     steps: list[Step] = list(opening(draw, situation))
     units: tuple[Unit, ...]
@@ -32,9 +32,9 @@ def flood(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         units = ()
     if units:
         size = sum(len(unit.body()) + 2 if isinstance(unit, Command) else _frame_size(unit) for unit in units)
-        steps.append(Send(units, times=max(1, min(volume // max(size, 1), 100_000 // peers))))
+        steps.append(Send(units, times=max(1, min(volume // max(size, 1), 100_000 // count))))
     steps.extend(ending(draw))
-    return (Script(tuple(steps), times=peers),)
+    return (Script(tuple(steps), times=count),)
 
 
 def _frame_size(unit: Unit) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import BOUNDARIES, CHUNKS, body, ending, greeted, message
+from zmqfuzz.strategies.pieces import BOUNDARIES, CHUNKS, body, ending, greeted, message, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Property, Raw, Unit
 
@@ -34,7 +34,7 @@ def _frame(draw: Draw) -> Unit:
 def malformed_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Frames with reserved bits, sizes that lie, commands in traffic of every length, MORE where none follows."""
     scripts = []
-    for _ in range(draw.integer(1, 2)):
+    for _ in range(peers(draw, situation, (1, 2))):
         steps: list[Step] = list(greeted(draw, situation))
         for _ in range(draw.integer(1, 4)):
             steps.append(Send(tuple(_frame(draw) for _ in range(draw.integer(1, 3))), chunk=draw.choice(CHUNKS)))
@@ -42,7 +42,7 @@ def malformed_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             steps.append(Send(message(draw)))
         steps.append(Expect("close", within=0.005))
         steps.extend(ending(draw))
-        scripts.append(Script(tuple(steps), times=draw.choice((1, 1, 1, 4))))
+        scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 4))))
     return tuple(scripts)
 
 
@@ -50,11 +50,11 @@ def malformed_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
 def malformed_message(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Well-framed messages that the application may not expect: part counts, empty parts, missing delimiters."""
     scripts = []
-    for _ in range(draw.integer(1, 2)):
+    for _ in range(peers(draw, situation, (1, 2))):
         steps: list[Step] = list(greeted(draw, situation))
         for _ in range(draw.integer(1, 3)):
             steps.append(Send(message(draw, most_parts=draw.choice((1, 2, 3, 4, 12))), times=draw.choice((1, 1, 3))))
         steps.append(Expect("message", within=0.005))
         steps.extend(ending(draw))
-        scripts.append(Script(tuple(steps), times=draw.choice((1, 1, 2))))
+        scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 2))))
     return tuple(scripts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import CHUNKS, ending, message, odd_greeting
+from zmqfuzz.strategies.pieces import CHUNKS, ending, message, odd_greeting, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, Property, Raw, Unit, encode
 
@@ -14,7 +14,7 @@ from zmqfuzz.zmtp.wire import Command, Property, Raw, Unit, encode
 def malformed_greeting(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Greetings with wrong fields, of other versions, cut short, dripped, or that are not ZMTP at all."""
     scripts = []
-    for _ in range(draw.integer(1, 3)):
+    for _ in range(peers(draw, situation, (1, 2, 3))):
         steps: list[Step] = [Connect()]
         if draw.boolean():
             steps.append(Expect("bytes", within=0.5))
@@ -32,5 +32,5 @@ def malformed_greeting(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             steps.append(Send((Command(b"READY", properties=(Property(b"Socket-Type", b"DEALER"),)), *message(draw))))
         steps.append(Expect("greeting", within=0.01))
         steps.extend(ending(draw))
-        scripts.append(Script(tuple(steps), times=draw.choice((1, 1, 1, 4))))
+        scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 4))))
     return tuple(scripts)

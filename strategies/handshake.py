@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import CHUNKS, body, ending, message, our_type
+from zmqfuzz.strategies.pieces import CHUNKS, body, ending, message, our_type, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, Frame, Greeting, Property, Unit
 
@@ -46,4 +46,4 @@ def malformed_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps.append(Send(message(draw)))
     steps.append(Expect("close", within=0.005))
     steps.extend(ending(draw))
-    return (Script(tuple(steps), times=draw.choice((1, 1, 2, 8))),)
+    return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 2, 8))),)

@@ -6,7 +6,7 @@ from zmqfuzz.budget import MIB
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import BOUNDARIES, ending, greeted, opening
+from zmqfuzz.strategies.pieces import BOUNDARIES, ending, greeted, opening, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Fill, Frame
 
@@ -50,10 +50,10 @@ def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         units.append(Frame(Fill(draw.choice(_PART_SIZES)), more=draw.boolean()))
     per_round = sum(_size(unit) + (9 if _size(unit) > 255 else 2) for unit in units)
     times = max(1, min(volume // per_round, _MOST_PARTS // len(units)))
-    peers = draw.choice((1, 1, 2, 4))
-    steps: list[Step] = [*opening(draw, situation), Send(tuple(units), times=max(1, times // peers))]
+    count = peers(draw, situation, (1, 1, 2, 4))
+    steps: list[Step] = [*opening(draw, situation), Send(tuple(units), times=max(1, times // count))]
     if draw.boolean():
         steps.append(Send((Frame(b"", more=False),)))
     if draw.boolean():
         steps.extend(ending(draw))
-    return (Script(tuple(steps), times=peers),)
+    return (Script(tuple(steps), times=count),)

@@ -7,7 +7,7 @@ from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Close, Connect, Expect, Reset, Send, Shake, ShutdownWrite, Step, Wait
 from zmqfuzz.zmtp.wire import Frame, Greeting, Greeting1, Greeting2, SocketTypeByte, Unit, peer_type
 
-__all__ = ["BOUNDARIES", "CHUNKS", "body", "ending", "greeted", "message", "opening", "our_type"]
+__all__ = ["BOUNDARIES", "CHUNKS", "body", "ending", "greeted", "message", "opening", "our_type", "peers"]
 
 BOUNDARIES = (0, 1, 2, 5, 31, 32, 33, 34, 126, 127, 128, 254, 255, 256, 257, 1024, 8191, 8192, 8193, 65535, 65536)
 """Sizes where an encoder or decoder changes its mind: short and long frames, libzmq's 33-octet inline messages
@@ -42,6 +42,11 @@ def greeted(draw: Draw, situation: Situation) -> tuple[Step, ...]:
         octet = SocketTypeByte[kind] if kind in SocketTypeByte.__members__ else SocketTypeByte.DEALER
         return (Connect(), Expect("bytes"), Send((Greeting2(octet),)), Wait(0.02))
     return (Connect(), Expect("bytes"), Send((Greeting1(),)), Wait(0.02))
+
+
+def peers(draw: Draw, situation: Situation, counts: tuple[int, ...]) -> int:
+    """How many peers do the same at once; always one against a target that connects, for it opens one connection."""
+    return draw.choice(counts) if situation.surface.side == "bind" else 1
 
 
 def body(draw: Draw, largest: int = 300) -> bytes:

@@ -2,8 +2,8 @@
 
 Clients are REQ or DEALER; a malformed request gets an error reply. Its limits are set as the manual advises.
 Weakness: a multipart message that never ends is held in memory without limit, which no socket option prevents.
-Hardened: the ROUTER sits on an ipc endpoint in a directory of its own (0700), and ``guard.py`` runs in front of it on
-the public port; frames, messages, unread replies and connections are bounded there.
+Hardened: the ROUTER sits on an ipc endpoint in a directory of its own (0700) that serves ``guard.py`` alone, and the
+guard runs in front of it on the public port; frames, messages, unread replies and connections are bounded there.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def serve(router: zmq.Socket[bytes], healthy: Callable[[], bool]) -> None:
 
 @contextmanager
 def guarded(router: zmq.Socket[bytes], bind: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Bind ``router`` out of reach, with a guard process on the public port; yields the guard."""
+    """Bind ``router`` out of reach of all but a guard process, which has the public port; yields the guard."""
     host, _, port = bind.removeprefix("tcp://").rpartition(":")
     address = ("" if host == "*" else host, 0 if port == "*" else int(port))
     with (
@@ -67,11 +67,13 @@ def guarded(router: zmq.Socket[bytes], bind: str) -> Iterator[subprocess.Popen[b
         tempfile.TemporaryDirectory(prefix="broker-") as private,
     ):
         inner = f"ipc://{private}/inner"
-        router.bind(inner)
         fd = listener.fileno()
         command = [sys.executable, str(GUARD), "--listen-fd", str(fd), "--inner", inner, "--until-eof", *LIMITS]
         with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[fd]) as guard:
             try:
+                # Before bind, which copies the options. Newcomers that are faster wait in the listener's backlog.
+                router.setsockopt(zmq.IPC_FILTER_PID, guard.pid)
+                router.bind(inner)
                 yield guard
             finally:
                 guard.terminate()

@@ -25,10 +25,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-CHUNK, TICK = 1 << 16, 0.25
+CHUNK, TICK, GREETING = 1 << 16, 0.25, 64
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST and frees the kernel's buffers at once
-
-GREETING = 64
 MECHANISMS = {name.ljust(20, b"\0") for name in (b"NULL", b"PLAIN")}
 MORE, LONG, COMMAND = 1, 2, 4
 TCP, SOL = socket.IPPROTO_TCP, socket.SOL_SOCKET
@@ -112,8 +110,7 @@ class Inspector:
         while at < end:
             if self._body:
                 step = min(self._body, end - at)
-                self._body -= step
-                at += step
+                self._body, at = self._body - step, at + step
                 continue
             start = at
             if head or end - at < 9:  # a header that the end of a chunk may cut
@@ -133,8 +130,7 @@ class Inspector:
 
     def _count(self, flags: int, size: int) -> bool:
         limits, self._body = self._limits, size
-        self._octets += size
-        self._frames += 1
+        self._octets, self._frames = self._octets + size, self._frames + 1
         if flags not in FLAGS:
             self.refusal = f"flags {flags:#04x}"
         elif size > limits.max_frame:
@@ -177,7 +173,7 @@ class Guard:
         self._links: set[Link] = set()
         self._selector = selectors.DefaultSelector()
         self._buffer = memoryview(bytearray(CHUNK))
-        self._accept_again, self._mishaps = 0.0, 0
+        self._accept_again, self._faults = 0.0, 0
         listener.setblocking(False)
 
     def run(self, until_eof: int | None = None) -> None:
@@ -207,18 +203,16 @@ class Guard:
     def _accept(self) -> None:
         try:
             with ExitStack() as opened:
-                inner = opened.enter_context(socket.socket(socket.AF_UNIX))
-                inner.setblocking(False)
+                inner = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
                 inner.connect(self._inner)  # first: nobody is accepted whom nobody can serve
                 client = opened.enter_context(self._listener.accept()[0])
                 client.setblocking(False)
-                for level, option, value in OPTIONS:
-                    client.setsockopt(level, option, value)
+                for option in OPTIONS:
+                    client.setsockopt(*option)
                 opened.pop_all()
         except OSError:  # the inner socket is busy or gone, no descriptors are left, or the newcomer has left
             return self._pause_accepting()
-        link = Link(client, inner, Inspector(self._limits), time.monotonic())
-        self._links.add(link)
+        self._links.add(link := Link(client, inner, Inspector(self._limits), time.monotonic()))
         self._serve(link, True, 0)
         if len(self._links) >= self._room:
             self._pause_accepting()
@@ -243,17 +237,12 @@ class Guard:
                 self._watch(link)
         except OSError:
             self._close(link, reset=True)
-        except Exception:
-            self._mishap(link)
-
-    def _mishap(self, link: Link) -> None:
-        """A fault of ours: end the connection that met it and say so; the others go on."""
-        self._mishaps += 1
-        if self._mishaps & (self._mishaps - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a peer cannot flood the log
-            with suppress(OSError):
-                print(f"closed a connection, fault {self._mishaps} of the guard:", file=sys.stderr)
-                traceback.print_exc()
-        self._close(link, reset=True)
+        except Exception:  # a fault of ours; the 1st, 2nd, 4th, 8th ... is logged: a peer cannot flood the log
+            self._close(link, reset=True)
+            self._faults += 1
+            if self._faults & (self._faults - 1) == 0:
+                with suppress(OSError):  # nobody reads our log
+                    print(f"fault {self._faults}, one connection closed: {traceback.format_exc()}", file=sys.stderr)
 
     def _take(self, link: Link) -> None:
         size = link.client.recv_into(self._buffer)
@@ -307,9 +296,8 @@ class Guard:
             elif link.to_client:
                 late = now - link.written > limits.stall_time
             elif link.inspector.ready:
-                late = (
-                    link.inspector.unfinished and not link.to_inner and now - link.message_since > limits.message_time
-                )
+                in_message = link.inspector.unfinished and not link.to_inner
+                late = in_message and now - link.message_since > limits.message_time
             else:
                 late = now - link.born > limits.handshake_time
             if late:
@@ -321,8 +309,7 @@ class Guard:
     def _close(self, link: Link, *, reset: bool = False) -> None:
         self._links.discard(link)
         for side in (link.client, link.inner):
-            with suppress(KeyError, ValueError):  # not watched
-                self._selector.unregister(side)
+            self._interest(link, side, 0)
             with side, suppress(OSError):
                 if reset and side is link.client:
                     side.setsockopt(SOL, socket.SO_LINGER, RESET)

@@ -107,8 +107,8 @@ def fixture_start(tmp_path: Path) -> Iterator[Callable[..., Relay]]:
         inner.settimeout(10)
         started: list[subprocess.Popen[str]] = []
 
-        def start(*options: str) -> Relay:
-            command = [sys.executable, str(GUARD), "--inner", f"ipc://{tmp_path}/inner", *options]
+        def start(*options: str, program: tuple[str, ...] = (str(GUARD),)) -> Relay:
+            command = [sys.executable, *program, "--inner", f"ipc://{tmp_path}/inner", *options]
             process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             started.append(process)
             assert process.stderr is not None
@@ -119,7 +119,7 @@ def fixture_start(tmp_path: Path) -> Iterator[Callable[..., Relay]]:
             process.terminate()
             assert process.wait(timeout=5) == 0
             assert process.stderr is not None
-            assert process.stderr.read() == ""
+            assert process.stderr.read() == ""  # what a test wants to be said it has read
             process.stderr.close()
 
 
@@ -228,3 +228,90 @@ def test_full_house_waits_and_rests(start: Callable[..., Relay]) -> None:
         third.sendall(GREETING)
     service, _ = relay.inner.accept()
     service.close()
+
+
+@pytest.mark.parametrize(
+    ("opening", "ready"),
+    [
+        (GREETING + READY + frame(b"ask"), True),
+        (GREETING + b"\x04\x1c\0READY" + frame(b"\x09SUBSCRIBE", 4), False),  # ZF101 as zmqfuzz found it
+        (GREETING + frame(b"\x05HELLO", 4) * 3 + b"\x04\xff", False),
+        (GREETING.replace(b"NULL", b"CURV"), False),
+        (GREETING + frame(b"no command"), False),
+        (GREETING + b"\x06" + b"\xff" * 8, False),
+    ],
+    ids=["honest", "nameless", "unfinished", "mechanism", "message", "huge"],
+)
+def test_handshake_one_octet_at_a_time(start: Callable[..., Relay], opening: bytes, ready: bool) -> None:
+    relay = start()
+    with relay.link() as (bystander, service):
+        bystander.sendall(GREETING + READY)
+        with relay.link() as (client, behind), suppress(ConnectionError):  # refused half-way, rightly
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(len(opening)):
+                client.sendall(opening[at : at + 1])
+                time.sleep(0.002)  # so that each comes alone
+            if ready:
+                assert read(behind, len(opening)) == opening
+        assert read(service, len(GREETING + READY)) == GREETING + READY
+        service.sendall(b"still here")
+        assert read(bystander, 10) == b"still here"
+    assert relay.process.poll() is None
+
+
+FAULTY = """
+import sys
+sys.path.insert(0, {folder!r})
+import guard
+admit = guard.Inspector.admit
+def faulty(self, data):
+    return admit(self, data) if b"boom" not in bytes(data) else 1 / 0
+guard.Inspector.admit = faulty
+guard.main()
+"""
+
+
+def test_a_fault_of_ours_ends_one_connection(start: Callable[..., Relay]) -> None:
+    relay = start(program=("-c", FAULTY.format(folder=str(GUARD.parent))))
+    before = relay.descriptors()
+    with relay.link() as (bystander, service):
+        bystander.sendall(GREETING + READY)
+        for _ in range(4):
+            with relay.link() as (client, behind):
+                client.sendall(b"boom")
+                assert closed(client)
+                assert closed(behind)
+        assert read(service, len(GREETING + READY)) == GREETING + READY
+        service.sendall(b"still here")
+        assert read(bystander, 10) == b"still here"
+    assert until(lambda: relay.descriptors() == before)
+    relay.process.terminate()
+    assert relay.process.stderr is not None
+    said = relay.process.stderr.read()
+    assert [f"fault {n}," in said for n in range(1, 5)] == [True, True, False, True]
+    assert said.count("ZeroDivisionError: division by zero") == 3
+    assert relay.process.wait(timeout=5) == 0
+
+
+def test_the_socket_behind_the_broker_serves_the_guard_alone(tmp_path: Path) -> None:
+    command = [sys.executable, str(GUARD.with_name("broker.py")), "--hardened"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as broker:
+        try:
+            assert broker.stderr is not None
+            port = int(broker.stderr.readline().rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(GREETING + READY)
+                assert read(client, 64).startswith(b"\xff")  # and so the socket behind is bound
+            (inner,) = tmp_path.glob("broker-*/inner")
+            for hello in (b"", GREETING + READY):
+                with socket.socket(socket.AF_UNIX) as intruder:
+                    intruder.settimeout(10)
+                    intruder.connect(str(inner))
+                    with suppress(BrokenPipeError):
+                        intruder.sendall(hello)
+                    with suppress(ConnectionResetError):
+                        assert intruder.recv(1) == b""
+        finally:
+            broker.terminate()
+    assert broker.returncode == 0
