@@ -3,7 +3,8 @@
     python benchmarks/detection.py [-n 20] [--jobs 4] [--only ZF102]
 
 Prints a matrix: for each pair how often the weak twin was caught with its code, how often the hardened twin was
-flagged with that code, how often with any code at all, and how often a run was left inconclusive.
+flagged with that code, how often with any other, and how often a run was left inconclusive. ZF203, the message that
+never ends, is open in every default socket: it is counted only for the pair that mends it.
 """
 
 from __future__ import annotations
@@ -117,15 +118,15 @@ def main() -> None:
             for pair in chosen
             for side in ("weak", "hardened")
         }
-        print(
-            f"{'code':6} {'pair':28} {'weak caught':>12} {'hardened code':>15} {'any':>5} {'unsure':>7} {'median s':>9}"
-        )
+        print(f"{'code':6} {'pair':28} {'caught':>12} {'hardened code':>15} {'other':>5} {'unsure':>7} {'median s':>9}")
         for pair in chosen:
             weak = [future.result() for future in futures[pair, "weak"]]
             hardened = [future.result() for future in futures[pair, "hardened"]]
             caught = sum(pair.code in result.codes for result in weak)
             flagged = sum(pair.code in result.codes for result in hardened)
-            other = sum(bool(result.codes) for result in hardened)
+            other = sum(
+                bool(result.codes - {pair.code, "" if pair.code == "ZF203" else "ZF203"}) for result in hardened
+            )
             unsure = sum(result.exit not in (0, 1) for result in (*weak, *hardened))
             median = sorted(result.seconds for result in (*weak, *hardened))[options.n]
             n = options.n
@@ -136,7 +137,9 @@ def main() -> None:
             )
             bad = bad or caught < n or flagged or other or unsure
             if options.verbose:
-                odd = [r for r in weak if pair.code not in r.codes] + [r for r in hardened if r.codes or r.exit]
+                odd = [r for r in weak if pair.code not in r.codes] + [
+                    r for r in hardened if r.codes - {"ZF203"} or r.exit not in (0, 1)
+                ]
                 for result in odd[:3]:
                     print(f"--- exit {result.exit}\n{result.tail}\n---")
     sys.exit(1 if bad else 0)

@@ -49,22 +49,22 @@ def peers(draw: Draw, situation: Situation, counts: tuple[int, ...]) -> int:
     return draw.choice(counts) if situation.surface.side == "bind" else 1
 
 
-def body(draw: Draw, largest: int = 300) -> bytes:
-    """A small body: shapes that careless parsers trip over, or random octets."""
-    if draw.boolean():
-        return draw.binary(0, min(largest, 64))
-    return draw.choice(_ODD_BODIES)
+def body(draw: Draw) -> bytes:
+    """A body: shapes that careless parsers trip over, random octets, or a length where an encoding changes."""
+    kind = draw.integer(0, 2)
+    if kind == 0:
+        return draw.choice(_ODD_BODIES)
+    if kind == 1:
+        return draw.binary(0, 64)
+    return draw.choice((b"A", b"\0", b"\xff", b"[")) * draw.choice(BOUNDARIES[:-3])
 
 
 def message(draw: Draw, most_parts: int = 6) -> tuple[Unit, ...]:
-    """One complete message of ``1..most_parts`` honest frames."""
+    """One complete message of honest frames: an enveloped body (RFC 28 delimiter), or ``1..most_parts`` parts."""
+    if most_parts > 1 and draw.boolean():
+        return (Frame(b"", more=True), Frame(body(draw)))
     parts = draw.integer(1, most_parts)
-    delimiter = draw.boolean()
-    frames: list[Unit] = []
-    for number in range(parts):
-        octets = b"" if number == 0 and delimiter and parts > 1 else body(draw)
-        frames.append(Frame(octets, more=number < parts - 1))
-    return tuple(frames)
+    return tuple([Frame(body(draw), more=number < parts - 1) for number in range(parts)])
 
 
 def ending(draw: Draw) -> tuple[Step, ...]:

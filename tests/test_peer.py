@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,6 +21,7 @@ from zmqfuzz.peer import KEPT, MOST_ENTRIES, Peer
 from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
 from zmqfuzz.trial import ClosedBy, Direction, Reached, Transcript
 from zmqfuzz.writer import MOST_PIECES, STALL, Meter
+from zmqfuzz.zmtp.connection import Connection
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Greeting1, Greeting2, Property, Raw, Unit, encode
 
 MIB = 1 << 20
@@ -161,13 +160,14 @@ def test_a_server_receives_exactly_what_the_transcript_says_was_sent(transport: 
         @settings(max_examples=40)
         @given(st.lists(sends, max_size=3))
         def exactly(steps: list[Send]) -> None:
+            recorder.seen.clear()
             transcript = play(recorder.endpoint, Connect(), *steps, Close())
             (seen,) = recorder.wait(1)
-            meant = b"".join(b"".join(map(encode, step.units)) * step.times for step in steps)
+            speech = Connection()  # frames follow the version that was greeted with
+            meant = b"".join(b"".join(map(speech.send, step.units)) * step.times for step in steps)
             assert seen.data == told(transcript) == meant
             assert transcript.sent == len(meant)
             assert (seen.end, transcript.closed_by) == ("FIN", ClosedBy.US)
-            recorder.seen.clear()
 
         exactly()
 
@@ -203,11 +203,11 @@ def test_many_repeats_are_one_entry() -> None:
 LEAVINGS = [
     ("tcp", (Close(),), "FIN", ClosedBy.US),
     ("tcp", (Reset(),), "RST", ClosedBy.US),
-    ("tcp", (ShutdownWrite(), Wait(0.1)), "FIN", ClosedBy.OPEN),
+    ("tcp", (ShutdownWrite(), Wait(0.1)), "FIN", ClosedBy.FIN),
     ("tcp", (), "RST", ClosedBy.OPEN),
     ("ipc", (Close(),), "FIN", ClosedBy.US),
     ("ipc", (Reset(),), "FIN", ClosedBy.US),
-    ("ipc", (ShutdownWrite(), Wait(0.1)), "FIN", ClosedBy.OPEN),
+    ("ipc", (ShutdownWrite(), Wait(0.1)), "FIN", ClosedBy.FIN),
 ]
 
 
@@ -218,7 +218,7 @@ def test_how_a_peer_leaves_is_what_the_server_sees(
     with recording(transport) as recorder:
         transcript = play(recorder.endpoint, Connect(), Send((Raw(b"bye"),)), *leave)
         (seen,) = recorder.wait(1)
-        assert (seen.data, seen.end) == (b"bye", end)
+        assert (bytes(seen.data), seen.end) == (b"bye", end)
         assert transcript.closed_by is closed_by
 
 
@@ -236,7 +236,7 @@ def test_a_half_closed_peer_still_reads() -> None:
 
 
 def test_who_reads_nothing_ends_the_send_and_not_the_script() -> None:
-    with recording(talk=lambda sock: bool(time.sleep(8))) as recorder:
+    with recording(talk=lambda sock: threading.Event().wait(8)) as recorder:
         started = time.monotonic()
         transcript = play(recorder.endpoint, Connect(), Send((Frame(Fill(MIB)),), times=64), Close())
         seconds = time.monotonic() - started
@@ -274,7 +274,9 @@ def test_a_refused_connection_is_recorded_and_the_script_goes_on() -> None:
         steps = (Send((Raw(b"x"),)), Shake("DEALER"), Expect("close"), ShutdownWrite(), Reset(), Close())
         transcript = play(endpoint, Connect(), *steps)
     assert transcript.closed_by is ClosedBy.REFUSED
-    assert notes(transcript) == ["not connected: Connection refused"]
+    (note,) = notes(transcript)
+    assert note.startswith("not connected: ")
+    assert note.endswith("Connection refused")
     assert (transcript.sent, transcript.reached) == (0, Reached.NOTHING)
     assert play("ipc:///nowhere/zmqfuzz.sock", Connect()).closed_by is ClosedBy.REFUSED
 
@@ -293,7 +295,7 @@ def test_received_data_past_the_cap_is_counted_and_not_kept() -> None:
     def talk(sock: socket.socket) -> bool:
         sock.sendall(encode(Greeting()))
         for _ in range(40):
-            sock.sendall(bytes(100_000))
+            sock.sendall(encode(Frame(Fill(99_991))))
         return False
 
     with recording(talk=talk) as recorder:
@@ -301,48 +303,6 @@ def test_received_data_past_the_cap_is_counted_and_not_kept() -> None:
     kept = sum(len(item.data) for item in transcript.entries)
     assert kept <= KEPT < transcript.received <= 4_000_064
     assert len(transcript.entries) <= MOST_ENTRIES + 2
-
-
-LIBZMQ = """
-import sys, zmq, zmq.auth.thread
-context = zmq.Context()
-auth = zmq.auth.thread.ThreadAuthenticator(context)
-auth.start()
-auth.configure_plain(passwords={"u": "p"})
-socket = context.socket(zmq.ROUTER)
-socket.linger = 0
-socket.heartbeat_ivl, socket.heartbeat_timeout = 100, 400
-socket.plain_server = sys.argv[1] == "PLAIN"
-socket.bind("tcp://127.0.0.1:*")
-print(socket.last_endpoint.decode(), flush=True)
-while True:
-    parts = socket.recv_multipart()
-    socket.send_multipart([parts[0], *parts])
-"""
-
-
-@pytest.fixture(params=["NULL", "PLAIN"])
-def libzmq(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """A ROUTER in another process, which echoes the identity too, and asks for a heartbeat every 0.1 s."""
-    with subprocess.Popen([sys.executable, "-c", LIBZMQ, request.param], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield request.param, process.stdout.readline().strip()
-        process.kill()
-
-
-def test_a_peer_that_shook_hands_is_honest_between_its_steps(libzmq: tuple[str, str]) -> None:
-    mechanism, endpoint = libzmq
-    shake = Shake("DEALER", identity=b"ada", mechanism=mechanism, username=b"u", password=b"p", within=5)
-    ask = (Send((Frame(b"one", more=True), Frame(b"two"))), *[Expect("message", within=5)] * 3)
-    started = time.monotonic()
-    transcript = play(endpoint, Connect(), shake, *ask, Expect("close", within=1.2), *ask)
-    assert time.monotonic() - started < 6, "no Expect waited in vain"
-    assert transcript.reached is Reached.TRAFFIC
-    assert transcript.closed_by is ClosedBy.OPEN, "unanswered heartbeats would have ended it"
-    replies = [item for item in transcript.entries if item.note == "honest reply"]
-    assert len(replies) >= 4
-    echoed = b"".join(item.data for item in transcript.entries if item.direction is Direction.RECEIVED)
-    assert echoed.count(b"\x01\x03ada\x01\x03one\x00\x03two") == 2
 
 
 def test_frames_follow_the_version_that_the_target_speaks() -> None:
@@ -355,4 +315,25 @@ def test_frames_follow_the_version_that_the_target_speaks() -> None:
     with recording(talk=old) as recorder:
         steps = (Send((Greeting1(),)), Expect("greeting", within=5), Send((Frame(b"x"),)), Close())
         transcript = play(recorder.endpoint, Connect(), *steps)
-        assert bytes(recorder.wait(1)[0].data) == told(transcript) == b"\x01\x00" + b"\x02\x00x"  # RFC 13: length, flags
+        # RFC 13: length, flags, body
+        assert recorder.wait(1)[0].data == told(transcript) == b"\x01\x00" + b"\x02\x00x"
+
+
+def heartbeat(sock: socket.socket) -> bool:
+    """Shakes hands, asks for a sign of life, reads."""
+    ready = encode(Command(b"READY", properties=(Property(b"Socket-Type", b"ROUTER"),)))
+    sock.sendall(encode(Greeting()) + ready)
+    while len(sock.recv(1, socket.MSG_PEEK | socket.MSG_WAITALL)) and not sock.recv(65536).endswith(b"a"):
+        pass
+    sock.sendall(encode(Command(b"PING", b"\0\0")))
+    while sock.recv(65536):
+        pass
+    return False
+
+
+@pytest.mark.xfail(strict=True, reason="an honest reply is recorded before it is sent, and lost when the wait is over")
+def test_what_could_not_be_sent_any_more_is_not_told_as_sent() -> None:
+    with recording(talk=heartbeat) as recorder:
+        steps = (Shake("DEALER", within=5), Send((Raw(b"ab"),), chunk=1, every=0.3), Expect("close", within=0), Close())
+        transcript = play(recorder.endpoint, Connect(), *steps)
+    assert len(told(transcript)) == transcript.sent

@@ -1,4 +1,4 @@
-"""One attack, one door, one Trial; and the series of trials that an Examination is made of.
+"""One attack, one door, one Trial.
 
 The harness keeps one process of the target running, replaces it when it is gone or no longer to be trusted, and
 never judges.
@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
-from zmqfuzz.budget import MIB, Budget, Limits
+from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.endpoints import connect
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.injector import inject
@@ -19,33 +19,26 @@ from zmqfuzz.listener import Listeners
 from zmqfuzz.observer import Observer
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import Prober, UserProbe
-from zmqfuzz.scale import control_of, planned, scaled
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running, Target
-from zmqfuzz.trial import Examination, Observation, ProbeResult, Sample, Surface, Trial
+from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
-__all__ = ["Harness", "Standing"]
+__all__ = ["REST", "ROUND_SETTLE", "Harness", "Standing"]
 
 SETTLE = 0.3
 """Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
 
 ROUND_SETTLE = 1.0
-"""The same for a round of an examination, once the target is at rest again; the last round gets four times this."""
+"""The same for a round of an examination, once the target is at rest again."""
 
-REST = 5.0
+REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
 
 QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
 """A probe that usually takes longer than QUICK_PROBE seconds is asked only every PROBE_EVERY seconds."""
-
-ROUNDS = 6
-"""Rounds of an examination for leaks: one to warm up, five to judge."""
-
-GROWTH_AIM = 96 * MIB
-"""Growth, in octets, beyond which a larger attack would show nothing more."""
 
 
 class Standing:
@@ -56,6 +49,7 @@ class Standing:
         self.observer = Observer(running, hard_cap)
         self.history: list[Attack] = []
         self.spoiled = False
+        self.restless = False
         self.probed_at = 0.0
 
     @property
@@ -153,7 +147,7 @@ class Harness:
             )
 
     @asynccontextmanager
-    async def _examined(self) -> AsyncIterator[Standing]:
+    async def examined(self) -> AsyncIterator[Standing]:
         """A process for an examination: a fresh one where that is possible. It is the only one while it runs."""
         if self.target.restartable:
             await self._stop()
@@ -166,7 +160,8 @@ class Harness:
         """The doors of a process."""
         return self._listeners.surfaces if self._listeners is not None else standing.running.surfaces
 
-    def _surface(self, standing: Standing, key: str) -> Surface:
+    def surface(self, standing: Standing, key: str) -> Surface:
+        """The door called ``key`` in this process. Raises TargetVanished."""
         for surface in self.surfaces(standing):
             if surface.key == key:
                 return surface
@@ -176,7 +171,7 @@ class Harness:
 
     async def calibrate(self, key: str) -> ProbeResult:
         """Learn how an honest client is answered at this door, before anything is attacked."""
-        surface = self._surface(await self.standing(), key)
+        surface = self.surface(await self.standing(), key)
         if self._listeners is not None:
             return await self._listeners.calibrate(surface)
         prober = self._probers.setdefault(key, Prober(self._user_probe))
@@ -209,7 +204,7 @@ class Harness:
         ``rest``: wait until the target has worked off what it was sent before it is looked at.
         """
         settle = ROUND_SETTLE if rest else SETTLE
-        return await self._play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle)
+        return await self.play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle)
 
     async def fresh_trials(
         self, attacks: tuple[Attack, ...], key: str, *, recover: float | None = None
@@ -219,15 +214,21 @@ class Harness:
         ``recover`` seconds to serve again, where the limit's own would make a search too long.
         """
         trials = []
-        async with self._examined() as standing:
-            await self._ask(self._surface(standing, key), self.limits.recover)
+        async with self.examined() as standing:
+            await self.warm(standing, key)
             for attack in attacks:
-                trials.append(await self._play(standing, attack, key, ask=True, recover=recover))
+                trials.append(await self.play(standing, attack, key, ask=True, recover=recover))
                 if standing.running.exit() is not None:
                     break
         return tuple(trials)
 
-    async def _play(
+    async def warm(self, standing: Standing, key: str) -> Surface:
+        """Ask once, so that the first attack does not meet a process that has never served; the door."""
+        surface = self.surface(standing, key)
+        await self._ask(surface, self.limits.recover)
+        return surface
+
+    async def play(
         self,
         standing: Standing,
         attack: Attack,
@@ -238,7 +239,8 @@ class Harness:
         settle: float = SETTLE,
         recover: float | None = None,
     ) -> Trial:
-        surface = self._surface(standing, key)
+        """One Trial on ``standing``. ``rest``: wait until the target has worked off what it was sent."""
+        surface = self.surface(standing, key)
         observer, running = standing.observer, standing.running
         dial: Dial
         if self._listeners is not None:
@@ -270,8 +272,8 @@ class Harness:
                 attack, dial, meter, role=role, seconds=self.budget.trial_seconds, held=on_held, stop=capped
             )
         if baseline is not None and running.exit() is None:
-            if rest:
-                await observer.steady(REST)
+            if rest and not await observer.steady(REST):
+                standing.restless = True
             await observer.descriptors_back(baseline.descriptors, settle)
         settled = observer.sample()
         seconds = meter.now()
@@ -294,52 +296,6 @@ class Harness:
             observer.close_wait() if gone is None and _stuck(baseline, settled) else 0,
         )
         return Trial(attack, surface, transcripts, observation, seconds)
-
-    # examining
-
-    async def examine_held(self, attack: Attack, key: str, seen: Trial | None, *, times: int = 3) -> Examination:
-        """One large attack on each of ``times`` fresh processes, beside honest traffic of the same volume.
-
-        ``seen`` says how much the attack holds as it is, and so how much larger it must be to tell; None: as it is.
-        """
-        large = attack if seen is None else self._enlarged(attack, seen)
-        async with self._examined() as standing:
-            surface = self._surface(standing, key)
-            await self._ask(surface, self.limits.recover)
-            calm = await self._play(standing, control_of(large, surface, planned(large)), key, ask=False, rest=True)
-            if not standing.usable:
-                return Examination(
-                    "held", (), (calm,), doubts=("the target did not survive honest traffic of this volume",)
-                )
-        trials: list[Trial] = []
-        after: tuple[Trial, ...] = ()
-        for _ in range(times):
-            async with self._examined() as standing:
-                await self._ask(self._surface(standing, key), self.limits.recover)
-                trials.append(await self._play(standing, large, key, ask=False, rest=True))
-                if not after and standing.usable:
-                    after = tuple([await self._play(standing, large, key, ask=False, rest=True) for _ in range(3)])
-        return Examination("held", tuple(trials), (calm,), rounds=after)
-
-    def _enlarged(self, attack: Attack, seen: Trial) -> Attack:
-        baseline, held = seen.observation.baseline, seen.observation.held
-        if baseline is None or held is None or not seen.sent:
-            return attack
-        growth = max(held.rss - baseline.rss, 1)
-        return scaled(attack, max(1.0, min(self.budget.examine_bytes / seen.sent, GROWTH_AIM / growth)))
-
-    async def examine_rounds(self, attack: Attack, key: str) -> Examination:
-        """The same attack again and again on one fresh process, all peers gone between two rounds."""
-        trials, doubts = [], []
-        async with self._examined() as standing:
-            await self._ask(self._surface(standing, key), self.limits.recover)
-            for number in range(ROUNDS):
-                settle = ROUND_SETTLE * (4 if number == ROUNDS - 1 else 1)
-                trials.append(await self._play(standing, attack, key, ask=False, rest=True, settle=settle))
-                if not standing.usable:
-                    doubts.append("the target did not survive the rounds")
-                    break
-        return Examination("rounds", tuple(trials), doubts=tuple(doubts))
 
 
 def _stuck(baseline: Sample | None, settled: Sample | None) -> bool:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from zmqfuzz.processes import Watch, close_wait
+from zmqfuzz.processes import Watch, close_wait, runnable
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Sample
 from zmqfuzz.writer import Meter
@@ -18,8 +18,8 @@ INTERVAL = 0.01
 """Seconds between two samples while an attack runs (one costs about 10 microseconds)."""
 
 LOOK = 0.03
-QUIET_CPU = 0.2
-"""A target that uses less than this share of a core from one look to the next has finished what it was given."""
+QUIET_CPU = 0.4
+"""Share of a core, above that at rest, that says nothing: one tick of the kernel's clock (10 ms) in one look."""
 
 
 class Observer:
@@ -30,6 +30,7 @@ class Observer:
         self._hard_cap = hard_cap
         self._watch = Watch.asking(running.pids) if running.pids() else None
         self._meter = Meter()
+        self._resting = 0.0
         self.series: list[Sample] = []
         self.capped = False
 
@@ -83,34 +84,44 @@ class Observer:
                 capped.set()
                 return
 
+    async def learn_rest(self) -> None:
+        """Find out how much a program that has nothing to do uses: some poll, some tick."""
+        first = self.sample()
+        await trio.sleep(10 * LOOK)
+        last = self.sample()
+        if first is not None and last is not None:
+            self._resting = (last.cpu - first.cpu) / max(last.at - first.at, LOOK)
+
     async def steady(self, within: float) -> bool:
         """Wait until the target has worked off what it got; False when it has not ``within`` seconds.
 
-        At rest: resident set and CPU stand still for two looks; or, for a program that is never idle, the resident
-        set alone for a second.
+        At rest: for three looks its memory stands still, it uses hardly more CPU than at rest before, and (unless
+        it was never idle) no thread of it runs or waits for a processor, so that a busy machine does not deceive.
         """
         deadline = trio.current_time() + within
         last = self.sample()
-        calm = level = 0
+        calm = 0
         while last is not None and trio.current_time() < deadline:
             await trio.sleep(LOOK)
             now = self.sample()
             if now is None:
                 return True
-            level = level + 1 if abs(now.rss - last.rss) <= 256 * 1024 else 0
-            idle = now.cpu - last.cpu <= QUIET_CPU * (now.at - last.at)
+            used = (now.cpu - last.cpu) / max(now.at - last.at, LOOK)
+            level = abs(now.rss - last.rss) <= 256 * 1024 and used <= self._resting + QUIET_CPU
+            idle = self._resting > QUIET_CPU or not runnable(self._running.pids())
             calm = calm + 1 if level and idle else 0
-            if calm >= 2 or level * LOOK >= 1.0:
+            if calm >= 3:
                 return True
             last = now
         return last is None
 
-    async def descriptors_back(self, baseline: int, within: float) -> bool:
+    async def descriptors_back(self, baseline: int, within: float, *, unmoved: float | None = None) -> bool:
         """Wait until the descriptor count is back at ``baseline``, at most ``within`` seconds; False: it stays higher.
 
-        A count that has not moved for half of the time will not move: what libzmq closes it closes at once.
+        A count that has not moved for ``unmoved`` seconds (half of ``within``) is taken to stay.
         """
         started = moved = trio.current_time()
+        patience = within / 2 if unmoved is None else unmoved
         pause, last = 0.001, -1
         while True:
             now = self.sample()
@@ -119,7 +130,7 @@ class Observer:
             time = trio.current_time()
             if now.descriptors != last:
                 last, moved = now.descriptors, time
-            if time - started > within or time - moved > within / 2:
+            if time - started > within or time - moved > patience:
                 return False
             await trio.sleep(pause)
             pause = min(pause * 2, 0.05)

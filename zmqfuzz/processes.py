@@ -24,7 +24,7 @@ from zmqfuzz.procfs import (
     socket_inode,
 )
 
-__all__ = ["Listener", "Usage", "Watch", "close_wait", "descendants", "listening", "stat", "tree"]
+__all__ = ["Listener", "Usage", "Watch", "close_wait", "descendants", "listening", "runnable", "stat", "tree"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -198,6 +198,18 @@ def close_wait(pids: Iterable[int]) -> int:
         for sockets in _tcp(pid)
         for entry in sockets
     )
+
+
+def runnable(pids: Iterable[int]) -> int:
+    """How many threads of these processes run or wait for a processor: work that is not done, on a busy machine too."""
+    found = 0
+    for pid in pids:
+        for thread in _entries(f"/proc/{pid}/task"):
+            try:
+                found += parse_stat(_read(f"/proc/{pid}/task/{thread}/stat")).state == "R"
+            except ValueError:
+                continue
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,7 @@ def test_the_transcript_says_what_it_was_minimised_from() -> None:
     text = failure_message(FINDING, observed())
     title = line_with(text, "Transcript")
     later = text[text.index(title) :]
-    assert all(
-        fact in later for fact in ("simplified", "1,800 frames", "6 peers", "41 s", "409,600 frames", "1 peer")
-    )
+    assert all(fact in later for fact in ("simplified", "1,800 frames", "6 peers", "41 s", "409,600 frames", "1 peer"))
     assert "x 409,600" in text
     assert "<-  READY Socket-Type=ROUTER" in text
     assert "minimised" not in failure_message(replace(FINDING, original=ATTACK))

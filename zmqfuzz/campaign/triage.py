@@ -9,6 +9,7 @@ from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
+from zmqfuzz.examiner import Examiner
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Send
@@ -116,6 +117,7 @@ class Triage:
 
     def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
         self._harness = harness
+        self._examiner = Examiner(harness)
         self._seconds = minimise_seconds
 
     async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
@@ -214,10 +216,10 @@ class Triage:
     ) -> Confirmed:
         """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
         if entry.examines == "held":
-            examination = await self._harness.examine_held(attack, key, seen, times=times)
+            examination = await self._examiner.held(attack, key, seen, times=times)
             count = len(examination.trials)
         else:
-            examination = await self._harness.examine_rounds(attack, key)
+            examination = await self._examiner.rounds(attack, key)
             count = 1
         violation = entry.judge(examination, self._harness.limits)
         if violation is None:
