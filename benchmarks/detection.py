@@ -78,7 +78,12 @@ class Result:
     exit: int
     codes: frozenset[str]
     seconds: float
-    tail: str
+    output: str
+
+    @property
+    def tail(self) -> str:
+        """The end of what it printed."""
+        return "\n".join(line for line in self.output.splitlines()[-12:] if "not covered" not in line)
 
 
 def run(pair: Pair, command: tuple[str, ...], seed: int, seconds: float) -> Result:
@@ -95,8 +100,7 @@ def run(pair: Pair, command: tuple[str, ...], seed: int, seconds: float) -> Resu
             cwd=folder,
         )
     codes = frozenset(re.findall(r"^  (ZF\d+)-\w+ ", done.stdout, re.MULTILINE))
-    tail = "\n".join(line for line in (done.stdout + done.stderr).splitlines()[-12:] if "not covered" not in line)
-    return Result(done.returncode, codes, time.monotonic() - started, tail)
+    return Result(done.returncode, codes, time.monotonic() - started, done.stdout + done.stderr)
 
 
 def main() -> None:
@@ -106,7 +110,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=4, help="runs at once; more than the machine has cores")
     parser.add_argument("--for", dest="seconds", type=float, default=15.0, help="seconds of each run")
     parser.add_argument("--only", help="only pairs of this code")
-    parser.add_argument("--verbose", action="store_true", help="show the end of runs that went wrong")
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="show the end of runs that went wrong, and save all they printed in this folder",
+    )
     options = parser.parse_args()
     bad = False
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -140,8 +148,9 @@ def main() -> None:
                 odd = [r for r in weak if pair.code not in r.codes] + [
                     r for r in hardened if r.codes - {"ZF203"} or r.exit not in (0, 1)
                 ]
-                for result in odd[:3]:
+                for number, result in enumerate(odd):
                     print(f"--- exit {result.exit}\n{result.tail}\n---")
+                    Path(f"odd-{pair.code}-{pair.name.split()[0]}-{number}.txt").write_text(result.output)
     sys.exit(1 if bad else 0)
 
 

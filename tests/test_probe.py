@@ -101,9 +101,9 @@ def test_a_worker_that_went_deaf_is_told_from_one_that_serves() -> None:
 def test_nothing_at_all_there() -> None:
     with probing() as prober:
         started = time.monotonic()
-        result = prober.calibrate(Surface("ipc:///nowhere/zmqfuzz.sock", "REP"))
+        result = prober.ask(Surface("ipc:///nowhere/zmqfuzz.sock", "REP"), 0.3)
         assert (result.level, result.ok) == ("handshake", False)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 3
 
 
 def test_a_door_that_needs_a_key_is_not_asked() -> None:

@@ -121,6 +121,13 @@ def test_what_a_family_needs_it_could_reach() -> None:
             assert any(isinstance(step, Shake) for step in steps)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_target_that_connects_meets_one_peer_at_a_time(family: Family) -> None:
+    situation = Situation(Surface("tcp://127.0.0.1:1", "DEALER", side="connect"), Limits(), Budget())
+    for seed in range(60):
+        assert sum(script.times for script in drawn(family, seed, situation).scripts) == 1
+
+
 @pytest.mark.parametrize("limit", [65536, 1000, 255])
 def test_oversized_frames_stand_at_the_exact_limit_and_one_over_it(limit: int) -> None:
     family = families()["oversized-frame"]

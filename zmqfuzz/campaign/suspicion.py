@@ -152,6 +152,10 @@ class Suspicions:
             settled = trial.observation.settled
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
+            standing = await self._harness.standing()
+            if standing.restless:  # it is still at work: nothing can be said, and waiting again would cost as much
+                standing.restless = False
+                return None
             memory.append(settled.rss)
             descriptors.append(settled.descriptors)
             if not (_rises(memory, STEP) or _rises(descriptors, 1)):
