@@ -27,6 +27,7 @@ from zmqfuzz.trial import Exit
 __all__ = ["Leash", "NotStarted"]
 
 _TAIL = 4096
+_WHOLE = 15 << 20
 _START_WITHIN = 30.0  # seconds from the order to the exec: a loaded machine, never more
 _END_WITHIN = 15.0  # above the warden's own patience with processes stuck in the kernel
 
@@ -172,7 +173,8 @@ class Leash:
 
     def whole_log(self) -> bytes:
         """Everything it wrote, as far as the warden kept it (16 MiB)."""
-        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0)
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), _WHOLE, max(0, size - _WHOLE)).lstrip(b"\0")
 
     def log_tail(self) -> str:
         """The end of stdout and stderr, at most 4096 characters, unprintable ones as ``\\x..``; kept after close."""

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from zmqfuzz.budget import MIB, Budget, Limits
+from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetDidNotStart
 from zmqfuzz.examiner import ROUNDS, Examiner
 from zmqfuzz.harness import Harness
@@ -94,7 +95,7 @@ def test_who_died_is_replaced_and_its_exit_and_last_words_are_told() -> None:
         trial = await harness.trial(DEADLY, key, ask=True)
         assert trial.observation.exit == Exit(code=1)
         assert "ValueError" in trial.observation.log_tail
-        assert trial.observation.probes == ()
+        assert not any(probe.ok for probe in trial.observation.probes)
         trial = await harness.trial(HONEST, key, ask=True)
         assert trial.observation.exit is None
         assert trial.observation.probes[-1].ok
@@ -146,7 +147,7 @@ FLOOD = attack(Send((Frame(Fill(65536), more=True),), times=3000), Close())
 def test_past_the_hard_cap_the_target_is_killed_and_that_is_told() -> None:
     async def work(harness: Harness, key: str) -> None:
         trial = await harness.trial(FLOOD, key, ask=True)
-        assert trial.observation.killed_at_cap
+        assert trial.observation.exit == Exit(signal=9)
         assert trial.observation.probes == ()
         assert trial.observation.peak_rss < 300 * MIB
         assert trial.transcripts[0].closed_by in (ClosedBy.FIN, ClosedBy.RST, ClosedBy.OPEN)
@@ -155,12 +156,26 @@ def test_past_the_hard_cap_the_target_is_killed_and_that_is_told() -> None:
     playing(work, "broker.py", limits=Limits(hard_cap=80 * MIB))
 
 
-@pytest.mark.xfail(strict=True, reason="an interrupted Send is not counted in its transcript")
-def test_what_was_sent_until_the_hard_cap_is_counted() -> None:
-    async def work(harness: Harness, key: str) -> int:
-        return (await harness.trial(FLOOD, key)).sent
+@pytest.mark.xfail(strict=True, reason="where the warden is first, it looks like a crash: ZF101 instead of ZF206")
+def test_that_the_warden_killed_at_the_hard_cap_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmqfuzz.observer.INTERVAL", 5.0)
 
-    assert playing(work, "broker.py", limits=Limits(hard_cap=60 * MIB)) > MIB
+    async def work(harness: Harness, key: str) -> None:
+        trial = await harness.trial(FLOOD, key)
+        assert trial.observation.exit == Exit(signal=9)
+        assert trial.observation.killed_at_cap
+
+    playing(work, "broker.py", limits=Limits(hard_cap=80 * MIB))
+
+
+@pytest.mark.xfail(strict=True, reason="an examination that passed the hard cap comes out clean")
+def test_an_examination_that_passes_the_hard_cap_is_no_clean_bill() -> None:
+    async def work(harness: Harness, key: str) -> None:
+        examination = await Examiner(harness).held(FLOOD, key, None, times=2)
+        assert all(trial.observation.exit is not None for trial in examination.trials)
+        assert examination.doubts or invariants()["ZF203"].judge(examination, harness.limits)
+
+    playing(work, "broker.py", limits=Limits(hard_cap=80 * MIB))
 
 
 def test_held_memory_is_examined_beside_honest_traffic_of_the_same_volume() -> None:

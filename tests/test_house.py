@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LINES = 350
 
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {
+    "zmqfuzz/campaign/repro_player.py": "the source text of one script, which must stand alone where zmqfuzz is not installed",
+}
 """Files that may be longer than LINES, each with its reason."""
 
 _NOT_OURS = {"build", "dist", "__pycache__"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -86,7 +87,7 @@ class Spec:
         if self.command:
             return ChildTarget(
                 self.command,
-                name=self.name,
+                name=self.name or _program(self.command),
                 cwd=self.cwd,
                 endpoints=self.bind or self.connect,
                 socket_type=self.socket_type,
@@ -111,6 +112,19 @@ class Spec:
             listeners=Listeners(self.bind, self.socket_type) if self.bind else None,
             start_within=self.start_within,
         )
+
+
+def _program(command: tuple[str, ...]) -> str:
+    """A short name for what a command runs, the same on every machine: the script or module, else the program."""
+    words = list(command)
+    for place, word in enumerate(words[1:], 1):
+        if word == "-m" and place + 1 < len(words):
+            return words[place + 1]
+        if not word.startswith("-"):
+            if os.path.isfile(word):
+                return os.path.basename(word)
+            break
+    return os.path.basename(words[0])
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:

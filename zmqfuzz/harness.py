@@ -18,7 +18,7 @@ from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
 from zmqfuzz.observer import Observer
 from zmqfuzz.peer import Dial
-from zmqfuzz.probe import Prober, UserProbe
+from zmqfuzz.probe import UNASKED, Prober, UserProbe
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running, Target
 from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
@@ -101,10 +101,18 @@ class Harness:
     async def standing(self) -> Standing:
         """The process that runs now; a new one where the old one is gone or spoiled."""
         if self._standing is not None and not self._standing.usable:
+            if not self.target.restartable:
+                return self._same(self._standing)
             await self._stop()
         if self._standing is None:
             self._standing = await self._stack.enter_async_context(self._fresh())
         return self._standing
+
+    def _same(self, standing: Standing) -> Standing:
+        """An attached process cannot be replaced: it goes on as it is, or has ended."""
+        if standing.running.exit() is not None:
+            raise TargetVanished(f"{self.target.name} has ended and was not started by zmqfuzz; start it again.")
+        return standing
 
     async def _stop(self) -> None:
         self._standing = None
@@ -192,6 +200,8 @@ class Harness:
         """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
         standing.probed_at = trio.current_time()
         first = await self._ask(surface, 0.5)
+        if first.level == UNASKED:
+            return ()
         if first.ok or standing.running.exit() is not None:
             return (first,)
         return (await self._ask(surface, recover),)
@@ -274,7 +284,7 @@ class Harness:
         if baseline is not None and running.exit() is None:
             if rest and not await observer.steady(REST):
                 standing.restless = True
-            await observer.descriptors_back(baseline.descriptors, settle)
+            await observer.descriptors_back(baseline.descriptors, settle, unmoved=settle if rest else None)
         settled = observer.sample()
         seconds = meter.now()
         probes: tuple[ProbeResult, ...] = ()

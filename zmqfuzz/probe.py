@@ -20,11 +20,14 @@ from zmqfuzz.errors import UsageError
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
 
-__all__ = ["Prober", "UserProbe"]
+__all__ = ["UNASKED", "Prober", "UserProbe"]
 
 UserProbe = Callable[[str], bool] | str | None
 """A user's own check: a callable given the endpoint (False or an exception: not served), or a shell-like command
 in which ``{endpoint}`` is replaced (exit code 0: served)."""
+
+UNASKED = "not asked"
+"""The level of a probe that could not be made: the mechanism needs a secret."""
 
 PATIENCE = 1.0
 """Seconds a calibration waits for an answer before it takes the target for one that does not answer this."""
@@ -123,7 +126,7 @@ class Prober:
         kind = getattr(zmq, peer_type(surface.socket_type)[0])
         started = time.monotonic()
         if surface.mechanism not in ("", "NULL"):
-            return ProbeResult("handshake", True, 0.0, f"not asked: {surface.mechanism} needs a key or password")
+            return ProbeResult(UNASKED, True, 0.0, f"{surface.mechanism} needs a key or a password")
         with self._context.socket(kind) as sock:
             sock.linger = 0
             monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)

@@ -202,14 +202,8 @@ def close_wait(pids: Iterable[int]) -> int:
 
 def runnable(pids: Iterable[int]) -> int:
     """How many threads of these processes run or wait for a processor: work that is not done, on a busy machine too."""
-    found = 0
-    for pid in pids:
-        for thread in _entries(f"/proc/{pid}/task"):
-            try:
-                found += parse_stat(_read(f"/proc/{pid}/task/{thread}/stat")).state == "R"
-            except ValueError:
-                continue
-    return found
+    threads = (f"/proc/{pid}/task/{thread}/stat" for pid in pids for thread in _entries(f"/proc/{pid}/task"))
+    return sum(b") R " in _read(path) for path in threads)
 
 
 @dataclass(frozen=True, slots=True)

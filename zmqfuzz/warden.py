@@ -40,7 +40,8 @@ _TICK_MS = 100  # between two looks at the memory
 _HURRIED_TICK_MS = 20  # when more than half of the cap is used: a C program fills a GiB in half a second
 _RESCAN = 0.5  # seconds between two looks for new descendants
 _LOG_MAX = 16 << 20
-_LOG_KEPT = 4096
+_LOG_KEPT = 64 << 10
+_PUNCH_HOLE = 3  # linux/falloc.h: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _ORPHANS_REPORTED = 1000  # zmqfuzz may be too busy to read
 _KILL_WITHIN = 10.0  # a process stuck in the kernel must not keep us for ever
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -242,11 +243,15 @@ def _handle(pid: int) -> int:
 
 
 def _trim_log() -> None:
-    size = os.fstat(1).st_size
-    if size > _LOG_MAX:
-        tail = os.pread(1, _LOG_KEPT, size - _LOG_KEPT)
-        os.ftruncate(1, 0)
-        os.write(1, tail)
+    """Free the head of a long log: a hole is punched, so that a line written meanwhile is not lost."""
+    status = os.fstat(1)
+    if status.st_blocks * 512 <= _LOG_MAX:
+        return
+    import ctypes
+
+    length = ctypes.c_longlong((status.st_size - _LOG_KEPT) // 4096 * 4096)
+    if ctypes.CDLL(None).fallocate(1, _PUNCH_HOLE, ctypes.c_longlong(0), length):
+        os.ftruncate(1, 0)  # a file system without holes
 
 
 def main() -> NoReturn:

@@ -106,7 +106,7 @@ def _evidence(finding: Finding, observed: Trial | None) -> list[str]:
     door = f"{surface.socket_type or 'ZMTP'} {surface.address}"
     rows += [
         ("control", finding.control or "none was run", ""),
-        ("repeat", f"{finding.confirmed}/{finding.tried} on fresh processes", ""),
+        ("repeat", _repeat(finding), ""),
         ("cost", _cost(finding), ""),
         ("door", f"{door} ({surface.mechanism or 'no mechanism'}, ZMTP {surface.version}, {who})", ""),
         ("target", finding.target, ""),
@@ -131,6 +131,12 @@ def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
         else:
             lines += _wrapped(" ".join(text.split()), start, " " * (first + 7))
     return lines
+
+
+def _repeat(finding: Finding) -> str:
+    if not finding.tried:
+        return "seen once; there was no fresh process to repeat it on"
+    return f"{finding.confirmed}/{finding.tried} on fresh processes"
 
 
 def _cost(finding: Finding) -> str:
@@ -217,7 +223,10 @@ def _wrapped(text: str, start: str, rest: str | None = None) -> list[str]:
 
 
 def _bounded(line: str) -> Iterator[str]:
-    """``line`` cut into pieces that fit; a blank line stays."""
+    """``line`` cut into pieces that fit; a blank line stays, and so does a command that is meant to be copied."""
+    if line.startswith(("    python ", "    zmqfuzz ", "  Evidence ")):
+        yield line
+        return
     yield line[:COLUMNS].rstrip()
     for start in range(COLUMNS, len(line), COLUMNS - 4):
         yield "    " + line[start : start + COLUMNS - 4].rstrip()

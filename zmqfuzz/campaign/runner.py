@@ -17,6 +17,7 @@ from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
+from zmqfuzz.probe import UNASKED
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Trial
 
@@ -101,6 +102,10 @@ class Campaign:
                     f"{surface.key}: only the handshake of an honest client was checked, not the application"
                     " (give --probe)"
                 )
+            elif result.level == UNASKED:
+                self.outcome.not_covered.append(
+                    f"{surface.key}: no honest client asked, {result.detail} (give --probe)"
+                )
             lanes += [Lane(surface, family) for family in self._plan.families]
         if not lanes:
             raise NothingSelected("Nothing was selected to run; see `zmqfuzz list` for the families.")
@@ -126,7 +131,7 @@ class Campaign:
             return await self._test(lane, attack, shrinking)
 
         most = self._plan.cases or 100_000
-        shrink = min(4.0, self._plan.minimise_seconds / 3)
+        shrink = min(4.0, self._plan.minimise_seconds / 3) if self._harness.target.restartable else 0.0
         catch, cases = await search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases

@@ -89,7 +89,8 @@ async def search(
         try:
             violation, trial = trio.from_thread.run(test, attack, known)
         except Exception as error:  # an error of ours or of the target's start: not an example for Hypothesis
-            failure.append(error)
+            if run.catch is None:  # what was caught is worth more than the end of shrinking it
+                failure.append(error)
             raise _Spent from error
         if violation is None:
             return

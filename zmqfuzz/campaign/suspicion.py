@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.scale import planned, scaled
-from zmqfuzz.script import Attack
+from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = ["Lane", "Suspicions"]
@@ -31,6 +32,9 @@ REPEATS = 4
 
 STEP = 128 * 1024
 """Octets by which memory must grow with each repeat to be worth an examination."""
+
+ROUND_UNITS = 20_000
+"""Frames and commands of a round: some hundred thousand a second is what an application in Python works off."""
 
 ROUND_GROWTH = 3 * (1 << 19)
 """Octets that a round of an examination for leaks should leave behind, where the time allows it."""
@@ -128,8 +132,9 @@ class Suspicions:
             return catch
         suspects = [*lane.leak.values(), *([lane.picked] if lane.picked is not None else [])]
         lane.leak, lane.picked, lane.played = {}, None, 0
+        deadline = time.monotonic() + left
         for suspect in suspects[:2]:
-            catch = await self._repeated(lane, suspect)
+            catch = await self._repeated(lane, suspect, deadline)
             if catch is not None:
                 return catch
         return None
@@ -140,7 +145,7 @@ class Suspicions:
             return None
         return Catch(violation, trial.attack, trial, trial.attack)
 
-    async def _repeated(self, lane: Lane, suspect: Trial) -> Catch | None:
+    async def _repeated(self, lane: Lane, suspect: Trial, deadline: float) -> Catch | None:
         """A cheap look on the process that runs: does repeating the attack leave more behind each time?"""
         attack = _round_of(suspect)
         memory: list[int] = []
@@ -153,7 +158,9 @@ class Suspicions:
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
             standing = await self._harness.standing()
-            if standing.restless:  # it is still at work: nothing can be said, and waiting again would cost as much
+            if (
+                standing.restless or time.monotonic() > deadline
+            ):  # it is still at work: nothing can be said, and waiting again would cost as much
                 standing.restless = False
                 return None
             memory.append(settled.rss)
@@ -181,4 +188,11 @@ def _round_of(trial: Trial) -> Attack:
     Less where the target was slow: a round should take about half a second.
     """
     size = max(planned(trial.attack), 1)
-    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, max(0.5 / trial.seconds, 1.0 / 16)))
+    units = sum(
+        script.times * step.times * len(step.units)
+        for script in trial.attack.scripts
+        for step in script.steps
+        if isinstance(step, Send)
+    )
+    most = ROUND_UNITS / max(units, 1)
+    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, most, max(0.5 / trial.seconds, 1.0 / 16)))

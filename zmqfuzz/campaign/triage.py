@@ -127,7 +127,7 @@ class Triage:
             return await self._examined(catch, entry, surface)
         if not self._harness.target.restartable:
             notes = ("attached: there was no fresh process to confirm it on",)
-            return self._make(catch, catch.attack, Confirmed(1, 1, catch.violation, catch.trial), surface, notes=notes)
+            return self._make(catch, catch.attack, Confirmed(0, 0, catch.violation, catch.trial), surface, notes=notes)
         return await self._plain(catch, surface, history)
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import os
 import random
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
 import click
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from zmqfuzz import __version__
 from zmqfuzz.assembly import Spec, check, replay
 from zmqfuzz.budget import Limits, parse_duration, parse_size
 from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.events import Plan
+from zmqfuzz.campaign.events import Outcome, Plan
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.catalogue import families, invariants, select_families
 from zmqfuzz.cli.exits import EXIT_CODES
@@ -138,13 +141,14 @@ def run_command(
         cases=cases,
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
     )
-    return _run(spec, plan, Corpus(store), fail_on)
+    return _run(spec, plan, Corpus(store), fail_on)[1]
 
 
-def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str) -> int:
+def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str) -> tuple[Outcome, int]:
+    set_hypothesis_home_dir(corpus.findings.parent / "hypothesis")  # not into the user's folder
     with Screen(spec, corpus, seconds=plan.seconds) as screen:
         outcome = check(spec, plan, screen.tell)
-    return exit_code(outcome, fail_on)
+    return outcome, exit_code(outcome, fail_on)
 
 
 @cli.command("demo", epilog=EXIT_CODES)
@@ -156,11 +160,11 @@ def demo_command(seed: int, store: Path) -> int:
     click.echo("A small broker is started, attacked, and one weakness shown; nothing leaves this machine.\n")
     spec = Spec(command=broker, name="broker")
     plan = Plan(select_families(), seconds=30.0, seed=seed, stop_after=1, minimise_seconds=6.0)
-    corpus = Corpus(store)
-    code = _run(spec, plan, corpus, "low")
-    if code == 1:
+    outcome, code = _run(spec, plan, Corpus(store), "low")
+    for finding in outcome.findings:
+        ours = "zmqfuzz" if shutil.which("zmqfuzz") else shlex.join([sys.executable, "-m", "zmqfuzz"])
         click.echo("\nThe same broker, mended (a guard in front of the socket), is no longer open to it:")
-        click.echo(f"  zmqfuzz replay {corpus.ids()[-1]} -- {' '.join(broker)} --hardened")
+        click.echo(f"  {ours} replay {finding.id} -- {shlex.join(broker)} --hardened")
     return code
 
 

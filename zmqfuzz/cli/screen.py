@@ -53,6 +53,7 @@ class Screen:
                     "application": "answers an honest client",
                     "user": "your probe is content",
                     "handshake": "shakes hands",
+                    "not asked": "needs a key or a password, so no honest client asked",
                 }
                 said = told.get(level, level) if ok else "does NOT serve an honest client"
                 kind = surface.socket_type or "type not announced"
@@ -108,7 +109,8 @@ def summary(outcome: Outcome) -> list[str]:
     for finding in outcome.findings:
         lines.append(f"  {finding.id}  {finding.severity.upper():8}  {finding.title}")
     if held:
-        lines.append(f"  held: {', '.join(f'{code} {invariants()[code].name}' for code in held)}")
+        where = "held" if outcome.verdict is not Verdict.INCONCLUSIVE else "held where it was tested"
+        lines.append(f"  {where}: {', '.join(f'{code} {invariants()[code].name}' for code in held)}")
     lines += [f"  inconclusive: {doubt}" for doubt in dict.fromkeys(outcome.doubts)]
     lines += [f"  not covered: {line}" for line in dict.fromkeys(outcome.not_covered)]
     return [printable(line) for line in lines]

@@ -55,7 +55,7 @@ def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None
             raise violated(
                 f"A frame of {over[0]:,} octets was accepted; the connection stayed open.",
                 Measure("frame size", f"{over[0]:,} accepted", f"<= {limits.max_frame:,}"),
-                signature="over the limit accepted" if over[0] > limits.max_frame + 1 else "limit + 1 accepted",
+                signature="over the limit accepted",
                 advice="Set MAXMSGSIZE on the socket before bind or connect: set later it has no effect.",
             )
 

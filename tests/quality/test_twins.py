@@ -1,0 +1,60 @@
+"""Each seeded weakness is caught under its code by a short run of the command line; its mended twin is not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "targets" / "examples"
+MALFORMED = "malformed-message,malformed-frame"
+TWINS = {  # name: program, its form, the code, the families and other options that fit
+    "worker_crash": ("worker_crash.py", (), "ZF101", ("--only", MALFORMED)),
+    "worker_deaf": ("worker_deaf.py", (), "ZF102", ("--only", MALFORMED)),
+    "broker": ("broker.py", (), "ZF203", ("--only", "multipart")),
+    "memory_leak": ("memory_leak.py", (), "ZF204", ("--exclude", "multipart,oversized-frame")),
+    "descriptor_leak": ("descriptor_leak.py", (), "ZF205", ("--exclude", "multipart,oversized-frame")),
+    "frame_limit": ("frame_limit.py", (), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "off_by_one": ("frame_limit.py", ("--off-by-one",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+}
+QUICK = {"frame_limit", "off_by_one"}
+SECONDS = {"memory_leak": "20s", "descriptor_leak": "20s", "broker": "15s"}
+SLOW = [pytest.param(name, id=name, marks=() if name in QUICK else pytest.mark.slow) for name in TWINS]
+
+
+def run(folder: Path, name: str, *form: str, options: tuple[str, ...] = ()) -> tuple[int, set[str], str]:
+    """Exit code, the codes of what was found, and all that was printed."""
+    program, _, _, fitting = TWINS[name]
+    command = [sys.executable, "-m", "zmqfuzz", "run", "--for", SECONDS.get(name, "8s"), *fitting, *options]
+    command += ["--recover", "2s", "--", sys.executable, str(EXAMPLES / program), *form]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, errors="replace")
+    assert "Traceback" not in done.stderr
+    return done.returncode, set(re.findall(r"finding (ZF\d+)-\w{4}", done.stdout)), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_the_weak_one_is_caught(tmp_path: Path, name: str) -> None:
+    _, form, code, _ = TWINS[name]
+    status, codes, text = run(tmp_path, name, *form, options=("--stop-after", "1"))
+    assert codes == {code}, text
+    assert status == 1
+    (folder,) = (tmp_path / ".zmqfuzz/findings").iterdir()
+    assert folder.name.startswith(code)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, id=name, marks=() if name == "frame_limit" else pytest.mark.slow)
+        for name in TWINS
+        if name not in ("off_by_one", "too_late")
+    ],
+)
+def test_the_mended_one_is_not(tmp_path: Path, name: str) -> None:
+    status, codes, text = run(tmp_path, name, "--hardened")
+    assert codes == set(), text
+    assert status == 0, text
