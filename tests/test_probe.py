@@ -73,7 +73,7 @@ def test_every_socket_type_is_asked_as_it_can_be(kind: str, transport: str, tmp_
         assert time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("form", [(), ("--hardened",)], ids=["weak", "hardened"])
+@pytest.mark.parametrize("form", [(), pytest.param(("--hardened",), marks=pytest.mark.slow)], ids=["weak", "hardened"])
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_examples_answer_as_applications(service: str, form: tuple[str, ...]) -> None:
     bind = f"tcp://127.0.0.1:{_free_port()}"

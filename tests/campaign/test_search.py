@@ -76,7 +76,6 @@ def test_attacks_of_every_family_differ(family: str) -> None:
     assert {(attack.strategy, attack.seed) for attack in played} == {(family, 1)}
 
 
-@pytest.mark.xfail(strict=True, reason="a draw that Hypothesis gives up (too much data) is counted as an attack played")
 def test_only_what_was_played_is_counted() -> None:
     _, cases, played = hunt(held, family="flood", most=100)
     assert cases == len(played)
@@ -159,7 +158,7 @@ def test_an_error_that_is_no_violation_ends_the_search_and_passes(error: Excepti
     assert len(asked) == 4
 
 
-def test_an_error_while_shrinking_passes_too() -> None:
+def test_an_error_while_shrinking_does_not_cost_the_catch() -> None:
     asked: list[Attack] = []
 
     def flaky(attack: Attack) -> Violation | None:
@@ -168,8 +167,9 @@ def test_an_error_while_shrinking_passes_too() -> None:
             raise TargetDidNotStart("not again")
         return crash_at(2)(attack)
 
-    with pytest.raises(TargetDidNotStart):
-        hunt(flaky, most=2000)
+    catch, _, _ = hunt(flaky, most=2000)
+    assert catch is not None
+    assert parts(catch.attack) >= 2
 
 
 def test_a_violation_that_does_not_show_again_is_still_a_catch() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,9 @@ def marked(word: str) -> set[int]:
     return found
 
 
-def until(true: bool, word: str, *, but: set[int] = frozenset(), count: int = 1, within: float = 20.0) -> set[int]:  # type: ignore[assignment]
+def until(
+    true: bool, word: str, *, but: AbstractSet[int] = frozenset(), count: int = 1, within: float = 20.0
+) -> set[int]:
     """The marked processes, once there are ``count`` (or, where not ``true``, none)."""
     deadline = time.monotonic() + within
     while True:

@@ -57,8 +57,8 @@ class _Run:
     def attack(self, data: st.DataObject) -> Attack:
         if self.cases and time.monotonic() > self.deadline:
             raise _Spent
-        self.cases += 1
         scripts = self.family.draw(HypothesisDraw(data), self.situation)
+        self.cases += 1
         return Attack(scripts, strategy=self.family.name, seed=self.seed)
 
     def caught(self, violation: Violation, attack: Attack, trial: Trial) -> None:
