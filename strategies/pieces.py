@@ -56,7 +56,7 @@ def body(draw: Draw) -> bytes:
         return draw.choice(_ODD_BODIES)
     if kind == 1:
         return draw.binary(0, 64)
-    return draw.choice((b"A", b"\0", b"\xff", b"[")) * draw.choice(BOUNDARIES[:-3])
+    return draw.choice((b"A", b"\0", b"\xff", b"[")) * draw.choice(BOUNDARIES)
 
 
 def message(draw: Draw, most_parts: int = 6) -> tuple[Unit, ...]:
