@@ -1,7 +1,7 @@
 """A Jupyter client, as a notebook front end or a monitoring job is one: connects all five channels of a kernel that
 runs already, and asks it every second who it is, for ever.
 
-usage: jupyter_client_app.py connection.json
+With --once it asks once, and its exit code is 0 when the kernel answered: a check for zmqfuzz --probe.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ def main() -> None:
     """Connect, then ask until SIGTERM or SIGINT; tells when the kernel starts or stops to answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("connection_file")
+    parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     client = BlockingKernelClient(connection_file=options.connection_file)
     client.load_connection_file()
     client.start_channels()
+    if options.once:
+        sys.exit(not answered(client))
     served: bool | None = None
     while True:
         now = answered(client)

@@ -14,7 +14,7 @@ from zmqfuzz.campaign.search import Catch, search
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial, signature_of
 from zmqfuzz.catalogue import Situation, invariants
-from zmqfuzz.errors import NothingSelected, TargetError
+from zmqfuzz.errors import NothingSelected, TargetDidNotStart, TargetError
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.probe import UNASKED
@@ -96,8 +96,10 @@ class Campaign:
             result = await self._harness.calibrate(surface.key)
             self._tell(Calibrated(surface, result.level, result.ok))
             if not result.ok:
-                self.outcome.doubts.append(f"{surface.key}: an honest client was not served before any attack")
-            elif result.level == "handshake":
+                said = f"{surface.key}: an honest client was not served before any attack ({result.detail})"
+                self.outcome.doubts.append(said)
+                continue
+            if result.level == "handshake":
                 self.outcome.not_covered.append(
                     f"{surface.key}: only the handshake of an honest client was checked, not the application"
                     " (give --probe)"
@@ -107,6 +109,10 @@ class Campaign:
                     f"{surface.key}: no honest client asked, {result.detail} (give --probe)"
                 )
             lanes += [Lane(surface, family) for family in self._plan.families]
+        if not lanes and self.outcome.doubts:
+            raise TargetDidNotStart(
+                f"Nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
+            )
         if not lanes:
             raise NothingSelected("Nothing was selected to run; see `zmqfuzz list` for the families.")
         self._not_covered(standing.observer.sees)
