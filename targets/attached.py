@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from zmqfuzz import processes
 from zmqfuzz.endpoints import parse
 from zmqfuzz.errors import TargetDidNotStart, UsageError
-from zmqfuzz.targets.doors import Found, find, number
+from zmqfuzz.targets.doors import Found, by_address, find, number
 from zmqfuzz.targets.identify import identify
 from zmqfuzz.trial import Exit, Surface
 
@@ -101,7 +101,7 @@ class AttachedTarget:
                     f"What listens on {endpoint} does not speak ZMTP; give the endpoint of a ZeroMQ socket."
                 )
             doors.append(door)
-        return number(doors, self._socket_type)
+        return number(by_address(doors), self._socket_type)
 
     async def _discovered(self, pid: int) -> tuple[Surface, ...]:
         def look() -> tuple[str, ...]:

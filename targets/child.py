@@ -140,6 +140,7 @@ class ChildTarget:
         self._ready = parse_readiness(ready)
         self._connecting = connecting
         self._expected: frozenset[str] = frozenset()
+        self._first: tuple[str, ...] = ()
         trial = _Places("tcp://127.0.0.1:1", "/x")
         for endpoint in endpoints:
             parse(trial.fill(endpoint))
@@ -191,7 +192,11 @@ class ChildTarget:
             return leash.cap_passed_at > 0 or (last is not None and (last.code != 0 or not members()))
 
         def look() -> tuple[str, ...]:
-            return tuple(listener.reach for listener in processes.listening(members()))
+            # Ports may be others at each start, in another order; the order in which sockets are made stays.
+            first = {address: place for place, address in enumerate(self._first)}
+            found = processes.listening(members())
+            found = tuple(sorted(found, key=lambda door: (first.get(door.reach, len(first)), door.inode)))
+            return tuple(listener.reach for listener in found)
 
         deadline = trio.current_time() + self._start_within
         if not await self._ready.reached(leash.whole_log, ended=ended, within=self._start_within):
@@ -209,6 +214,7 @@ class ChildTarget:
         if ended() or not found.surfaces or (only and found.others):
             raise TargetDidNotStart(self._why_no_door(leash, found, only, ended()))
         self._expected = frozenset(surface.key for surface in found.surfaces)
+        self._first = self._first or tuple(surface.address for surface in found.surfaces)
         return RunningChild(leash, found.surfaces, _main(leash, found))
 
     def _why_not_ready(self, leash: Leash, ended: bool) -> str:

@@ -17,7 +17,7 @@ from zmqfuzz.endpoints import parse
 from zmqfuzz.targets.identify import identify
 from zmqfuzz.trial import Surface
 
-__all__ = ["Found", "find", "number"]
+__all__ = ["Found", "by_address", "find", "number"]
 
 _STABLE = 0.4  # seconds without a new listener; a pyzmq program opens its sockets within milliseconds
 _ANSWER_WITHIN = 1.0  # seconds a listener has to greet
@@ -39,11 +39,16 @@ def _place(surface: Surface) -> tuple[str, int, str]:
     return (where.transport, where.port, where.host or where.path)
 
 
+def by_address(surfaces: list[Surface]) -> list[Surface]:
+    """Sorted by address, tcp by port."""
+    return sorted(surfaces, key=_place)
+
+
 def number(surfaces: list[Surface], socket_type: str = "") -> tuple[Surface, ...]:
-    """Sort by address (tcp by port) and number the doors of one kind; ``socket_type``, if given, replaces theirs."""
+    """Number the doors of one kind in the order given; ``socket_type``, if given, replaces theirs."""
     seen: Counter[str] = Counter()
     numbered: list[Surface] = []
-    for surface in sorted(surfaces, key=_place):
+    for surface in surfaces:
         kind = replace(surface, socket_type=socket_type or surface.socket_type, index=0)
         numbered.append(replace(kind, index=seen[kind.key]))
         seen[kind.key] += 1
@@ -90,8 +95,8 @@ async def find(
 ) -> Found:
     """Look until the doors are known, ``ended()`` says that the program is gone, or ``within`` seconds are over.
 
-    ``look`` gives the places where the program listens. With ``only``, these and no others are asked, and all must
-    be doors. ``expected``: keys of the doors of an earlier start.
+    ``look`` gives the places where the program listens, in an order that is the same at every start. With ``only``,
+    these and no others are asked, and all must be doors. ``expected``: keys of the doors of an earlier start.
     """
     search = _Search()
     addresses: tuple[str, ...] = ()

@@ -175,13 +175,6 @@ def test_a_frame_over_the_limit(steps: tuple[Step, ...], closed_by: ClosedBy, re
     assert judge("ZF201", replace(seen, observation=Observation(exit=Exit(code=1))), PROMISE) is None
 
 
-@pytest.mark.parametrize(("size", "signature"), [(1001, "limit + 1 accepted"), (1002, "over the limit accepted")])
-def test_one_octet_over_is_told_from_more(size: int, signature: str) -> None:
-    violation = judge("ZF201", trial(steps=sent_frame(Frame(Fill(size)))), PROMISE)
-    assert violation is not None
-    assert violation.signature == signature
-
-
 @pytest.mark.parametrize(
     ("unit", "closed_by", "reached", "broken"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import trio
@@ -14,6 +15,8 @@ from zmqfuzz.zmtp.mechanism import Null
 from zmqfuzz.zmtp.wire import Greeting, peer_type
 
 __all__ = ["Listeners"]
+
+_CLOSE, _CLOSE_WAIT = 7, 8
 
 ACCEPT = 3.0
 """Seconds an attack waits for the target to connect (libzmq reconnects after 100 ms by default)."""
@@ -52,8 +55,11 @@ class Listeners:
     async def _accept(self, endpoint: str) -> trio.socket.SocketType:
         """The next connection; several peers of one attack wait in turn."""
         async with self._turns[endpoint]:
-            accepted, _ = await self._sockets[endpoint].accept()
-            return accepted
+            while True:
+                accepted, _ = await self._sockets[endpoint].accept()
+                if not _stale(accepted):
+                    return accepted
+                accepted.close()
 
     async def drop_pending(self) -> None:
         """Close connections that wait to be accepted, so that the next one is of the process that runs now."""
@@ -122,9 +128,13 @@ class Listeners:
 
     async def calibrate(self, surface: Surface) -> ProbeResult:
         """Find out whether the target talks first (a REQ or PUSH client does) or only shakes hands."""
-        shaken, talked = await self._serve(surface, 3.0, talk=True)
+        shaken = talked = False
+        deadline = trio.current_time() + 6.0
+        while not shaken and trio.current_time() < deadline:
+            shaken, talked = await self._serve(surface, 2.0, talk=True)
         self._talks[surface.key] = talked
-        return ProbeResult("application" if talked else "handshake", shaken, 0.0)
+        said = "" if shaken else "it did not complete a handshake with an honest server"
+        return ProbeResult("application" if talked else "handshake", shaken, 0.0, said)
 
     async def _serve(self, surface: Surface, within: float, *, talk: bool) -> tuple[bool, bool]:
         """Accept once and serve honestly: (handshake complete, a message came)."""
@@ -145,6 +155,13 @@ class Listeners:
                     if connection.has_data_to_send:
                         await accepted.send(connection.data_to_send())
         return connection.complete, talked
+
+
+def _stale(sock: trio.socket.SocketType) -> bool:
+    """Whether the other side has closed while the connection waited to be accepted (tcp_states.h: TCP_CLOSE_WAIT)."""
+    if sock.family == socket.AF_UNIX:
+        return False
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in (_CLOSE, _CLOSE_WAIT)
 
 
 async def _receive(sock: trio.socket.SocketType) -> bytes:

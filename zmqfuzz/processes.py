@@ -10,7 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from zmqfuzz.procfs import (
@@ -99,11 +99,13 @@ class Listener:
     """A listening stream socket. ``bound`` is where it listens, ``reach`` how to connect to it from this machine.
 
     They differ for wildcards (``0.0.0.0`` is reached at ``127.0.0.1``, ``::`` at ``::1``) and for relative paths.
+    Inodes grow: they tell in which order sockets were made.
     """
 
     reach: str
     bound: str
     pid: int
+    inode: int = field(default=0, compare=False)
 
 
 def _sockets(pids: Iterable[int]) -> dict[int, int]:
@@ -155,7 +157,7 @@ def listening(pids: Iterable[int]) -> tuple[Listener, ...]:
 
     def keep(reach: str, bound: str, inode: int) -> None:
         if inode in inodes:
-            found.setdefault(reach, Listener(reach, bound, inodes[inode]))
+            found.setdefault(reach, Listener(reach, bound, inodes[inode], inode))
 
     for pid in _one_per_network(members) if inodes else ():
         for sockets in _tcp(pid):

@@ -24,10 +24,13 @@ TWINS = {  # name: program, its form, the code, the families and other options t
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}
 """What stays behind takes long to tell from a program's own growth; a run ends with its first finding."""
 
-WEAK = [pytest.param(name, id=name, marks=() if name == "broker" else pytest.mark.slow) for name in TWINS]
+WEAK = [pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS]
 MENDED = [
-    pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS if name not in ("off_by_one", "too_late")
+    pytest.param(name, id=name, marks=() if name == "frame_limit" else pytest.mark.slow)
+    for name in TWINS
+    if name not in ("off_by_one", "too_late")
 ]
+"""The one that is always run; tests/cli finds and replays worker_crash, and shows the broker's demo."""
 
 
 def run(folder: Path, name: str, *form: str, options: tuple[str, ...] = ()) -> tuple[int, set[str], str]:

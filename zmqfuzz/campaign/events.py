@@ -57,7 +57,7 @@ class Suspected:
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """It did not show again: not a finding, but the run is not clean either."""
+    """A suspicion has ended without a finding; ``reason`` says how. Doubts that remain are in the outcome."""
 
     surface: Surface
     family: str

@@ -71,16 +71,19 @@ class Campaign:
     async def _play(self, deadline: float) -> None:
         lanes = await self._lanes()
         while lanes and not self._enough():
-            left = deadline - time.monotonic()
-            if left <= 0 and all(lane.slices for lane in lanes):
+            if time.monotonic() >= deadline and self.outcome.cases:
                 break
             for place, lane in enumerate(lanes):
                 left = deadline - time.monotonic()
-                if self._enough() or (left <= 0 and lane.slices):
+                if self._enough() or (left <= 0 and self.outcome.cases):
                     break
                 share = left / max(1, len(lanes) - place) if not lane.slices else left / len(lanes)
                 await self._slice(lane, min(LARGEST_SLICE, max(SMALLEST_SLICE, share * 0.6)), left)
             lanes = [lane for lane in lanes if lane.needs_more]
+        unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
+        if unplayed:
+            named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
+            self.outcome.not_covered.append(f"no time was left for {named} (give --for longer)")
 
     def _enough(self) -> bool:
         enough = self._plan.stop_after is not None and len(self.outcome.findings) >= self._plan.stop_after
@@ -195,6 +198,7 @@ class Campaign:
         if finding is None or trial is None:
             if invariants()[code].examines == "rounds":  # it was a suspicion, and the examination has answered it
                 self._suspicions.clear(lane, code, catch.trial)
+                self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
                 return
             lane.unconfirmed[code] += 1
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
@@ -206,6 +210,8 @@ class Campaign:
         if self._suspicions.learn(lane, code, finding.signature) or drawn == finding.signature:
             self.outcome.findings.append(finding)
             self._tell(Found(finding, trial))
+        else:
+            self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
 
     def _reach_claims(self) -> None:
         """A family that never reached the state it attacks has tested nothing."""

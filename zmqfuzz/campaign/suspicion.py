@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from zmqfuzz.campaign.events import Event, Suspected
+from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.triage import Triage, judge_trial, left_behind, shape, signature_of
 from zmqfuzz.catalogue import Family, Invariant, invariants
@@ -106,6 +106,8 @@ class Suspicions:
             if confirmed.violation is not None:
                 return confirmed.violation
             self.clear(lane, entry.code, trial)
+            said = "examined: it levels off, or honest traffic holds as much"
+            self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, said))
         return None
 
     def _knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:

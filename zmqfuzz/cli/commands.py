@@ -201,10 +201,14 @@ def replay_command(
         click.echo(f"STILL THERE  {found.id}  {found.title}")
         click.echo(f"  {printable(result.confirmed.violation.sentence)}  ({shown} of {tried} on {where})")
         return 1
+    if not tried:
+        reasons = "; ".join(result.confirmed.doubts)
+        click.echo(printable(f"INCONCLUSIVE  {found.id}  {found.title}: {reasons}"))
+        return 3
     if shown:
         click.echo(f"INCONCLUSIVE  {found.id}  seen {shown} of {tried} on {where}; try --times 10")
         return 3
-    click.echo(f"FIXED  {found.id}  {found.title}: not seen in {tried} replays on {where}")
+    click.echo(f"FIXED  {found.id}  {found.title}: not seen in {tried} replay{'s' * (tried != 1)} on {where}")
     return 0
 
 

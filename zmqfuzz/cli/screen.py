@@ -102,8 +102,9 @@ def summary(outcome: Outcome) -> list[str]:
     held = [code for code, count in sorted(outcome.checks.items()) if count and code not in broken]
     cases = sum(outcome.cases.values())
     doors = ", ".join(surface.key for surface in outcome.surfaces)
+    attacks = f"{cases:,} attack{'s' * (cases != 1)}"
     lines.append(
-        f"{outcome.verdict.value.upper()}: {cases:,} attacks on {doors or 'no door'} in {outcome.seconds:.0f} s,"
+        f"{outcome.verdict.value.upper()}: {attacks} on {doors or 'no door'} in {outcome.seconds:.0f} s,"
         f" {outcome.starts} starts, seed {outcome.seed}"
     )
     for finding in outcome.findings:

@@ -48,7 +48,7 @@ def _second_half(trial: Trial) -> float:
 
 
 def _mib(octets: float) -> str:
-    return f"{octets / MIB:,.1f} MiB"
+    return f"{octets / MIB:,.1f} MiB" if octets >= MIB / 10 else f"{octets / 1024:,.1f} KiB"
 
 
 def _settled(trials: tuple[Trial, ...]) -> list[Sample]:
