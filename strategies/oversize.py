@@ -43,7 +43,7 @@ def _size(frame: Frame) -> int:
 @strategy("multipart", needs=Reached.TRAFFIC)
 def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages of few to very many parts, of one size or two, with and without an end, from several peers."""
-    volume = draw.choice((4096, 256 * 1024, 4 * MIB, 20 * MIB))
+    volume = draw.choice((20 * MIB, 4 * MIB, 256 * 1024, 4096))  # the largest first: it is what this family is for
     size = draw.choice(_PART_SIZES)
     units = [Frame(Fill(size), more=True)]
     if draw.boolean():

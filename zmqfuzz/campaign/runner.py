@@ -215,6 +215,9 @@ class Campaign:
 
     def _reach_claims(self) -> None:
         """A family that never reached the state it attacks has tested nothing."""
+        few = [f"{name} {count}" for (_, name), count in sorted(self.outcome.cases.items()) if count < FEW_CASES]
+        if few:
+            self.outcome.not_covered.append(f"few attacks in the time there was: {', '.join(few)} (give --for longer)")
         needs = {family.name: family.needs for family in self._plan.families}
         tested = {key for (key, name), reached in self.outcome.reached.items() if reached >= needs[name]}
         for (key, name), reached in sorted(self.outcome.reached.items()):
