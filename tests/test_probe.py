@@ -46,6 +46,14 @@ def probing(user: UserProbe = None) -> Iterator[Prober]:
         prober.close()
 
 
+def _stop(pid: int) -> None:
+    """From now on the kernel accepts for it, and no thread of it answers."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    while any(") T " not in (task / "stat").read_text() for task in tasks):
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(("kind", "transport"), DOORS)
 def test_every_socket_type_is_asked_as_it_can_be(kind: str, transport: str, tmp_path: Path) -> None:
     bind = "tcp://127.0.0.1:*" if transport == "tcp" else f"ipc://{tmp_path}/s"
@@ -57,7 +65,7 @@ def test_every_socket_type_is_asked_as_it_can_be(kind: str, transport: str, tmp_
         assert kind in EITHER or result.level == ("application" if kind in ROUND_TRIPS else "handshake")
         assert [prober.ask(surface, 5.0).ok for _ in range(3)] == [True] * 3
 
-        process.send_signal(signal.SIGSTOP)  # accepts, through the kernel, and answers nothing
+        _stop(process.pid)
         started = time.monotonic()
         deaf = prober.ask(surface, 0.6)
         assert (deaf.ok, deaf.level) == (False, result.level)

@@ -25,6 +25,9 @@ __all__ = ["Campaign"]
 
 LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
+GRACE = 0.5
+"""Share of the budget by which a run may be late to give every family at least one short slice."""
+
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
@@ -71,19 +74,24 @@ class Campaign:
     async def _play(self, deadline: float) -> None:
         lanes = await self._lanes()
         while lanes and not self._enough():
-            if time.monotonic() >= deadline and self.outcome.cases:
+            if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
             for place, lane in enumerate(lanes):
                 left = deadline - time.monotonic()
-                if self._enough() or (left <= 0 and self.outcome.cases):
+                grace = 0.0 if lane.slices else GRACE * self._plan.seconds
+                if self._enough() or (left + grace <= 0 and self.outcome.cases):
                     break
                 share = left / max(1, len(lanes) - place) if not lane.slices else left / len(lanes)
-                await self._slice(lane, min(LARGEST_SLICE, max(SMALLEST_SLICE, share * 0.6)), left)
+                waiting = sum(not lane.slices for lane in lanes)
+                seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share * 0.6))
+                await self._slice(lane, seconds, left, left - seconds - waiting * 3 * SMALLEST_SLICE)
             lanes = [lane for lane in lanes if lane.needs_more]
+            if time.monotonic() > deadline + GRACE * self._plan.seconds:
+                break
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
-            self.outcome.not_covered.append(f"no time was left for {named} (give --for longer)")
+            self.outcome.doubts.append(f"no time was left for {named} (give --for longer)")
 
     def _enough(self) -> bool:
         enough = self._plan.stop_after is not None and len(self.outcome.findings) >= self._plan.stop_after
@@ -132,7 +140,8 @@ class Campaign:
                 option = "--" + entry.declared.replace("_", "-")
                 self.outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
 
-    async def _slice(self, lane: Lane, seconds: float, left: float) -> None:
+    async def _slice(self, lane: Lane, seconds: float, left: float, spare: float) -> None:
+        """One slice of ``seconds``; ``spare`` seconds may go into what was left behind."""
         situation = Situation(lane.surface, self._harness.limits, self._harness.budget)
         seed = self._random.getrandbits(32)
 
@@ -145,7 +154,7 @@ class Campaign:
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
         if catch is None:
-            catch = await self._suspicions.end_of_slice(lane, left - seconds)
+            catch = await self._suspicions.end_of_slice(lane, spare)
         if catch is not None:
             await self._triaged(lane, catch)
         sample = (await self._harness.standing()).observer.sample()
