@@ -34,6 +34,11 @@ class RunningAttached:
         """The doors that were found."""
         return self._surfaces
 
+    @property
+    def killed_at_cap(self) -> bool:
+        """Never: it is not ours to kill."""
+        return False
+
     def pids(self) -> tuple[int, ...]:
         """The given process and its descendants."""
         return processes.tree(self._pid) if self._pid is not None and self.exit() is None else ()

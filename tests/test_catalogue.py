@@ -195,9 +195,6 @@ def test_what_a_stranger_adds_is_listed_explained_and_run(
     assert "VIOLATED" in run.stdout
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a plug-in that cannot be imported is reported as a failure of zmqfuzz itself (70)"
-)
 def test_a_broken_plug_in_is_named(outside: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     run = outside("list", family="import nowhere\n")
     assert run.returncode == 2

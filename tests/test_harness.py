@@ -156,7 +156,6 @@ def test_past_the_hard_cap_the_target_is_killed_and_that_is_told() -> None:
     playing(work, "broker.py", limits=Limits(hard_cap=80 * MIB))
 
 
-@pytest.mark.xfail(strict=True, reason="where the warden is first, it looks like a crash: ZF101 instead of ZF206")
 def test_that_the_warden_killed_at_the_hard_cap_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zmqfuzz.observer.INTERVAL", 5.0)
 
@@ -168,7 +167,6 @@ def test_that_the_warden_killed_at_the_hard_cap_is_told_too(monkeypatch: pytest.
     playing(work, "broker.py", limits=Limits(hard_cap=80 * MIB))
 
 
-@pytest.mark.xfail(strict=True, reason="an examination that passed the hard cap comes out clean")
 def test_an_examination_that_passes_the_hard_cap_is_no_clean_bill() -> None:
     async def work(harness: Harness, key: str) -> None:
         examination = await Examiner(harness).held(FLOOD, key, None, times=1)

@@ -25,6 +25,7 @@ from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget
 from zmqfuzz.trial import Surface
+from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
 __all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "run"]
 
@@ -81,6 +82,8 @@ class Spec:
 
     def target(self) -> Target:
         """The adapter for this description. Raises UsageError when it does not add up."""
+        if self.socket_type and self.socket_type.upper() not in SOCKET_TYPES:
+            raise UsageError(f"There is no socket type {self.socket_type!r}; there are {', '.join(SOCKET_TYPES)}.")
         for endpoint in (*self.connect, *self.bind):
             if "{" not in endpoint:
                 check_allowed(endpoint, self.allow_remote)
@@ -109,7 +112,7 @@ class Spec:
             limits=self.limits,
             budget=budget,
             probe=self.probe,
-            listeners=Listeners(self.bind, self.socket_type) if self.bind else None,
+            listeners=Listeners(self.bind, self.socket_type, self.allow_remote) if self.bind else None,
             start_within=self.start_within,
         )
 

@@ -151,7 +151,13 @@ def _load(room: str) -> None:
         if not module.ispkg:
             importlib.import_module(f"zmqfuzz.{room}.{module.name}")
     for point in entry_points(group=f"zmqfuzz.{room}"):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:
+            raise UsageError(
+                f"The plug-in {point.name!r} ({point.value}) cannot be loaded ({type(error).__name__}: {error}); "
+                "mend it, or uninstall the package that brings it."
+            ) from error
 
 
 def families() -> Mapping[str, Family]:

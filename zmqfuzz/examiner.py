@@ -49,7 +49,9 @@ class Examiner:
                 trials.append(await self._play(standing, large, key))
                 if not after and standing.usable:
                     after = tuple([await self._play(standing, large, key) for _ in range(3)])
-        return Examination("held", tuple(trials), (calm,), rounds=after)
+        capped = any(trial.observation.killed_at_cap for trial in (*trials, *after))
+        doubts = ("the target passed the hard cap and was killed; --mem-cap allows it more",) if capped else ()
+        return Examination("held", tuple(trials), (calm,), after, doubts)
 
     async def _play(self, standing: Standing, attack: Attack, key: str) -> Trial:
         return await self._harness.play(standing, attack, key, ask=False, rest=True, settle=ROUND_SETTLE)

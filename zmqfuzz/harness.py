@@ -302,7 +302,7 @@ class Harness:
             probes,
             gone,
             running.log_tail() if gone is not None or standing.spoiled else "",
-            observer.capped,
+            observer.capped or running.killed_at_cap,
             observer.close_wait() if gone is None and _stuck(baseline, settled) else 0,
         )
         return Trial(attack, surface, transcripts, observation, seconds)

@@ -25,8 +25,9 @@ ACCEPT = 3.0
 class Listeners:
     """The listening sockets of a run; they stay open while targets come and go."""
 
-    def __init__(self, endpoints: tuple[str, ...], socket_type: str = "") -> None:
+    def __init__(self, endpoints: tuple[str, ...], socket_type: str = "", allowed: tuple[str, ...] = ()) -> None:
         self._endpoints = endpoints
+        self._allowed = allowed
         self._socket_type = socket_type
         self._sockets: dict[str, trio.socket.SocketType] = {}
         self._turns = {endpoint: trio.Lock() for endpoint in endpoints}
@@ -36,7 +37,7 @@ class Listeners:
     async def open(self) -> None:
         """Listen everywhere. Raises UsageError when an endpoint is taken or not allowed."""
         for endpoint in self._endpoints:
-            self._sockets[endpoint] = await listen(endpoint)
+            self._sockets[endpoint] = await listen(endpoint, self._allowed)
 
     def close(self) -> None:
         """Stop listening."""

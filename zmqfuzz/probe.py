@@ -50,6 +50,7 @@ class Prober:
 
     def __init__(self, user: UserProbe = None) -> None:
         self._user = user
+        self._words = _split(user) if isinstance(user, str) else []
         self._context = zmq.Context()
         self._exchange: _Exchange | None = None
         self.level = "user" if user else "handshake"
@@ -112,7 +113,7 @@ class Prober:
                 return bool(self._user(surface.address) is not False), "the probe function"
             except Exception as error:
                 return False, f"the probe function raised {type(error).__name__}: {error}"
-        command = [part.replace("{endpoint}", surface.address) for part in shlex.split(self._user or "")]
+        command = [word.replace("{endpoint}", surface.address) for word in self._words]
         try:
             done = subprocess.run(command, timeout=within, capture_output=True, text=True, errors="replace")
         except FileNotFoundError as error:
@@ -160,6 +161,16 @@ class Prober:
             if not sock.poll(int(max(0.0, within - (time.monotonic() - started)) * 1000), zmq.POLLIN):
                 return None
             return time.monotonic() - started
+
+
+def _split(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--probe: {command!r} cannot be read as a command ({error}); close its quotes.") from error
+    if not words:
+        raise UsageError("--probe: the command is empty; give one, for example 'python ask.py {endpoint}'.")
+    return words
 
 
 def _drain(sock: zmq.Socket[bytes], started: float, within: float) -> float | None:

@@ -23,6 +23,11 @@ class Running(Protocol):
         """Whether we started it (and so may kill it)."""
         ...
 
+    @property
+    def killed_at_cap(self) -> bool:
+        """Whether it was killed for passing the hard cap, by whoever watches it besides us."""
+        ...
+
     def pids(self) -> tuple[int, ...]:
         """The processes to watch, the main one first; empty when they cannot be watched."""
         ...

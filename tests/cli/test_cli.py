@@ -108,18 +108,15 @@ def test_a_mistake_is_one_sentence_and_its_own_exit_code(
     assert said[0].endswith((".", ":", "?")), "a whole sentence"
 
 
-@pytest.mark.xfail(strict=True, reason="shlex and an empty list: exit 70 and a file for the bug report")
 def test_a_probe_command_that_cannot_be_read(folder: Path) -> None:
     assert zmqfuzz(folder, "run", "--probe", "ask 'unbalanced", "--cases", "1", "--", *REP).returncode == USAGE
 
 
-@pytest.mark.xfail(strict=True, reason="any word is taken for a socket type, and its door is HELD")
 def test_a_socket_type_that_there_is_not(folder: Path) -> None:
     done = zmqfuzz(folder, "run", "--socket-type", "RUOTER", "--cases", "2", "--for", "1s", "--", *REP)
     assert done.returncode == USAGE
 
 
-@pytest.mark.xfail(strict=True, reason="Listeners.open does not pass --allow-remote on: it asks for what was given")
 def test_a_remote_endpoint_to_listen_at_that_was_allowed(folder: Path) -> None:
     remote = ("--allow-remote", "192.0.2.1", "--bind", "tcp://192.0.2.1:5555")
     assert "--allow-remote" not in zmqfuzz(folder, "run", *remote, "--", *REP).stderr
@@ -243,7 +240,6 @@ def test_where_no_honest_client_could_be_asked_service_is_not_said_to_have_held(
     assert "no honest client asked, CURVE" in greeted_only.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="exit 0, with the honest client that was not asked among what is not covered")
 def test_a_server_that_wants_a_key_is_inconclusive_for_every_family(
     greeted_only: subprocess.CompletedProcess[str],
 ) -> None:

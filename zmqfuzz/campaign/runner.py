@@ -116,9 +116,7 @@ class Campaign:
                     " (give --probe)"
                 )
             elif result.level == UNASKED:
-                self.outcome.not_covered.append(
-                    f"{surface.key}: no honest client asked, {result.detail} (give --probe)"
-                )
+                self.outcome.doubts.append(f"{surface.key}: no honest client asked, {result.detail} (give --probe)")
             lanes += [Lane(surface, family) for family in self._plan.families]
         if not lanes and self.outcome.doubts:
             raise TargetDidNotStart(

@@ -187,7 +187,7 @@ def _rises(values: list[int], step: int) -> bool:
 def _round_of(trial: Trial) -> Attack:
     """The attack in the size of a round: about 4 MiB, so that what stays behind shows above a program's own drift.
 
-    Less where the target was slow: a round should take about half a second.
+    Less where the target was slow with an attack of some size: a round should take about half a second.
     """
     size = max(planned(trial.attack), 1)
     units = sum(
@@ -197,4 +197,6 @@ def _round_of(trial: Trial) -> Attack:
         if isinstance(step, Send)
     )
     most = ROUND_UNITS / max(units, 1)
-    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, most, max(0.5 / trial.seconds, 1.0 / 16)))
+    if units > ROUND_UNITS / 10:  # a small attack's time is that of its waits
+        most = min(most, max(0.5 / trial.seconds, 1.0 / 16))
+    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, most))
