@@ -14,6 +14,7 @@ _ANNOUNCED = (2**16, 2**20, 2**24, 2**30, 2**31, 2**32, 2**40, 2**48, 2**62, 2**
 _VOLUMES = (0, 1024, 64 * 1024, MIB, 20 * MIB)
 _PART_SIZES = (0, 1, 16, 33, 200, 255, 256, 1024, 8192, 65536)
 _MOST_PARTS = 200_000
+_LARGEST = 32 * MIB
 
 
 @strategy("oversized-frame", needs=Reached.TRAFFIC)
@@ -23,7 +24,8 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     steps: list[Step] = list(greeted(draw, situation))
     if limit is not None and draw.boolean():
         size = max(0, draw.choice((limit, limit + 1, limit - 1, limit + 33, 2 * limit)))
-        frame = Frame(Fill(size), long=draw.choice((None, True)))
+        whole = size <= _LARGEST  # a larger one is announced, and only begun
+        frame = Frame(Fill(min(size, _LARGEST)), long=draw.choice((None, True)), declared_size=None if whole else size)
     elif draw.boolean():
         frame = Frame(Fill(draw.choice(BOUNDARIES)), long=draw.choice((None, True)))
     else:
@@ -43,7 +45,7 @@ def _size(frame: Frame) -> int:
 @strategy("multipart", needs=Reached.TRAFFIC)
 def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages of few to very many parts, of one size or two, with and without an end, from several peers."""
-    volume = draw.choice((20 * MIB, 4 * MIB, 256 * 1024, 4096))  # the largest first: it is what this family is for
+    volume = draw.choice((4096, 20 * MIB, 4 * MIB, 256 * 1024))
     size = draw.choice(_PART_SIZES)
     units = [Frame(Fill(size), more=True)]
     if draw.boolean():

@@ -207,7 +207,6 @@ def test_an_endpoint_that_is_taken_or_not_ours_is_refused() -> None:
     listening(work)
 
 
-@pytest.mark.xfail(strict=True, reason="nobody removes the path of the listening socket")
 def test_the_path_of_an_ipc_endpoint_is_gone_after_the_run(tmp_path: Path) -> None:
     async def session() -> None:
         listeners = Listeners((f"ipc://{tmp_path}/door",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 from dataclasses import replace
 
@@ -43,6 +45,10 @@ class Listeners:
         """Stop listening."""
         for sock in self._sockets.values():
             sock.close()
+        for endpoint in self._sockets:
+            if endpoint.startswith("ipc:///"):
+                with contextlib.suppress(OSError):
+                    os.unlink(endpoint.removeprefix("ipc://"))
 
     def dial(self, surface: Surface) -> Dial:
         """How a peer gets its connection: it waits until the target opens one."""

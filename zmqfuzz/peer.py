@@ -252,10 +252,15 @@ class Peer:
         await self._flush()
         octets = b"".join([self._connection.send(unit) for unit in step.units])
         at = self._meter.now()
-        sent = await self._write(octets, step.times, chunk=step.chunk, every=step.every)
-        whole, rest = divmod(sent, max(len(octets), 1))
-        note = "" if whole == step.times else f"target took {sent:,} of {len(octets) * step.times:,} octets"
-        self._entries.append(Entry(at, Direction.SENT, octets, times=min(step.times, whole + bool(rest)), note=note))
+        before = self._sent
+        try:
+            await self._write(octets, step.times, chunk=step.chunk, every=step.every)
+        finally:
+            sent = self._sent - before
+            whole, rest = divmod(sent, max(len(octets), 1))
+            note = "" if whole == step.times else f"target took {sent:,} of {len(octets) * step.times:,} octets"
+            times = min(step.times, whole + bool(rest))
+            self._entries.append(Entry(at, Direction.SENT, octets, times=times, note=note))
 
     async def _write(self, octets: bytes, times: int = 1, *, chunk: int | None = None, every: float = 0.0) -> int:
         """Send ``octets`` ``times`` over; how many the target took. Why it took no more is noted."""
@@ -279,7 +284,8 @@ class Peer:
             # The reader usually sees the close first; a write may be the one to learn of it.
             self._note(f"write failed: {_reason(error)}")
             await self._expect("close", 0.05)
-        self._sent += writer.sent
+        finally:
+            self._sent += writer.sent
         return writer.sent
 
     # waiting

@@ -116,7 +116,7 @@ class Prober:
         command = [word.replace("{endpoint}", surface.address) for word in self._words]
         try:
             done = subprocess.run(command, timeout=within, capture_output=True, text=True, errors="replace")
-        except FileNotFoundError as error:
+        except OSError as error:
             raise UsageError(f"--probe: {command[0]!r} is not a command that can be run; check its path.") from error
         except subprocess.TimeoutExpired:
             return False, f"the probe command did not end within {within:.1f} s"

@@ -54,8 +54,9 @@ def scaled(attack: Attack, factor: float) -> Attack:
 
 def _scaled_send(step: Send, factor: float) -> Send:
     last = step.units[-1]
-    if step.times == 1 and isinstance(last, Frame) and last.declared_size is not None and isinstance(last.body, Fill):
-        size = min(round(last.body.size * factor), max(last.declared_size - 1, 0))
+    partial = isinstance(last, Frame) and isinstance(last.body, Fill) and (last.declared_size or 0) > last.body.size
+    if step.times == 1 and partial and isinstance(last, Frame) and isinstance(last.body, Fill):
+        size = min(round(last.body.size * factor), (last.declared_size or 1) - 1)
         return replace(step, units=(*step.units[:-1], replace(last, body=replace(last.body, size=size))))
     return replace(step, times=max(1, round(step.times * factor)))
 

@@ -30,8 +30,11 @@ CLEARED = 2
 REPEATS = 4
 """Repeats of the cheap look for what stays behind: three steps that must all go up."""
 
-STEP = 128 * 1024
-"""Octets by which memory must grow with each repeat to be worth an examination."""
+STEP = 64 * 1024
+"""Octets by which memory must grow with a repeat, on average, to be worth an examination."""
+
+PICKS = 3
+"""Attacks of a slice, taken by chance, that are repeated at its end."""
 
 ROUND_UNITS = 20_000
 """Frames and commands of a round: some hundred thousand a second is what an application in Python works off."""
@@ -51,7 +54,7 @@ class Lane:
     floor: dict[str, int] = field(default_factory=dict)
     unconfirmed: Counter[str] = field(default_factory=Counter)
     leak: dict[str, Trial] = field(default_factory=dict)
-    picked: Trial | None = None
+    picked: list[Trial] = field(default_factory=list)
     played: int = 0
     slices: int = 0
     hits: int = 0
@@ -89,8 +92,11 @@ class Suspicions:
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
         lane.played += 1
-        if trial.reached >= Reached.HANDSHAKE and planned(attack) and self._random.randrange(lane.played) == 0:
-            lane.picked = trial
+        if trial.reached >= Reached.HANDSHAKE and planned(attack):
+            if len(lane.picked) < PICKS:
+                lane.picked.append(trial)
+            elif (place := self._random.randrange(lane.played)) < PICKS:
+                lane.picked[place] = trial
         for entry in invariants().values():
             if entry.suspects is None or not entry.suspects(trial, self._harness.limits):
                 continue
@@ -132,10 +138,12 @@ class Suspicions:
         catch = self._judged(lane, trial)
         if catch is not None or left <= 0:
             return catch
-        suspects = [*lane.leak.values(), *([lane.picked] if lane.picked is not None else [])]
-        lane.leak, lane.picked, lane.played = {}, None, 0
+        suspects = [*lane.leak.values(), *lane.picked]
+        lane.leak, lane.picked, lane.played = {}, [], 0
         deadline = time.monotonic() + left
-        for suspect in suspects[:2]:
+        for suspect in suspects:
+            if time.monotonic() > deadline:
+                break
             catch = await self._repeated(lane, suspect, deadline)
             if catch is not None:
                 return catch
@@ -181,7 +189,9 @@ class Suspicions:
 
 
 def _rises(values: list[int], step: int) -> bool:
-    return all(later - earlier >= step for earlier, later in pairwise(values))
+    """Up by ``step`` on average, and never down: an allocator takes memory in pieces larger than a round's."""
+    never_down = all(later >= earlier for earlier, later in pairwise(values))
+    return never_down and values[-1] - values[0] >= step * (len(values) - 1)
 
 
 def _round_of(trial: Trial) -> Attack:
