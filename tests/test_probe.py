@@ -175,7 +175,7 @@ BAD = [
 
 @pytest.mark.parametrize("command", BAD)
 def test_a_command_that_cannot_be_run_is_the_users_mistake(command: str) -> None:
-    with probing(command) as prober, pytest.raises(UsageError, match="--probe"):
+    with pytest.raises(UsageError, match="--probe"), probing(command) as prober:
         prober.ask(SURFACE, 0.5)
 
 
