@@ -79,7 +79,7 @@ def test_a_trial_holds_what_was_seen() -> None:
         assert seen.held is not None
         assert seen.settled is not None
         assert 4 * MIB < seen.baseline.rss <= seen.peak_rss
-        assert seen.held.descriptors >= seen.settled.descriptors == seen.baseline.descriptors
+        assert seen.held.descriptors >= seen.settled.descriptors <= seen.baseline.descriptors
         assert [sample.at for sample in seen.series] == sorted(sample.at for sample in seen.series)
         assert seen.series[-1].sent == trial.sent
         assert (harness.trials, harness.starts, harness.last_history) == (1, 1, ())

@@ -233,7 +233,7 @@ class Campaign:
             cases = self.outcome.cases[(key, name)]
             said = f"{key}: {name} never got to {needs[name].name.lower()}, only to {reached.name.lower()}"
             if cases >= FEW_CASES or key not in tested:
-                self.outcome.doubts.append(said)
+                self.outcome.doubts.insert(0, said)
             else:
                 self.outcome.not_covered.append(f"{said}, in the {cases} attacks there was time for")
 
