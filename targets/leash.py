@@ -159,9 +159,9 @@ class Leash:
                     await trio.lowlevel.wait_readable(self._line)
                     self.read()
         finally:
-            if not self._ended:
-                self._warden.kill()
-            self._warden.wait()
+            # Never killed: it goes on killing what it started when we have let go of the line.
+            if self._ended:
+                self._warden.wait()
             self._last_words = self._tail()
             self._closed = True
             self._line.close()

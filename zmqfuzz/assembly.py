@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -131,34 +132,40 @@ def _program(command: tuple[str, ...]) -> str:
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
-    """Run ``work`` under trio; SIGINT and SIGTERM cancel it, which cleans up, and raise Interrupted."""
+    """Run ``work`` under trio; SIGINT and SIGTERM cancel it, which cleans up, and raise Interrupted.
+
+    Only the first signal counts: the cleaning up ends by itself within seconds, and another signal in the middle of
+    it would leave processes behind. To be called from the main thread.
+    """
+    interrupted = False
+    cancel: Callable[[], None] | None = None
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        if cancel is not None:
+            cancel()
 
     async def guarded() -> T:
-        interrupted = False
-
-        async def listen(
-            scope: trio.CancelScope, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-        ) -> None:
-            nonlocal interrupted
-            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                task_status.started()
-                async for _ in signals:
-                    interrupted = True
-                    scope.cancel()
-
-        result: list[T] = []
-        async with trio.open_nursery() as nursery:
-            await nursery.start(listen, nursery.cancel_scope)
-            result.append(await work())
-            nursery.cancel_scope.cancel()
-        if interrupted or not result:
+        nonlocal cancel
+        with trio.CancelScope() as scope:
+            token = trio.lowlevel.current_trio_token()
+            cancel = partial(token.run_sync_soon, scope.cancel, idempotent=True)
+            if interrupted:
+                scope.cancel()
+            result = await work()
+        if interrupted:
             raise Interrupted
-        return result[0]
+        return result
 
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return trio.run(guarded)
     except BaseExceptionGroup as group:
         raise _single(group) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -35,6 +36,7 @@ def guarded(command: click.Command) -> int:
     except click.exceptions.Abort:
         return _say("Interrupted.", 130)
     except Interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt but this sentence
         return _say("Interrupted: everything that was started has been stopped; findings so far are saved.", 130)
     except click.exceptions.Exit as done:
         return done.exit_code
