@@ -8,6 +8,7 @@ from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Step
 from zmqfuzz.strategies.pieces import body, ending, message, opening, peers
 from zmqfuzz.trial import Reached
+from zmqfuzz.zmtp.measure import unit_size
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Unit
 
 _SIZES = (0, 1, 33, 200, 1024, 8192, 100_000)
@@ -31,14 +32,7 @@ def flood(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps = [Connect(), Send((Greeting(),)), Expect("greeting", within=0.5)]
         units = ()
     if units:
-        size = sum(len(unit.body()) + 2 if isinstance(unit, Command) else _frame_size(unit) for unit in units)
+        size = sum(map(unit_size, units))
         steps.append(Send(units, times=max(1, min(volume // max(size, 1), 100_000 // count))))
     steps.extend(ending(draw))
     return (Script(tuple(steps), times=count),)
-
-
-def _frame_size(unit: Unit) -> int:
-    if not isinstance(unit, Frame):
-        return 64
-    size = unit.body.size if isinstance(unit.body, Fill) else len(unit.body)
-    return size + (9 if size > 255 else 2)

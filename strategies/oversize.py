@@ -8,6 +8,7 @@ from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Expect, Script, Send, Step
 from zmqfuzz.strategies.pieces import BOUNDARIES, ending, greeted, opening, peers
 from zmqfuzz.trial import Reached
+from zmqfuzz.zmtp.measure import announced_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame
 
 _ANNOUNCED = (2**16, 2**20, 2**24, 2**30, 2**31, 2**32, 2**40, 2**48, 2**62, 2**63 - 1, 2**63, 2**64 - 41, 2**64 - 1)
@@ -32,14 +33,9 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         announced = draw.choice(_ANNOUNCED)
         frame = Frame(Fill(min(draw.choice(_VOLUMES), announced)), declared_size=announced)
     steps.append(Send((frame,)))
-    over = limit is not None and _size(frame) > limit
+    over = limit is not None and announced_size(frame) > limit
     steps.append(Expect("close", within=2.0 if over else 0.02))
     return (Script(tuple(steps)),)
-
-
-def _size(frame: Frame) -> int:
-    body = frame.body.size if isinstance(frame.body, Fill) else len(frame.body)
-    return body if frame.declared_size is None else frame.declared_size
 
 
 @strategy("multipart", needs=Reached.TRAFFIC)
@@ -50,7 +46,7 @@ def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     units = [Frame(Fill(size), more=True)]
     if draw.boolean():
         units.append(Frame(Fill(draw.choice(_PART_SIZES)), more=draw.boolean()))
-    per_round = sum(_size(unit) + (9 if _size(unit) > 255 else 2) for unit in units)
+    per_round = sum(map(unit_size, units))
     times = max(1, min(volume // per_round, _MOST_PARTS // len(units)))
     count = peers(draw, situation, (1, 1, 2, 4))
     steps: list[Step] = [*opening(draw, situation), Send(tuple(units), times=max(1, times // count))]

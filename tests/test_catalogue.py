@@ -29,7 +29,7 @@ FAMILIES = {
     "multipart",
     "oversized-frame",
 }
-CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207"}
+CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207", "ZF208"}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

@@ -279,10 +279,14 @@ def test_the_declared_memory(peak: float, limits: Limits, capped: bool, broken: 
 # ZF204, ZF205
 
 
-def rounds(*after: float, descriptors: tuple[int, ...] = (), close_wait: int = 0) -> Examination:
-    """Trials that settle at these MiB, or at these counts of descriptors."""
+def rounds(*after: float, descriptors: tuple[int, ...] = (), close_wait: tuple[int, ...] = ()) -> Examination:
+    """Trials that settle at these MiB, or at these counts of descriptors; so many of them in CLOSE_WAIT."""
     samples = [sample(descriptors=count) for count in descriptors] or [sample(rss) for rss in after]
-    seen = [trial(Observation(sample(), settled=item, close_wait=close_wait), sent=4) for item in samples]
+    waiting = close_wait or (0,) * len(samples)
+    seen = [
+        trial(Observation(sample(), settled=item, close_wait=stuck), sent=4)
+        for item, stuck in zip(samples, waiting, strict=True)
+    ]
     return Examination("rounds", tuple(seen))
 
 
@@ -322,8 +326,20 @@ def test_descriptors_that_do_not_come_back(counts: tuple[int, ...], broken: bool
     assert judge("ZF205", rounds(descriptors=counts), Limits(descriptors=50)) is None
 
 
-def test_sockets_in_close_wait_are_named() -> None:
-    violation = judge("ZF205", rounds(descriptors=(10, 20, 30, 40, 50, 60), close_wait=48))
+WAITING = (1, 11, 21, 31, 41, 51)
+
+
+def test_sockets_in_close_wait_are_told_apart() -> None:
+    seen = rounds(descriptors=(10, 20, 30, 40, 50, 60), close_wait=WAITING)
+    assert judge("ZF205", seen) is None
+    violation = judge("ZF208", seen)
     assert violation is not None
-    assert violation.signature == "CLOSE_WAIT"
-    assert "48 of them are sockets in CLOSE_WAIT" in violation.sentence
+    assert "51 after six rounds" in violation.sentence
+    assert judge("ZF208", seen, Limits(descriptors=50)) is None
+    assert judge("ZF208", rounds(descriptors=(60,) * 6, close_wait=(50,) * 6)) is None
+
+
+def test_what_connections_that_never_close_hold_is_no_leak_of_its_own() -> None:
+    growing = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
+    assert judge("ZF204", rounds(*growing)) is not None
+    assert judge("ZF204", rounds(*growing, close_wait=WAITING)) is None

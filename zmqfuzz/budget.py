@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from zmqfuzz.errors import UsageError
 
-__all__ = ["MIB", "Budget", "Limits", "parse_duration", "parse_size"]
+__all__ = ["LEAK_FLOOR", "MIB", "Budget", "Limits", "parse_duration", "parse_size"]
 
 MIB = 1 << 20
+
+LEAK_FLOOR = 3 * MIB
+"""Octets that must stay behind over the rounds of an examination; an allocator's retention drifts by less (2 MiB over
+20,000 openings measured on libzmq 4.3.5) and levels off."""
 
 
 @dataclass(frozen=True, slots=True)

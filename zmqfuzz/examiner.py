@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zmqfuzz.budget import MIB
+import trio
+
+from zmqfuzz.budget import LEAK_FLOOR, MIB
 from zmqfuzz.harness import REST, ROUND_SETTLE, Harness, Standing
 from zmqfuzz.scale import control_of, planned, scaled
 from zmqfuzz.script import Attack
@@ -15,8 +17,18 @@ __all__ = ["Examiner"]
 ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
 
+MOST_ROUNDS = 30
+ROUNDS_SECONDS = 20.0
+"""How long it goes on where each round leaves little, but something, behind."""
+
 LAST_SETTLE = 14.0
 """Seconds that descriptors may take to come back after the last round; half of it without any change is the end."""
+
+ROUND_GROWTH = 2 * MIB
+"""Octets that a round must leave behind to tell a leak from an allocator that takes memory a MiB at a time."""
+
+ROUND_SECONDS = 1.5
+LARGEST_ROUND = 64 * MIB
 
 GROWTH_AIM = 96 * MIB
 """Growth, in octets, beyond which a larger attack would show nothing more."""
@@ -65,13 +77,19 @@ class Examiner:
 
     async def rounds(self, attack: Attack, key: str) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds."""
-        trials, doubts = [], []
+        trials: list[Trial] = []
+        doubts: list[str] = []
         async with self._harness.examined() as standing:
             await self._harness.warm(standing, key)
             await standing.observer.learn_rest()
             before = standing.observer.sample()
-            for _ in range(ROUNDS):
+            enlarged = False
+            deadline = trio.current_time() + ROUNDS_SECONDS
+            while len(trials) < ROUNDS or (_may_add_up(trials) and trio.current_time() < deadline):
                 trials.append(await self._play(standing, attack, key))
+                if len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
+                    attack, trials, enlarged = scaled(attack, factor), [], True
+                    continue
                 if standing.restless:
                     doubts.append(f"the target was still at work {REST:g} s after a round")
                 if not standing.usable:
@@ -83,8 +101,43 @@ class Examiner:
                 trials[-1] = await self._given_time(standing, trials[-1], before.descriptors)
         return Examination("rounds", tuple(trials), doubts=tuple(doubts))
 
+    async def left(self, attack: Attack, key: str, code: str) -> int:
+        """What two rounds after the first leave behind on a fresh process, in octets or descriptors."""
+        async with self._harness.examined() as standing:
+            await self._harness.warm(standing, key)
+            trials = [await self._play(standing, attack, key) for _ in range(3) if standing.usable]
+        first, last = trials[0].observation, trials[-1].observation
+        if first.settled is None or last.settled is None or len(trials) < 3:
+            return 0
+        waiting = last.close_wait - first.close_wait
+        if code == "ZF208":
+            return waiting
+        if code == "ZF205":
+            return last.settled.descriptors - first.settled.descriptors - waiting
+        return last.settled.rss - first.settled.rss
+
     async def _given_time(self, standing: Standing, last: Trial, descriptors: int) -> Trial:
         """The last round again, looked at later: a program may take its time to let go of peers that have gone."""
         await standing.observer.descriptors_back(descriptors, LAST_SETTLE, unmoved=LAST_SETTLE / 2)
         later = replace(last.observation, settled=standing.observer.sample(), close_wait=standing.observer.close_wait())
         return replace(last, observation=later)
+
+
+def _too_small(trials: list[Trial]) -> float:
+    """How many times larger the rounds should be to tell; 1 where nothing seems to stay or they take long already."""
+    first, last = trials[0].observation.settled, trials[-1].observation.settled
+    if first is None or last is None or last.descriptors > first.descriptors:
+        return 1.0
+    growth = (last.rss - first.rss) / (len(trials) - 1)
+    if growth <= 32 * 1024:
+        return 1.0
+    most = min(ROUND_SECONDS / max(trials[-1].seconds, 0.05), LARGEST_ROUND / max(trials[-1].sent, 1), 16.0)
+    return min(ROUND_GROWTH / growth, most)
+
+
+def _may_add_up(trials: list[Trial]) -> bool:
+    """Whether memory has grown all the time, and more rounds would tell drift from a leak."""
+    rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
+    if len(rss) < 3 or len(trials) >= MOST_ROUNDS or rss[-1] - rss[0] >= LEAK_FLOOR:
+        return False
+    return rss[-1] - rss[len(rss) // 2] >= 0.3 * (rss[-1] - rss[0]) > 16 * 1024 * len(rss)

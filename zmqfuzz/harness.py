@@ -36,6 +36,9 @@ ROUND_SETTLE = 1.0
 REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
 
+MOST_HISTORY = 200
+"""Attacks before the last one that a finding may need."""
+
 QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
 """A probe that usually takes longer than QUICK_PROBE seconds is asked only every PROBE_EVERY seconds."""
@@ -264,7 +267,7 @@ class Harness:
 
             role = Role.CLIENT
         self.trials += 1
-        self.last_history = tuple(standing.history)
+        self.last_history = tuple(standing.history[-MOST_HISTORY:])
         standing.history.append(attack)
         meter = Meter()
         observer.begin(meter)
@@ -303,7 +306,7 @@ class Harness:
             gone,
             running.log_tail() if gone is not None or standing.spoiled else "",
             observer.capped or running.killed_at_cap,
-            observer.close_wait() if gone is None and _stuck(baseline, settled) else 0,
+            observer.close_wait() if gone is None and (rest or _stuck(baseline, settled)) else 0,
         )
         return Trial(attack, surface, transcripts, observation, seconds)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
-from zmqfuzz.trial import Surface
-from zmqfuzz.zmtp.wire import Fill, Frame, Unit, body_bytes, encode, peer_type
+from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
+from zmqfuzz.zmtp.wire import Fill, Frame, Unit, peer_type
 
-__all__ = ["control_of", "is_honest_frame", "planned", "scaled"]
+__all__ = ["control_of", "is_honest_frame", "planned", "round_of", "scaled"]
 
 _SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
 _MOST_CONTROL = 400_000
+
+_ROUND_SIZE = 4 << 20
+_ROUND_WRITES = 20_000
+"""Some hundred thousand a second is what an application in Python works off."""
+
+_ROUND_PEERS = 24
 
 
 def planned(attack: Attack) -> int:
@@ -21,35 +29,23 @@ def planned(attack: Attack) -> int:
 
 
 def _octets(step: Step) -> int:
-    return step.times * sum(_size(unit) for unit in step.units) if isinstance(step, Send) else 0
-
-
-def _size(unit: Unit) -> int:
-    if isinstance(unit, Frame):
-        size = unit.body.size if isinstance(unit.body, Fill) else len(unit.body)
-        return size + (9 if size > 255 else 2)
-    return len(encode(unit))
+    return step.times * sum(unit_size(unit) for unit in step.units) if isinstance(step, Send) else 0
 
 
 def scaled(attack: Attack, factor: float) -> Attack:
-    """The same attack with about ``factor`` times the octets: its largest Send is repeated, or its body grows.
+    """The same attack with about ``factor`` times the octets: the largest Send of each script is repeated, or grows.
 
     A frame that announces more than it brings grows in its body, because repeating it would change its meaning.
     """
-    sizes = [
-        (script.times * _octets(step), number, place)
-        for number, script in enumerate(attack.scripts)
-        for place, step in enumerate(script.steps)
-    ]
-    if not sizes or max(sizes)[0] == 0:
-        return attack
-    _, number, place = max(sizes)
-    script = attack.scripts[number]
-    step = script.steps[place]
-    assert isinstance(step, Send)
-    steps = (*script.steps[:place], _scaled_send(step, factor), *script.steps[place + 1 :])
-    scripts = (*attack.scripts[:number], replace(script, steps=steps), *attack.scripts[number + 1 :])
-    return replace(attack, scripts=scripts)
+    return replace(attack, scripts=tuple(_scaled_script(script, factor) for script in attack.scripts))
+
+
+def _scaled_script(script: Script, factor: float) -> Script:
+    place = max(range(len(script.steps)), key=lambda place: _octets(script.steps[place]), default=0)
+    step = script.steps[place] if script.steps else None
+    if not isinstance(step, Send) or not _octets(step):
+        return script
+    return replace(script, steps=(*script.steps[:place], _scaled_send(step, factor), *script.steps[place + 1 :]))
 
 
 def _scaled_send(step: Send, factor: float) -> Send:
@@ -61,6 +57,40 @@ def _scaled_send(step: Send, factor: float) -> Send:
     return replace(step, times=max(1, round(step.times * factor)))
 
 
+def round_of(trials: Sequence[Trial]) -> Attack:
+    """The attacks of ``trials`` at once, in the size of a round that is to be repeated: about 4 MiB in half a second.
+
+    Large enough that what stays behind shows above a program's own drift. Where the target allows more peers, they
+    are more as well as busier: a peer whose connection is closed early leaves its share behind all the same.
+    """
+    parts = [_part(trial, len(trials)) for trial in trials]
+    names = sorted({trial.attack.strategy for trial in trials})
+    return Attack(tuple(script for part in parts for script in part.scripts), "+".join(names), trials[0].attack.seed)
+
+
+def _part(trial: Trial, share: int) -> Attack:
+    attack = trial.attack
+    size = max(planned(attack), 1)
+    writes = max(1, sum(script.times * _writes(step) for script in attack.scripts for step in script.steps))
+    factor = min(_ROUND_SIZE / size, _ROUND_WRITES / writes)
+    if writes > _ROUND_WRITES / 10:  # the time of a small attack is that of its waits
+        factor = min(factor, max(0.5 / trial.seconds, 1.0 / 16))
+    factor /= share
+    if trial.surface.side == "bind":
+        peers = sum(script.times for script in attack.scripts)
+        more = int(max(1, min(_ROUND_PEERS // (share * peers), factor)))
+        attack = replace(attack, scripts=tuple(replace(part, times=part.times * more) for part in attack.scripts))
+        factor /= more
+    return scaled(attack, factor)
+
+
+def _writes(step: Step) -> int:
+    """Units of a step, or pieces where it is sent in pieces: what an application in Python needs time for."""
+    if not isinstance(step, Send):
+        return 0
+    return max(step.times * len(step.units), _octets(step) // step.chunk if step.chunk else 0)
+
+
 def control_of(attack: Attack, surface: Surface, sent: int) -> Attack:
     """Honest traffic of the same volume: one well-behaved peer sends ``sent`` octets as complete messages.
 
@@ -69,7 +99,7 @@ def control_of(attack: Attack, surface: Surface, sent: int) -> Attack:
     kind = peer_type(surface.socket_type)[0]
     body = Fill(min(max(_commonest(attack), _SMALLEST_CONTROL), _LARGEST_CONTROL))
     parts: tuple[Unit, ...] = (Frame(b"", more=True), Frame(body)) if kind == "REQ" else (Frame(body),)
-    times = max(1, min(sent // sum(_size(part) for part in parts), _MOST_CONTROL))
+    times = max(1, min(sent // sum(unit_size(part) for part in parts), _MOST_CONTROL))
     steps = (Connect(), Shake("DEALER" if kind == "REQ" else kind), Send(parts, times=times))
     return Attack((Script(steps, label="honest"),), strategy="control")
 
@@ -81,7 +111,7 @@ def _commonest(attack: Attack) -> int:
             if isinstance(step, Send):
                 for unit in step.units:
                     if isinstance(unit, Frame):
-                        size = _size(unit)
+                        size = unit_size(unit)
                         weights[size] = weights.get(size, 0) + size * step.times * script.times
     return max(weights, key=lambda size: weights[size], default=256)
 
@@ -90,4 +120,4 @@ def is_honest_frame(unit: Unit) -> bool:
     """Whether a frame says the truth about itself and breaks no rule."""
     if not isinstance(unit, Frame) or unit.reserved or unit.command:
         return False
-    return unit.declared_size is None or unit.declared_size == len(body_bytes(unit.body))
+    return announced_size(unit) == body_size(unit)

@@ -23,6 +23,9 @@ from zmqfuzz.trial import Reached, Trial
 
 __all__ = ["Campaign"]
 
+LOOKS = 0.15
+"""Share of the budget between two looks at what stays behind at a door."""
+
 LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
 GRACE = 0.5
@@ -44,7 +47,7 @@ class Campaign:
         self._plan = plan
         self._tell = tell
         self._triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
-        self._suspicions = Suspicions(harness, self._triage, plan.seed, tell)
+        self._suspicions = Suspicions(harness, self._triage, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
 
@@ -88,6 +91,10 @@ class Campaign:
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
+        for lane in {lane.surface.key: lane for lane in lanes}.values():
+            catch = None if self._enough() else await self._suspicions.look_back(lane, deadline + self._plan.seconds)
+            if catch is not None:
+                await self._triaged(lane, catch)
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
@@ -199,7 +206,7 @@ class Campaign:
     async def _triaged(self, lane: Lane, catch: Catch) -> None:
         code = catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
-        history = tuple(attack for attack in self._harness.last_history if attack.scripts)[-200:]
+        history = tuple(attack for attack in self._harness.last_history if attack.scripts)
         triaged = await self._triage.finding(catch, lane.surface, history)
         finding, trial = triaged.finding, triaged.trial
         if finding is None or trial is None:

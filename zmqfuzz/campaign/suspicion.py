@@ -11,12 +11,12 @@ from itertools import pairwise
 
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.search import Catch
-from zmqfuzz.campaign.triage import Triage, judge_trial, left_behind, shape, signature_of
+from zmqfuzz.campaign.triage import SHAPED, Triage, judge_trial, left_behind, shape, signature_of
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.scale import planned, scaled
-from zmqfuzz.script import Attack, Send
+from zmqfuzz.scale import planned, round_of, scaled
+from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = ["Lane", "Suspicions"]
@@ -33,14 +33,18 @@ REPEATS = 4
 STEP = 64 * 1024
 """Octets by which memory must grow with a repeat, on average, to be worth an examination."""
 
-PICKS = 3
-"""Attacks of a slice, taken by chance, that are repeated at its end."""
+PICKS = 2
+"""Attacks of each family, taken by chance, that are repeated at the next look at what stays behind."""
 
-ROUND_UNITS = 20_000
-"""Frames and commands of a round: some hundred thousand a second is what an application in Python works off."""
+MOST_TOGETHER = 8
+"""Attacks that are repeated together."""
+
+LARGEST_ROUND = 32 * (1 << 20)
+"""Octets sent in one round, at most."""
 
 ROUND_GROWTH = 3 * (1 << 19)
-"""Octets that a round of an examination for leaks should leave behind, where the time allows it."""
+ROUND_SECONDS = 1.0
+"""What a round of an examination for leaks should leave behind, in octets, where it takes no longer than this."""
 
 
 @dataclass(slots=True)
@@ -63,13 +67,19 @@ class Lane:
 class Suspicions:
     """Remembers, for each door, what is known, what was cleared, and what deserves a closer look."""
 
-    def __init__(self, harness: Harness, triage: Triage, seed: int, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, harness: Harness, triage: Triage, seed: int, tell: Callable[[Event], None], *, look_every: float
+    ) -> None:
         self._harness = harness
         self._triage = triage
         self._tell = tell
         self._random = random.Random(seed)
         self._known: set[tuple[str, str, str]] = set()
         self._peak = (0, 0)
+        self._every = look_every
+        self._began = time.monotonic()
+        self._looked: dict[str, float] = {}
+        self._picked: dict[str, list[Trial]] = {}
 
     def learn(self, lane: Lane, code: str, signature: str) -> bool:
         """Note a finding; False when it was known."""
@@ -92,7 +102,8 @@ class Suspicions:
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
         lane.played += 1
-        if trial.reached >= Reached.HANDSHAKE and planned(attack):
+        stuck = trial.observation.close_wait and (lane.surface.key, "ZF208", "CLOSE_WAIT") in self._known
+        if trial.reached >= Reached.HANDSHAKE and planned(attack) and not stuck:
             if len(lane.picked) < PICKS:
                 lane.picked.append(trial)
             elif (place := self._random.randrange(lane.played)) < PICKS:
@@ -117,7 +128,7 @@ class Suspicions:
         return None
 
     def _knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:
-        marker, words = (lane.surface.key, entry.code), shape(attack)
+        marker, words = (lane.surface.key, entry.code), shape(attack) if entry.code in SHAPED else ""
         return any(known[:2] == marker and known[2].endswith(words) for known in self._known)
 
     def _stays(self, entry: Invariant, trial: Trial) -> bool:
@@ -133,21 +144,33 @@ class Suspicions:
         return len(self._harness.last_history) >= WARM_UP and now - peak > 2 * STEP
 
     async def end_of_slice(self, lane: Lane, left: float) -> Catch | None:
-        """Is an honest client still served; does what was left behind, or a random attack, add up when repeated?"""
+        """Is an honest client still served; for ``left`` seconds: does what was left behind add up when repeated?"""
         trial = await self._harness.trial(Attack(()), lane.surface.key, ask=True)
         catch = self._judged(lane, trial)
-        if catch is not None or left <= 0:
-            return catch
-        suspects = [*lane.leak.values(), *lane.picked]
+        self._picked.setdefault(lane.surface.key, []).extend(lane.picked)
+        suspects = list(lane.leak.values())
         lane.leak, lane.picked, lane.played = {}, [], 0
         deadline = time.monotonic() + left
         for suspect in suspects:
-            if time.monotonic() > deadline:
-                break
-            catch = await self._repeated(lane, suspect, deadline)
-            if catch is not None:
+            if catch is not None or time.monotonic() > deadline:
                 return catch
-        return None
+            catch = await self._repeated(lane, [suspect], deadline)
+        if catch is None and time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every:
+            catch = await self.look_back(lane, deadline)
+        return catch
+
+    async def look_back(self, lane: Lane, deadline: float) -> Catch | None:
+        """Do random attacks of the last slices at this door, all together, leave something behind when repeated?
+
+        A program that keeps a little of everything it is sent shows no single suspect.
+        """
+        picked = self._picked.pop(lane.surface.key, [])
+        self._looked[lane.surface.key] = time.monotonic()
+        if not picked or time.monotonic() > deadline:
+            return None
+        self._random.shuffle(picked)
+        together = len(picked) if lane.surface.side == "bind" else 1
+        return await self._repeated(lane, picked[: min(together, MOST_TOGETHER)], deadline)
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)
@@ -155,11 +178,12 @@ class Suspicions:
             return None
         return Catch(violation, trial.attack, trial, trial.attack)
 
-    async def _repeated(self, lane: Lane, suspect: Trial, deadline: float) -> Catch | None:
-        """A cheap look on the process that runs: does repeating the attack leave more behind each time?"""
-        attack = _round_of(suspect)
+    async def _repeated(self, lane: Lane, suspects: list[Trial], deadline: float) -> Catch | None:
+        """A cheap look on the process that runs: does repeating the attacks leave more behind each time?"""
+        attack = round_of(suspects)
         memory: list[int] = []
         descriptors: list[int] = []
+        waiting: list[int] = []
         seconds = 1.0
         for _ in range(REPEATS):
             trial = await self._harness.trial(attack, lane.surface.key, rest=True)
@@ -168,23 +192,28 @@ class Suspicions:
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
             standing = await self._harness.standing()
-            if (
-                standing.restless or time.monotonic() > deadline
-            ):  # it is still at work: nothing can be said, and waiting again would cost as much
-                standing.restless = False
+            if standing.restless or time.monotonic() > deadline:
+                standing.restless = False  # nothing can be said, and to wait again would cost as much
                 return None
             memory.append(settled.rss)
-            descriptors.append(settled.descriptors)
-            if not (_rises(memory, STEP) or _rises(descriptors, 1)):
+            waiting.append(trial.observation.close_wait)
+            descriptors.append(settled.descriptors - trial.observation.close_wait)
+            if len(memory) == REPEATS - 1 and not (
+                memory[-1] - memory[0] > STEP // 4 or _rises(descriptors, 1) or _rises(waiting, 1)
+            ):
                 return None
-        larger = scaled(
-            attack, max(1.0, min(ROUND_GROWTH * (REPEATS - 1) / max(memory[-1] - memory[0], 1), 3 / seconds))
-        )
-        for code, rises, fit in (("ZF205", _rises(descriptors, 1), attack), ("ZF204", _rises(memory, STEP), larger)):
+        growth = max(memory[-1] - memory[0], 1) / (REPEATS - 1)
+        most = min(ROUND_SECONDS / seconds, LARGEST_ROUND / max(trial.sent, 1))
+        larger = scaled(attack, max(1.0, min(ROUND_GROWTH / growth, most)))
+        for code, rises, fit in (
+            ("ZF205", _rises(descriptors, 1), attack),
+            ("ZF208", _rises(waiting, 1), attack),
+            ("ZF204", _rises(memory, STEP) and not _rises(waiting, 1), larger),
+        ):
             entry = invariants()[code]
             if rises and lane.cleared[code] < CLEARED and not self._knows_shape(lane, entry, fit):
                 sentence = "something stays behind each time the attack is repeated; examining"
-                return Catch(entry.violation(sentence), fit, suspect, suspect.attack)
+                return Catch(entry.violation(sentence), fit, trial, attack)
         return None
 
 
@@ -192,21 +221,3 @@ def _rises(values: list[int], step: int) -> bool:
     """Up by ``step`` on average, and never down: an allocator takes memory in pieces larger than a round's."""
     never_down = all(later >= earlier for earlier, later in pairwise(values))
     return never_down and values[-1] - values[0] >= step * (len(values) - 1)
-
-
-def _round_of(trial: Trial) -> Attack:
-    """The attack in the size of a round: about 4 MiB, so that what stays behind shows above a program's own drift.
-
-    Less where the target was slow with an attack of some size: a round should take about half a second.
-    """
-    size = max(planned(trial.attack), 1)
-    units = sum(
-        script.times * step.times * len(step.units)
-        for script in trial.attack.scripts
-        for step in script.steps
-        if isinstance(step, Send)
-    )
-    most = ROUND_UNITS / max(units, 1)
-    if units > ROUND_UNITS / 10:  # a small attack's time is that of its waits
-        most = min(most, max(0.5 / trial.seconds, 1.0 / 16))
-    return scaled(trial.attack, min(4 * (1 << 20) / size, 2000, most))

@@ -14,9 +14,14 @@ from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Surface, Trial
-from zmqfuzz.zmtp.wire import Frame, body_bytes
+from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
+from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "shape", "signature_of"]
+__all__ = ["SHAPED", "Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "shape", "signature_of"]
+
+SHAPED = ("ZF203", "ZF206")
+"""Invariants whose findings differ by what the attack is made of: parts of a message, or one announced frame, are held
+for different reasons. What is left behind says nothing of the kind."""
 
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
@@ -48,7 +53,7 @@ def shape(attack: Attack) -> str:
     for unit in largest.units:
         if not isinstance(unit, Frame):
             words.add(type(unit).__name__.lower())
-        elif unit.declared_size is not None and unit.declared_size > len(body_bytes(unit.body)):
+        elif announced_size(unit) > body_size(unit):
             words.add("frame announced larger")
         elif unit.more:
             words.add("frame MORE")
@@ -58,13 +63,13 @@ def shape(attack: Attack) -> str:
 
 
 def _volume(step: Send) -> int:
-    return step.times * sum(len(body_bytes(unit.body)) if isinstance(unit, Frame) else 16 for unit in step.units)
+    return step.times * sum(unit_size(unit) for unit in step.units)
 
 
 def signature_of(violation: Violation, attack: Attack, log: str) -> str:
     """What tells this way of failing from another one with the same code; free of seeds, times and addresses."""
     parts = [violation.signature]
-    if violation.code in ("ZF203", "ZF204", "ZF206"):
+    if violation.code in SHAPED:
         parts.append(shape(attack))
     place = _python_place(log)
     if place and violation.code == "ZF101":
@@ -85,7 +90,10 @@ def left_behind(entry: Invariant, trial: Trial | None) -> int:
     sample = trial.observation.held if entry.examines == "held" else trial.observation.settled
     if sample is None:
         return 0
-    return sample.descriptors - baseline.descriptors if entry.code == "ZF205" else sample.rss - baseline.rss
+    waiting = trial.observation.close_wait
+    if entry.code == "ZF208":
+        return waiting
+    return sample.descriptors - baseline.descriptors - waiting if entry.code == "ZF205" else sample.rss - baseline.rss
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +215,22 @@ class Triage:
 
     async def _smaller(self, attack: Attack, entry: Invariant, key: str) -> Attack:
         """The simplest attack that still holds, or leaves behind, most of what ``attack`` does."""
-        first = await self._harness.fresh_trials((attack,), key)
-        least = max(1.0, 0.6 * left_behind(entry, first[-1]))
+
+        async def left(simpler: Attack) -> int:
+            if entry.examines == "rounds":
+                return await self._examiner.left(simpler, key, entry.code)
+            trials = await self._harness.fresh_trials((simpler,), key)
+            return left_behind(entry, trials[-1]) if trials else 0
+
+        least = max(1.0, 0.6 * await left(attack))
 
         async def still(simpler: Attack) -> bool:
-            trials = await self._harness.fresh_trials((simpler,), key)
-            return bool(trials) and left_behind(entry, trials[-1]) >= least
+            return await left(simpler) >= least
 
         again = (entry.code, shape(attack)) in self._simplified  # at another door: it needs less care
         self._simplified.add((entry.code, shape(attack)))
         seconds = self._seconds / 3 if again else self._seconds
-        return await minimise(attack, still, seconds, keep_volume=entry.code != "ZF205")
+        return await minimise(attack, still, seconds, keep_volume=entry.code not in ("ZF205", "ZF208"))
 
     async def examine(
         self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
@@ -285,6 +298,8 @@ def _owner(violation: Violation, signature: str) -> str:
         return "libzmq"
     if signature.startswith("does not come back"):
         return "libzmq, known (issue 4196); the application can work around it"
+    if violation.code == "ZF208":
+        return "libzmq, known (issues 3731 and 4503), where the application reads its sockets"
     if violation.code == "ZF203" and "frame MORE" in signature:
         return "libzmq design"
     if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):

@@ -8,15 +8,12 @@ from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Close, Expect, Reset, Script, Send, Shake
 from zmqfuzz.trial import ClosedBy, Reached, Transcript, Trial
-from zmqfuzz.zmtp.wire import Frame, body_bytes
+from zmqfuzz.zmtp.measure import announced_size
+from zmqfuzz.zmtp.wire import Frame
 
 __all__ = ["frame_limit", "frame_within_limit", "message_limit"]
 
 _BY_TARGET = (ClosedBy.FIN, ClosedBy.RST)
-
-
-def _size(frame: Frame) -> int:
-    return len(body_bytes(frame.body)) if frame.declared_size is None else frame.declared_size
 
 
 def _frames(script: Script) -> list[Frame]:
@@ -46,7 +43,7 @@ def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None
     if limits.max_frame is None or trial.observation.exit is not None:
         return
     for script, transcript in _pairs(trial):
-        over = [_size(frame) for frame in _frames(script) if _size(frame) > limits.max_frame]
+        over = [announced_size(frame) for frame in _frames(script) if announced_size(frame) > limits.max_frame]
         if not over or not _watched_close(script) or transcript.reached < Reached.GREETING:
             continue
         if any(isinstance(step, Shake) for step in script.steps) and transcript.reached < Reached.TRAFFIC:
@@ -76,7 +73,7 @@ def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) 
         shaken = any(isinstance(step, Shake) for step in script.steps) and transcript.reached is Reached.TRAFFIC
         if not frames or len(units) != 1 or not shaken or not is_honest_frame(frames[0]) or frames[0].more:
             continue
-        size = _size(frames[0])
+        size = announced_size(frames[0])
         if limits.max_frame // 2 < size <= limits.max_frame and transcript.closed_by in _BY_TARGET:
             raise violated(
                 f"An honest frame of {size:,} octets ended its connection.",
@@ -107,7 +104,7 @@ def message_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> No
         for step in script.steps:
             units = step.units if isinstance(step, Send) else ()
             if units and all(isinstance(unit, Frame) and unit.more and is_honest_frame(unit) for unit in units):
-                total = sum(_size(unit) for unit in units if isinstance(unit, Frame)) * step.times  # type: ignore[union-attr]
+                total = sum(announced_size(unit) for unit in units if isinstance(unit, Frame)) * step.times  # type: ignore[union-attr]
                 largest = max(largest, total)
         # What fits in the buffers of both kernels was sent, but perhaps not taken.
         if min(largest, transcript.sent) > limits.max_message + 8 * (1 << 20):

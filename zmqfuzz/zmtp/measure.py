@@ -1,0 +1,43 @@
+"""How large a unit is on the wire, without building it: a symbolic body may stand for gigabytes. Standard library only.
+
+Contract: pure functions over the values of :mod:`zmqfuzz.zmtp.wire`; what they say is what ``encode`` gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zmqfuzz.zmtp.wire import Fill, Frame, Framing, Raw, Unit, encode
+
+__all__ = ["announced_size", "body_size", "head", "unit_size"]
+
+
+def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
+    """What :func:`~zmqfuzz.zmtp.wire.encode` gives, without a symbolic body."""
+    match unit:
+        case Raw(Fill()):
+            return b""
+        case Frame(Fill(size)):
+            size = max(size, 0)
+            declared = size if unit.declared_size is None else unit.declared_size
+            # ``long`` is decided by the size of the body that is not there.
+            return encode(replace(unit, body=b"", declared_size=declared), framing)
+    return encode(unit, framing)
+
+
+def unit_size(unit: Unit, framing: Framing = Framing.V2) -> int:
+    """Octets of ``unit`` on the wire."""
+    if isinstance(unit, Frame) and not isinstance(unit.body, Fill):
+        return len(head(replace(unit, body=Fill(len(unit.body))), framing)) + len(unit.body)
+    data = unit.body if isinstance(unit, Frame) else unit.data if isinstance(unit, Raw) else b""
+    return len(head(unit, framing)) + (max(data.size, 0) if isinstance(data, Fill) else 0)
+
+
+def body_size(frame: Frame) -> int:
+    """Octets of the body that is sent."""
+    return max(frame.body.size, 0) if isinstance(frame.body, Fill) else len(frame.body)
+
+
+def announced_size(frame: Frame) -> int:
+    """Octets that the header announces."""
+    return body_size(frame) if frame.declared_size is None else frame.declared_size
