@@ -34,7 +34,7 @@ def _handshake(draw: Draw, kind: bytes) -> Unit:
     return Frame(b"\x05READY", command=draw.boolean(), more=draw.boolean(), reserved=draw.choice((0, 8, 0xF8)))
 
 
-@strategy("malformed-handshake", needs=Reached.HANDSHAKE)
+@strategy("malformed-handshake", needs=Reached.HANDSHAKE, mechanism="NULL")
 def malformed_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """READY with wrong, missing, repeated, lying or huge metadata, other commands in its place, then traffic."""
     kind = our_type(draw, situation).encode()

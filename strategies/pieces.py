@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from zmqfuzz.budget import MIB
 from zmqfuzz.catalogue import Situation
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Close, Connect, Expect, Reset, Send, Shake, ShutdownWrite, Step, Wait
-from zmqfuzz.zmtp.wire import Frame, Greeting, Greeting1, Greeting2, SocketTypeByte, Unit, peer_type
+from zmqfuzz.zmtp.measure import unit_size
+from zmqfuzz.zmtp.wire import Fill, Frame, Greeting, Greeting1, Greeting2, Raw, SocketTypeByte, Unit, peer_type
 
-__all__ = ["BOUNDARIES", "CHUNKS", "body", "ending", "greeted", "message", "opening", "our_type", "peers"]
+__all__ = [
+    "BOUNDARIES",
+    "CHUNKS",
+    "COMMANDS",
+    "IDENTITIES",
+    "body",
+    "bounded",
+    "ending",
+    "greeted",
+    "leaving",
+    "message",
+    "odd_greeting",
+    "opening",
+    "our_octet",
+    "our_type",
+    "peers",
+    "spoken",
+    "stretched",
+]
 
 BOUNDARIES = (0, 1, 2, 5, 31, 32, 33, 34, 126, 127, 128, 254, 255, 256, 257, 1024, 8191, 8192, 8193, 65535, 65536)
 """Sizes where an encoder or decoder changes its mind: short and long frames, libzmq's 33-octet inline messages
@@ -15,6 +35,18 @@ BOUNDARIES = (0, 1, 2, 5, 31, 32, 33, 34, 126, 127, 128, 254, 255, 256, 257, 102
 
 CHUNKS = (None, 1, 2, 9, 64)
 """Octets per write: as the kernel takes them, one by one, split in the middle of headers."""
+
+COMMANDS = (
+    *(b"PING", b"PONG", b"SUBSCRIBE", b"CANCEL", b"READY", b"ERROR", b"JOIN", b"LEAVE"),
+    *(b"HELLO", b"WELCOME", b"INITIATE", b"MESSAGE", b"WHAT", b""),
+)
+"""Command names: RFC 37, 24 (PLAIN), 26 (CURVE), 48 (RADIO-DISH), one that is none, and the empty one."""
+
+IDENTITIES = (
+    *(b"peer", b"", b"\0", b"\0\0\0\0\1", b"\xff\xfe\xfd", b"\xc3\xbc"),
+    *(b"A" * size for size in (254, 255, 256, 8193, 65536)),
+)
+"""RFC 37 wants 0 to 255 octets and no zero in front; libzmq's own routing ids are a zero and four octets."""
 
 _ODD_BODIES = (b"", b"\0", b"\xff", b"\xff\xfe\xfd", b"{", b"[]", b"null", b"\x80\x04.", b"-1", b"\n", b"%s%n")
 
@@ -29,19 +61,30 @@ def opening(draw: Draw, situation: Situation, *, identity: bytes = b"") -> tuple
     return (Connect(), Shake(our_type(draw, situation), identity=identity))
 
 
-def greeted(draw: Draw, situation: Situation) -> tuple[Step, ...]:
+def our_octet(draw: Draw, situation: Situation) -> int:
+    """The same for a ZMTP 2.0 greeting; DEALER where that version has no octet for the type."""
+    kind = our_type(draw, situation)
+    return SocketTypeByte[kind] if kind in SocketTypeByte.__members__ else SocketTypeByte.DEALER
+
+
+def greeted(draw: Draw, situation: Situation, *, identity: bytes = b"") -> tuple[Step, ...]:
     """Connect and get to traffic in any ZMTP version that needs no secret: 3.1, 3.0, 2.0, 1.0."""
-    version = draw.choice((31, 31, 31, 30, 20, 10))
+    return spoken(draw, situation, draw.choice((31, 31, 31, 30, 20, 10)), identity=identity)
+
+
+def spoken(draw: Draw, situation: Situation, version: int, *, identity: bytes = b"") -> tuple[Step, ...]:
+    """Connect and get to traffic as an honest peer of ZMTP 3.1, 3.0, 2.0 or 1.0 (``version`` 31, 30, 20, 10).
+
+    Older peers stage it: libzmq says its ten octets at once, and the version follows from the eleventh and twelfth.
+    """
     if version == 31:
-        return opening(draw, situation)
+        return opening(draw, situation, identity=identity)
     if version == 30:
-        kind = our_type(draw, situation)
-        return (Connect(), Shake(kind, version=(3, 0)))
+        return (Connect(), Shake(our_type(draw, situation), identity=identity, version=(3, 0)))
     if version == 20:
-        kind = our_type(draw, situation)
-        octet = SocketTypeByte[kind] if kind in SocketTypeByte.__members__ else SocketTypeByte.DEALER
-        return (Connect(), Expect("bytes"), Send((Greeting2(octet),)), Wait(0.02))
-    return (Connect(), Expect("bytes"), Send((Greeting1(),)), Wait(0.02))
+        greeting = Greeting2(our_octet(draw, situation), identity)
+        return (Connect(), Expect("bytes", within=0.2), Send((greeting,)), Expect("greeting", within=0.1))
+    return (Connect(), Expect("bytes", within=0.2), Send((Greeting1(identity),)), Wait(0.01))
 
 
 def peers(draw: Draw, situation: Situation, counts: tuple[int, ...]) -> int:
@@ -67,16 +110,28 @@ def message(draw: Draw, most_parts: int = 6) -> tuple[Unit, ...]:
     return tuple([Frame(body(draw), more=number < parts - 1) for number in range(parts)])
 
 
+def bounded(times: int, units: tuple[Unit, ...], octets: int = MIB) -> int:
+    """``times``, or how often ``units`` go into ``octets``; at least once."""
+    return max(1, min(times, octets // max(1, sum(map(unit_size, units)))))
+
+
+def stretched(
+    head: bytes, size: int, *, byte: int = 0x79, command: bool = True, more: bool = False
+) -> tuple[Unit, ...]:
+    """A true frame of ``head`` and ``size`` more octets ``byte``: large, and still small on disk."""
+    return (Frame(head, more, command, declared_size=len(head) + size), Raw(Fill(size, byte)))
+
+
 def ending(draw: Draw) -> tuple[Step, ...]:
     """How the connection is left: open, FIN, RST, half-closed."""
-    kind = draw.choice(("open", "close", "reset", "half"))
-    if kind == "close":
-        return (Close(),)
-    if kind == "reset":
-        return (Reset(),)
-    if kind == "half":
-        return (ShutdownWrite(),)
-    return ()
+    ways: tuple[tuple[Step, ...], ...] = ((), (Close(),), (Reset(),), (ShutdownWrite(),))
+    return draw.choice(ways)
+
+
+def leaving(draw: Draw) -> Step:
+    """FIN or RST, for a peer that comes back."""
+    ways: tuple[Step, ...] = (Close(), Reset())
+    return draw.choice(ways)
 
 
 def odd_greeting(draw: Draw) -> Unit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from zmqfuzz import processes
+from zmqfuzz import processes, sockets
 from zmqfuzz.endpoints import parse
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.targets.doors import Found, by_address, find, number
@@ -110,7 +110,7 @@ class AttachedTarget:
 
     async def _discovered(self, pid: int) -> tuple[Surface, ...]:
         def look() -> tuple[str, ...]:
-            return tuple(listener.reach for listener in processes.listening(processes.tree(pid)))
+            return tuple(listener.reach for listener in sockets.listening(processes.tree(pid)))
 
         def ended() -> bool:
             return not processes.tree(pid)

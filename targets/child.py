@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import trio
 
-from zmqfuzz import processes
+from zmqfuzz import processes, sockets
 from zmqfuzz.endpoints import connect, parse
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.targets.doors import Found, find
@@ -194,7 +194,7 @@ class ChildTarget:
         def look() -> tuple[str, ...]:
             # Ports may be others at each start, in another order; the order in which sockets are made stays.
             first = {address: place for place, address in enumerate(self._first)}
-            found = processes.listening(members())
+            found = sockets.listening(members())
             found = tuple(sorted(found, key=lambda door: (first.get(door.reach, len(first)), door.inode)))
             return tuple(listener.reach for listener in found)
 
@@ -240,7 +240,7 @@ class ChildTarget:
         if ended:
             return self._why_ended(leash)
         bound = {
-            listener.reach: listener.bound for listener in processes.listening(processes.descendants(leash.warden_pid))
+            listener.reach: listener.bound for listener in sockets.listening(processes.descendants(leash.warden_pid))
         }
         elsewhere = ", ".join(sorted(bound.values()))
         if only:
@@ -266,7 +266,7 @@ def _main(leash: Leash, found: Found) -> int:
     """The process that was started; the owner of the first door when that one went into the background."""
     if leash.pid not in leash.exits:
         return leash.pid
-    owners = {door.reach: door.pid for door in processes.listening(processes.descendants(leash.warden_pid))}
+    owners = {door.reach: door.pid for door in sockets.listening(processes.descendants(leash.warden_pid))}
     return owners.get(found.surfaces[0].address, leash.pid)
 
 

@@ -21,15 +21,31 @@ from zmqfuzz.trial import Observation, Reached, Surface, Trial
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {
     "abrupt-disconnect",
+    "churn",
+    "commands",
+    "curve-handshake",
+    "curve-traffic",
+    "envelope",
     "flood",
+    "foreign-opening",
+    "identity",
     "malformed-frame",
     "malformed-greeting",
     "malformed-handshake",
     "malformed-message",
+    "metadata",
     "multipart",
     "oversized-frame",
+    "plain-handshake",
+    "reconnect",
+    "several-actors",
+    "slow-reader",
+    "stall",
+    "subscription",
+    "tempo",
+    "version-mix",
 }
-CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207", "ZF208"}
+CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207", "ZF208", "ZF209"}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

@@ -279,12 +279,12 @@ def test_the_declared_memory(peak: float, limits: Limits, capped: bool, broken: 
 # ZF204, ZF205
 
 
-def rounds(*after: float, descriptors: tuple[int, ...] = (), close_wait: tuple[int, ...] = ()) -> Examination:
+def rounds(*after: float, descriptors: tuple[int, ...] = (), abandoned: tuple[int, ...] = ()) -> Examination:
     """Trials that settle at these MiB, or at these counts of descriptors; so many of them in CLOSE_WAIT."""
     samples = [sample(descriptors=count) for count in descriptors] or [sample(rss) for rss in after]
-    waiting = close_wait or (0,) * len(samples)
+    waiting = abandoned or (0,) * len(samples)
     seen = [
-        trial(Observation(sample(), settled=item, close_wait=stuck), sent=4)
+        trial(Observation(sample(), settled=item, abandoned=stuck), sent=4)
         for item, stuck in zip(samples, waiting, strict=True)
     ]
     return Examination("rounds", tuple(seen))
@@ -329,17 +329,17 @@ def test_descriptors_that_do_not_come_back(counts: tuple[int, ...], broken: bool
 WAITING = (1, 11, 21, 31, 41, 51)
 
 
-def test_sockets_in_close_wait_are_told_apart() -> None:
-    seen = rounds(descriptors=(10, 20, 30, 40, 50, 60), close_wait=WAITING)
+def test_sockets_in_abandoned_are_told_apart() -> None:
+    seen = rounds(descriptors=(10, 20, 30, 40, 50, 60), abandoned=WAITING)
     assert judge("ZF205", seen) is None
     violation = judge("ZF208", seen)
     assert violation is not None
     assert "51 after six rounds" in violation.sentence
     assert judge("ZF208", seen, Limits(descriptors=50)) is None
-    assert judge("ZF208", rounds(descriptors=(60,) * 6, close_wait=(50,) * 6)) is None
+    assert judge("ZF208", rounds(descriptors=(60,) * 6, abandoned=(50,) * 6)) is None
 
 
 def test_what_connections_that_never_close_hold_is_no_leak_of_its_own() -> None:
     growing = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0)
     assert judge("ZF204", rounds(*growing)) is not None
-    assert judge("ZF204", rounds(*growing, close_wait=WAITING)) is None
+    assert judge("ZF204", rounds(*growing, abandoned=WAITING)) is None

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from zmqfuzz.processes import Listener, Watch, close_wait, descendants, listening, stat, tree
+from zmqfuzz.processes import Watch, descendants, stat, tree
+from zmqfuzz.sockets import Listener, abandoned, listening
 
 CHILD = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 PARENT = f"import subprocess, time; subprocess.Popen({CHILD!r}); print('up', flush=True); time.sleep(600)"
@@ -97,18 +99,40 @@ def test_a_relative_path_is_made_absolute(tmp_path: Path) -> None:
         assert listening([process.pid]) == (Listener(f"ipc://{tmp_path}/door", "ipc://door", process.pid),)
 
 
-def test_close_wait() -> None:
+def test_abandoned() -> None:
     me = os.getpid()
     for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
-        before = close_wait([me])
+        before = abandoned([me])
         with socket.create_server((host, 0), family=family) as door:
             client = socket.create_connection(door.getsockname()[:2])
             held, _ = door.accept()
             with held:
-                assert close_wait([me]) == before
+                assert abandoned([me]) == before
                 client.close()
-                assert _until(lambda before=before: close_wait([me]) == before + 1)  # type: ignore[misc]
-        assert close_wait([me]) == before
+                assert _until(lambda before=before: abandoned([me]) == before + 1)  # type: ignore[misc]
+        assert abandoned([me]) == before
+
+
+def test_connections_that_were_reset_are_abandoned_and_other_sockets_are_not() -> None:
+    me = os.getpid()
+    kinds = [(socket.AF_UNIX, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM)]
+    if hasattr(socket, "AF_NETLINK"):
+        kinds.append((socket.AF_NETLINK, socket.SOCK_RAW))
+    before = abandoned([me])
+    others = [socket.socket(family, kind) for family, kind in kinds]
+    others[1].bind(("127.0.0.1", 0))
+    if len(others) > 2:
+        others[2].bind((0, 0))
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        client = socket.create_connection(door.getsockname())
+        held, _ = door.accept()
+        with held:
+            assert abandoned([me]) == before
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            assert _until(lambda: abandoned([me]) == before + 1)
+    for other in others:
+        other.close()
 
 
 def test_watch_sees_memory_descriptors_threads_and_cpu() -> None:

@@ -62,15 +62,14 @@ def test_scaled_has_about_so_many_times_the_octets(factor: float) -> None:
     assert planned(scaled(attack, factor)) == pytest.approx(factor * planned(attack), rel=0.01)
 
 
-def test_scaled_repeats_the_largest_send_and_leaves_the_rest() -> None:
+def test_scaled_repeats_the_largest_send_of_each_script_and_leaves_the_rest() -> None:
     small, large = Send((Raw(b"x"),), 5), Send((Raw(Fill(1000)),), 4)
-    before = Attack((Script((Connect(), small, Wait(1))), Script((Connect(), large, Close()), times=3)), "flood", 7)
-    after = scaled(before, 10)
-    assert after == replace(
-        before, scripts=(before.scripts[0], replace(before.scripts[1], steps=after.scripts[1].steps))
-    )
-    assert after.scripts[1].steps == (Connect(), replace(large, times=40), Close())
-    assert scaled(before, 0.0001).scripts[1].steps[1] == replace(large, times=1)
+    before = Attack((Script((Connect(), small, Wait(1))), Script((Connect(), small, large, Close()), 3)), "flood", 7)
+    first, second = before.scripts
+    repeated = replace(first, steps=(Connect(), replace(small, times=50), Wait(1)))
+    larger = replace(second, steps=(Connect(), small, replace(large, times=40), Close()))
+    assert scaled(before, 10) == replace(before, scripts=(repeated, larger))
+    assert scaled(before, 0.0001).scripts[1].steps[2] == replace(large, times=1)
 
 
 def test_a_frame_that_announces_more_grows_in_its_body_up_to_what_it_announces() -> None:
@@ -79,6 +78,18 @@ def test_a_frame_that_announces_more_grows_in_its_body_up_to_what_it_announces()
     assert step == Send((Frame(Fill(100_000), declared_size=1 << 30),))
     (step,) = [step for step in scaled(attack, 1e9).scripts[0].steps if isinstance(step, Send)]
     assert step.units == (Frame(Fill((1 << 30) - 1), declared_size=1 << 30),), "never complete"
+
+
+@pytest.mark.parametrize("head", [b"\x09SUBSCRIBEA", b"\x05READY\x01P" + (1000).to_bytes(4, "big")])
+def test_a_frame_completed_by_the_next_unit_grows_and_stays_whole(head: bytes) -> None:
+    attack = one(Frame(b""), Frame(head, command=True, declared_size=len(head) + 1000), Raw(Fill(1000)), times=3)
+    (step,) = [step for step in scaled(attack, 50).scripts[0].steps if isinstance(step, Send)]
+    first, frame, rest = step.units
+    longer = head[:-4] + (50_000).to_bytes(4, "big") if b"READY" in head else head
+    assert (first, step.times) == (Frame(b""), 3)
+    assert frame == Frame(longer, command=True, declared_size=len(head) + 50_000)
+    assert rest == Raw(Fill(50_000))
+    assert scaled(attack, 1.0) == attack
 
 
 def test_without_octets_there_is_nothing_to_scale() -> None:

@@ -105,8 +105,9 @@ def test_hypothesis_shrinks_towards_the_simplest(family: Family) -> None:
     with pytest.raises(ZeroDivisionError):
         always()
     peers, steps, octets = weight(smallest[-1])
-    assert peers == 1
-    assert steps <= 5
+    several = family.name == "several-actors"  # it begins with two
+    assert peers == (2 if several else 1)
+    assert steps <= (15 if several else 5)
     assert octets <= 40_000
 
 

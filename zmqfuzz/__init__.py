@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ZmqfuzzError,
     )
     from zmqfuzz.finding import Finding, Measure, Severity, Verdict, Violation
+    from zmqfuzz.machine import ZmtpMachine
     from zmqfuzz.suite import AttackFailed, FamilyAttack, SuiteTarget, target
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "ZmqfuzzError",
+    "ZmtpMachine",
     "__version__",
     "invariant",
     "strategy",
@@ -52,6 +54,7 @@ _ROOMS = {
     "catalogue": ("invariant", "strategy"),
     "errors": ("NothingSelected", "TargetDidNotStart", "TargetError", "TargetVanished", "UsageError", "ZmqfuzzError"),
     "finding": ("Finding", "Measure", "Severity", "Verdict", "Violation"),
+    "machine": ("ZmtpMachine",),
     "suite": ("AttackFailed", "FamilyAttack", "SuiteTarget", "target"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

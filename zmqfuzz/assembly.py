@@ -16,6 +16,7 @@ from zmqfuzz.campaign.events import Event, Outcome, Plan
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.campaign.triage import Confirmed, Triage
 from zmqfuzz.catalogue import invariants
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import check_allowed
 from zmqfuzz.errors import TargetVanished, UsageError
 from zmqfuzz.finding import Finding
@@ -25,6 +26,7 @@ from zmqfuzz.probe import UserProbe
 from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget
+from zmqfuzz.targets.library import hosted
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
@@ -42,7 +44,8 @@ class Spec:
     """A target, described by plain values that can be saved beside a finding and read back.
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
-    listen and the target connects to us. ``probe`` is the user's own check of the service.
+    listen and the target connects to us. ``probe`` is the user's own check of the service; ``credentials`` are what
+    the target asks its peers for.
     """
 
     command: tuple[str, ...] = ()
@@ -56,26 +59,29 @@ class Spec:
     start_within: float = 20.0
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
+    credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
 
     def to_plain(self) -> dict[str, Any]:
-        """For JSON; a probe that is a function cannot be saved and is left out."""
+        """For JSON; a probe that is a function cannot be saved and is left out, and so are secrets."""
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "limits"}
+        plain["credentials"] = self.credentials.to_plain()
         plain["probe"] = self.probe if isinstance(self.probe, str) else None
         plain["limits"] = {item.name: getattr(self.limits, item.name) for item in fields(Limits)}
         return plain
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Spec:
-        """Read what ``to_plain`` wrote. Raises UsageError when it is something else."""
+    def from_plain(cls, plain: Mapping[str, Any], credentials: Credentials | None = None) -> Spec:
+        """Read what ``to_plain`` wrote; ``credentials`` are given again. Raises UsageError: unreadable, or too few."""
         known = {item.name for item in fields(cls)}
         try:
             values: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in plain.items()
-                if name in known and name != "limits"
+                if name in known and name not in ("limits", "credentials")
             }
-            return cls(**values, limits=Limits(**plain.get("limits", {})))
+            whole = Credentials.from_plain(plain.get("credentials", {}), credentials)
+            return cls(**values, credentials=whole, limits=Limits(**plain.get("limits", {})))
         except TypeError as error:
             raise UsageError(
                 f"The saved description of the target cannot be read ({error}); give -- COMMAND."
@@ -106,6 +112,9 @@ class Spec:
             raise UsageError("Nothing to test: give -- COMMAND to start a program, or --connect ENDPOINT to attach.")
         return AttachedTarget(self.connect, pid=self.pid, socket_type=self.socket_type)
 
+    def _listeners(self) -> Listeners:
+        return Listeners(self.bind, self.socket_type, self.allow_remote, self.credentials)
+
     def harness(self, budget: Budget | None = None) -> Harness:
         """A harness for this target."""
         return Harness(
@@ -113,9 +122,23 @@ class Spec:
             limits=self.limits,
             budget=budget,
             probe=self.probe,
-            listeners=Listeners(self.bind, self.socket_type, self.allow_remote) if self.bind else None,
+            credentials=self.credentials,
+            listeners=self._listeners() if self.bind else None,
             start_within=self.start_within,
+            reference=None if self.bind else _bare_socket,
         )
+
+
+def _bare_socket(surface: Surface, library: str) -> Target | None:
+    """A bare socket that listens, made from the libzmq at ``library``; None for a door that needs secrets."""
+    if surface.mechanism != "NULL":
+        return None
+    command = (
+        *hosted(library, surface.socket_type).command,
+        "--rcvhwm",
+        "16",
+    )  # the smallest queue is the first to fill
+    return Spec(command, name="a bare socket").target()
 
 
 def _program(command: tuple[str, ...]) -> str:

@@ -7,11 +7,12 @@ of group ``zmqfuzz.strategies`` or ``zmqfuzz.invariants``, registers itself when
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.drawing import Draw
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity, Violation
-from zmqfuzz.script import Script
+from zmqfuzz.script import Script, Shake
 from zmqfuzz.trial import Examination, Reached, Surface, Trial
 
 __all__ = [
@@ -47,12 +48,21 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """An attack family. ``needs`` is the ZMTP state its attacks must reach to have tested anything."""
+    """An attack family. ``needs`` is the ZMTP state its attacks must reach to have tested anything.
+
+    ``mechanism``: the only one it attacks (empty: any); ``known``: only where we hold what that one asks for.
+    """
 
     name: str
     summary: str
     draw: Callable[[Draw, Situation], tuple[Script, ...]]
     needs: Reached
+    mechanism: str = ""
+    known: bool = False
+
+    def applies(self, surface: Surface) -> bool:
+        """Whether it has anything to attack at this door."""
+        return self.mechanism in ("", surface.mechanism or "NULL") and (surface.known or not self.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +103,10 @@ _invariants: dict[str, Invariant] = {}
 _loaded: set[str] = set()
 
 
-def strategy(name: str, *, needs: Reached) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
-    """Register an attack family; the first docstring line is its one-line purpose."""
+def strategy(
+    name: str, *, needs: Reached, mechanism: str = "", known: bool = False
+) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
+    """Register an attack family; the first docstring line is its one-line purpose. The options are Family's fields."""
 
     def register(function: Callable[[Draw, Situation], tuple[Script, ...]]) -> Family:
         if list(inspect.signature(function).parameters) != ["draw", "situation"]:
@@ -103,11 +115,27 @@ def strategy(name: str, *, needs: Reached) -> Callable[[Callable[[Draw, Situatio
             raise TypeError(f"strategy {name!r}: the docstring's first line is shown to users and is missing")
         if name in _families and _families[name].draw.__module__ != function.__module__:
             raise ValueError(f"strategy {name!r} is registered twice; choose another name")
-        family = Family(name, function.__doc__.strip().splitlines()[0], function, needs)
+
+        @functools.wraps(function)
+        def drawn(draw: Draw, situation: Situation) -> tuple[Script, ...]:
+            return tuple(_at_door(script, situation.surface) for script in function(draw, situation))
+
+        family = Family(name, function.__doc__.strip().splitlines()[0], drawn, needs, mechanism, known)
         _families[name] = family
         return family
 
     return register
+
+
+def _at_door(script: Script, surface: Surface) -> Script:
+    """The script with the mechanism that the door asks for in every handshake that names none."""
+    if surface.mechanism not in ("PLAIN", "CURVE") or not surface.known:
+        return script
+    steps = tuple(
+        replace(step, mechanism=surface.mechanism) if isinstance(step, Shake) and not step.mechanism else step
+        for step in script.steps
+    )
+    return replace(script, steps=steps)
 
 
 def invariant(

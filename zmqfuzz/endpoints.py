@@ -133,23 +133,24 @@ def check_allowed(endpoint: str | Endpoint, allowed: tuple[str, ...] = ()) -> En
     )
 
 
-async def connect(endpoint: str | Endpoint) -> trio.socket.SocketType:
+async def connect(endpoint: str | Endpoint, buffer: int | None = None) -> trio.socket.SocketType:
     """A connected low-level socket, TCP_NODELAY set. Raises OSError (refused, unreachable) and UsageError (text).
 
-    A numeric address and a path need no look-up; a name's addresses are tried in turn.
+    A numeric address and a path need no look-up; a name's addresses are tried in turn. ``buffer`` is the size in
+    octets of our receive buffer (None: the system's), set before connecting.
     """
     where = parse(endpoint) if isinstance(endpoint, str) else endpoint
     if where.transport == "ipc":
-        return await _connect(trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), where.unix_name)
+        return await _connect(trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), where.unix_name, buffer)
     numeric = _numeric(where.host)
     if isinstance(numeric, ipaddress.IPv4Address):
-        return await _connect(_tcp_socket(socket.AF_INET), (str(numeric), where.port))
+        return await _connect(_tcp_socket(socket.AF_INET), (str(numeric), where.port), buffer)
     if numeric is not None:
-        return await _connect(_tcp_socket(socket.AF_INET6), (where.host, where.port))
+        return await _connect(_tcp_socket(socket.AF_INET6), (where.host, where.port), buffer)
     failure = OSError(f"{where.host} has no address")
     for family, _, _, _, address in await trio.socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM):
         try:
-            return await _connect(_tcp_socket(family), address)
+            return await _connect(_tcp_socket(family), address, buffer)
         except OSError as error:
             failure = error
     raise failure
@@ -161,8 +162,10 @@ def _tcp_socket(family: int) -> trio.socket.SocketType:
     return sock
 
 
-async def _connect(sock: trio.socket.SocketType, address: object) -> trio.socket.SocketType:
+async def _connect(sock: trio.socket.SocketType, address: object, buffer: int | None) -> trio.socket.SocketType:
     try:
+        if buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         await sock.connect(address)
     except BaseException:
         sock.close()

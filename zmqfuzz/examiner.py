@@ -46,24 +46,31 @@ class Examiner:
         ``seen`` says how much the attack holds as it is, and so how much larger it must be to tell; None: as it is.
         """
         large = attack if seen is None else self._enlarged(attack, seen)
-        async with self._harness.examined() as standing:
-            surface = await self._harness.warm(standing, key)
-            calm = await self._play(standing, control_of(large, surface, planned(large)), key)
-            if not standing.usable:
-                return Examination(
-                    "held", (), (calm,), doubts=("the target did not survive honest traffic of this volume",)
-                )
         trials: list[Trial] = []
         after: tuple[Trial, ...] = ()
         for _ in range(times):
             async with self._harness.examined() as standing:
                 await self._harness.warm(standing, key)
                 trials.append(await self._play(standing, large, key))
+                if not self._holds(trials[-1]):
+                    return Examination("held", tuple(trials))
                 if not after and standing.usable:
                     after = tuple([await self._play(standing, large, key) for _ in range(3)])
-        capped = any(trial.observation.killed_at_cap for trial in (*trials, *after))
-        doubts = ("the target passed the hard cap and was killed; --mem-cap allows it more",) if capped else ()
+        async with self._harness.examined() as standing:
+            surface = await self._harness.warm(standing, key)
+            calm = await self._play(standing, control_of(large, surface, planned(large)), key)
+            doubts: tuple[str, ...] = ()
+            if not standing.usable:
+                doubts = ("the target did not survive honest traffic of this volume",)
+        if any(trial.observation.killed_at_cap for trial in (*trials, *after)):
+            doubts += ("the target passed the hard cap and was killed; --mem-cap allows it more",)
         return Examination("held", tuple(trials), (calm,), after, doubts)
+
+    def _holds(self, trial: Trial) -> bool:
+        """Whether there is anything to compare with honest traffic: else one process has said enough."""
+        baseline, held = trial.observation.baseline, trial.observation.held
+        grown = held.rss - baseline.rss if baseline is not None and held is not None else 0
+        return trial.observation.killed_at_cap or grown > self._harness.limits.held_per_byte * trial.sent
 
     async def _play(self, standing: Standing, attack: Attack, key: str) -> Trial:
         return await self._harness.play(standing, attack, key, ask=False, rest=True, settle=ROUND_SETTLE)
@@ -109,7 +116,7 @@ class Examiner:
         first, last = trials[0].observation, trials[-1].observation
         if first.settled is None or last.settled is None or len(trials) < 3:
             return 0
-        waiting = last.close_wait - first.close_wait
+        waiting = last.abandoned - first.abandoned
         if code == "ZF208":
             return waiting
         if code == "ZF205":
@@ -119,7 +126,7 @@ class Examiner:
     async def _given_time(self, standing: Standing, last: Trial, descriptors: int) -> Trial:
         """The last round again, looked at later: a program may take its time to let go of peers that have gone."""
         await standing.observer.descriptors_back(descriptors, LAST_SETTLE, unmoved=LAST_SETTLE / 2)
-        later = replace(last.observation, settled=standing.observer.sample(), close_wait=standing.observer.close_wait())
+        later = replace(last.observation, settled=standing.observer.sample(), abandoned=standing.observer.abandoned())
         return replace(last, observation=later)
 
 

@@ -6,12 +6,15 @@ never judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import trio
 
+from zmqfuzz.acquaint import acquaint
 from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import connect
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.injector import inject
@@ -25,7 +28,7 @@ from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
-__all__ = ["REST", "ROUND_SETTLE", "Harness", "Standing"]
+__all__ = ["REST", "ROUND_SETTLE", "Harness", "Reference", "Standing"]
 
 SETTLE = 0.3
 """Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
@@ -41,7 +44,13 @@ MOST_HISTORY = 200
 
 QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
-"""A probe that usually takes longer than QUICK_PROBE seconds is asked only every PROBE_EVERY seconds."""
+PROBE_SHARE = 10
+"""A probe that takes longer than QUICK_PROBE seconds is asked every PROBE_EVERY seconds, and every PROBE_SHARE times
+what it usually takes."""
+
+
+Reference = Callable[[Surface, str], Target | None]
+"""Makes a bare socket like the one behind a door, from the shared library at a path; None: that is not possible."""
 
 
 class Standing:
@@ -71,8 +80,10 @@ class Harness:
         limits: Limits | None = None,
         budget: Budget | None = None,
         probe: UserProbe = None,
+        credentials: Credentials | None = None,
         listeners: Listeners | None = None,
         start_within: float = 20.0,
+        reference: Reference | None = None,
     ) -> None:
         self.target = target
         self.limits = limits or Limits()
@@ -80,7 +91,10 @@ class Harness:
         self.starts = 0
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
+        self.reference = reference
         self._user_probe = probe
+        self.credentials = credentials or Credentials()
+        self._met_doors: dict[str, Surface] = {}
         self._probers: dict[str, Prober] = {}
         self._listeners = listeners
         self._start_within = start_within
@@ -131,6 +145,9 @@ class Harness:
             if self._listeners is not None:
                 await self._met(self._listeners, running)
             standing = Standing(running, self.limits.hard_cap)
+            for surface in running.surfaces:
+                if surface.key not in self._met_doors:
+                    self._met_doors[surface.key] = await acquaint(surface, self.credentials)
             try:
                 yield standing
             finally:
@@ -169,7 +186,11 @@ class Harness:
 
     def surfaces(self, standing: Standing) -> tuple[Surface, ...]:
         """The doors of a process."""
-        return self._listeners.surfaces if self._listeners is not None else standing.running.surfaces
+        if self._listeners is not None:
+            return self._listeners.surfaces
+        return tuple(
+            replace(self._met_doors[surface.key], address=surface.address) for surface in standing.running.surfaces
+        )
 
     def surface(self, standing: Standing, key: str) -> Surface:
         """The door called ``key`` in this process. Raises TargetVanished."""
@@ -185,19 +206,20 @@ class Harness:
         surface = self.surface(await self.standing(), key)
         if self._listeners is not None:
             return await self._listeners.calibrate(surface)
-        prober = self._probers.setdefault(key, Prober(self._user_probe))
+        prober = self._probers.setdefault(key, Prober(self._user_probe, self.credentials))
         return await trio.to_thread.run_sync(prober.calibrate, surface)
 
     async def _ask(self, surface: Surface, within: float) -> ProbeResult:
         if self._listeners is not None:
             return await self._listeners.ask(surface, within)
-        prober = self._probers.setdefault(surface.key, Prober(self._user_probe))
+        prober = self._probers.setdefault(surface.key, Prober(self._user_probe, self.credentials))
         return await trio.to_thread.run_sync(prober.ask, surface, within)
 
     def _due(self, standing: Standing, key: str) -> bool:
         prober = self._probers.get(key)
-        quick = prober is not None and prober.usual < QUICK_PROBE
-        return quick or trio.current_time() - standing.probed_at >= PROBE_EVERY
+        usual = prober.usual if prober is not None else 0.0
+        every = 0.0 if prober is not None and usual < QUICK_PROBE else max(PROBE_EVERY, PROBE_SHARE * usual)
+        return trio.current_time() - standing.probed_at >= every
 
     async def _served(self, standing: Standing, surface: Surface, recover: float) -> tuple[ProbeResult, ...]:
         """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
@@ -261,9 +283,9 @@ class Harness:
         else:
             address = surface.address
 
-            async def dial() -> trio.socket.SocketType:
+            async def dial(buffer: int | None = None, /) -> trio.socket.SocketType:
                 with trio.fail_after(3.0):
-                    return await connect(address)
+                    return await connect(address, buffer)
 
             role = Role.CLIENT
         self.trials += 1
@@ -282,7 +304,14 @@ class Harness:
 
         async with observer.watching() as capped:
             transcripts = await inject(
-                attack, dial, meter, role=role, seconds=self.budget.trial_seconds, held=on_held, stop=capped
+                attack,
+                dial,
+                meter,
+                role=role,
+                credentials=self.credentials,
+                seconds=self.budget.trial_seconds,
+                held=on_held,
+                stop=capped,
             )
         if baseline is not None and running.exit() is None:
             if rest and not await observer.steady(REST):
@@ -306,7 +335,7 @@ class Harness:
             gone,
             running.log_tail() if gone is not None or standing.spoiled else "",
             observer.capped or running.killed_at_cap,
-            observer.close_wait() if gone is None and (rest or _stuck(baseline, settled)) else 0,
+            observer.abandoned() if gone is None and (rest or _stuck(baseline, settled)) else 0,
         )
         return Trial(attack, surface, transcripts, observation, seconds)
 

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.peer import Dial, Peer
 from zmqfuzz.script import Attack
+from zmqfuzz.shaking import Keyring
+from zmqfuzz.signals import Signals
 from zmqfuzz.trial import Transcript
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
@@ -21,6 +24,7 @@ async def inject(
     meter: Meter,
     *,
     role: Role = Role.CLIENT,
+    credentials: Credentials | None = None,
     seconds: float = 20.0,
     held: Callable[[], Awaitable[None]] | None = None,
     stop: trio.Event | None = None,
@@ -30,11 +34,10 @@ async def inject(
     When every script has ended (or ``seconds`` are over) ``held`` is awaited while the connections that scripts
     left open are still open; then all are closed. ``stop`` ends the scripts early. Cancellation closes everything.
     """
-    peers = [
-        Peer(script, dial, meter, role=role)
-        for script in attack.scripts
-        for _ in range(max(1, min(script.times, 4096)))
-    ]
+    played = [script for script in attack.scripts for _ in range(max(1, min(script.times, 4096)))]
+    signals = Signals(played)
+    keyring = Keyring(credentials or Credentials(), attack.seed)
+    peers = [Peer(script, dial, meter, role=role, signals=signals, keyring=keyring) for script in played]
     results: list[Transcript | None] = [None] * len(peers)
     release = trio.Event()
     all_done = trio.Event()

@@ -5,20 +5,37 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 
 import trio
 
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import listen
 from zmqfuzz.peer import Dial
+from zmqfuzz.probe import UNASKED
+from zmqfuzz.script import Shake
+from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import ProbeResult, Surface
-from zmqfuzz.zmtp.connection import Breach, Connection, FrameReceived, GreetingReceived, Role, State, property_value
-from zmqfuzz.zmtp.mechanism import Null
+from zmqfuzz.zmtp.connection import (
+    Breach,
+    Connection,
+    Event,
+    FrameReceived,
+    GreetingReceived,
+    Role,
+    State,
+    property_value,
+)
+from zmqfuzz.zmtp.reader import OLD_GREETING_SIZE
 from zmqfuzz.zmtp.wire import Greeting, peer_type
 
 __all__ = ["Listeners"]
 
 _CLOSE, _CLOSE_WAIT = 7, 8
+
+_PATIENCE = 0.5
+"""Seconds that what connects has to say its whole greeting first; some wait for all of ours."""
 
 ACCEPT = 3.0
 """Seconds an attack waits for the target to connect (libzmq reconnects after 100 ms by default)."""
@@ -27,8 +44,15 @@ ACCEPT = 3.0
 class Listeners:
     """The listening sockets of a run; they stay open while targets come and go."""
 
-    def __init__(self, endpoints: tuple[str, ...], socket_type: str = "", allowed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        endpoints: tuple[str, ...],
+        socket_type: str = "",
+        allowed: tuple[str, ...] = (),
+        credentials: Credentials | None = None,
+    ) -> None:
         self._endpoints = endpoints
+        self._credentials = credentials or Credentials()
         self._allowed = allowed
         self._socket_type = socket_type
         self._sockets: dict[str, trio.socket.SocketType] = {}
@@ -53,9 +77,12 @@ class Listeners:
     def dial(self, surface: Surface) -> Dial:
         """How a peer gets its connection: it waits until the target opens one."""
 
-        async def accept() -> trio.socket.SocketType:
+        async def accept(buffer: int | None = None, /) -> trio.socket.SocketType:
             with trio.fail_after(ACCEPT):
-                return await self._accept(surface.address)
+                accepted = await self._accept(surface.address)
+            if buffer is not None:
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            return accepted
 
         return accept
 
@@ -101,30 +128,57 @@ class Listeners:
         self.surfaces = tuple(surfaces)
 
     async def _meet(self, endpoint: str, within: float) -> Surface | None:
+        """What connects: mechanism and version from its greeting, the socket type from an honest handshake."""
         deadline = trio.current_time() + within
         while trio.current_time() < deadline:
+            surface: Surface | None = None
             accepted = await self._accept(endpoint)
-            connection = Connection(role=Role.SERVER)
-            kind = self._socket_type
             with accepted, trio.move_on_after(3.0):
-                await accepted.send(connection.send(Greeting()))
-                version = mechanism = ""
-                while True:
-                    connection.receive_data(await _receive(accepted))
-                    while (event := connection.next_event()) is not None:
-                        if isinstance(event, GreetingReceived):
-                            version, mechanism = event.version, event.mechanism.rstrip(b"\0").decode("ascii", "replace")
-                        properties = getattr(getattr(event, "command", None), "properties", ())
-                        said = property_value(properties, b"Socket-Type")
-                        kind = kind or (said or b"").decode("ascii", "replace")
-                    if version and (kind or mechanism != "NULL"):
-                        return Surface(endpoint, kind, mechanism, version, side="connect")
-                    if connection.state is State.CLOSED:
-                        break
+                surface = await self._listen(accepted, endpoint)
+            if surface is not None and surface.mechanism in ("PLAIN", "CURVE") and _unnamed(surface):
+                connection = await self._served(surface, "", 3.0)
+                kind = property_value(connection.peer_properties, b"Socket-Type") or b""
+                surface = replace(surface, socket_type=kind.decode("ascii", "replace"))
+            if surface is not None:
+                return surface
+        return None
+
+    async def _listen(self, accepted: trio.socket.SocketType, endpoint: str) -> Surface | None:
+        """Let it say its greeting, and where that is NULL its READY.
+
+        libzmq drops a peer of another mechanism before it has said its own, so ours is kept back (4.3.5
+        ``src/zmtp_engine.cpp:receive_greeting_versioned``) until it has said it, or waits for ours.
+        """
+        connection = Connection(role=Role.SERVER)
+        greeting = connection.send(Greeting())
+        await accepted.send(greeting[:OLD_GREETING_SIZE])
+        rest = greeting[OLD_GREETING_SIZE:]
+        version = mechanism = ""
+        kind = self._socket_type
+        while connection.state is not State.CLOSED:
+            data: bytes | None = None
+            with trio.move_on_after(_PATIENCE if rest else 3.0):
+                data = await _receive(accepted)
+            if data is not None:
+                connection.receive_data(data)
+            while (event := connection.next_event()) is not None:
+                if isinstance(event, GreetingReceived):
+                    version, mechanism = event.version, event.mechanism.rstrip(b"\0").decode("ascii", "replace")
+                properties = getattr(getattr(event, "command", None), "properties", ())
+                said = property_value(properties, b"Socket-Type")
+                kind = kind or (said or b"").decode("ascii", "replace")
+            if version and (kind or mechanism != "NULL"):
+                known = self._credentials.fit(mechanism, "connect")
+                return Surface(endpoint, kind, mechanism, version, side="connect", known=known)
+            if rest and (version or data is None):
+                await accepted.send(rest)
+                rest = b""
         return None
 
     async def ask(self, surface: Surface, within: float) -> ProbeResult:
         """Be an honest server: does the target come back and shake hands, and (where it did so before) talk?"""
+        if not surface.known:
+            return self._unasked(surface)
         started = trio.current_time()
         level = "application" if self._talks.get(surface.key) else "handshake"
         while (left := within - (trio.current_time() - started)) > 0:
@@ -135,6 +189,8 @@ class Listeners:
 
     async def calibrate(self, surface: Surface) -> ProbeResult:
         """Find out whether the target talks first (a REQ or PUSH client does) or only shakes hands."""
+        if not surface.known:
+            return self._unasked(surface)
         shaken = talked = False
         deadline = trio.current_time() + 6.0
         while not shaken and trio.current_time() < deadline:
@@ -143,25 +199,50 @@ class Listeners:
         said = "" if shaken else "it did not complete a handshake with an honest server"
         return ProbeResult("application" if talked else "handshake", shaken, 0.0, said)
 
+    def _unasked(self, surface: Surface) -> ProbeResult:
+        return ProbeResult(UNASKED, True, 0.0, f"a {surface.mechanism} client wants a server with a key")
+
     async def _serve(self, surface: Surface, within: float, *, talk: bool) -> tuple[bool, bool]:
         """Accept once and serve honestly: (handshake complete, a message came)."""
-        if surface.mechanism not in ("", "NULL"):
-            return True, True
-        connection = Connection(Null(peer_type(surface.socket_type)[0]), role=Role.SERVER)
         talked = False
+
+        def enough(connection: Connection, event: Event) -> bool:
+            nonlocal talked
+            talked = talked or isinstance(event, FrameReceived)
+            return connection.complete and (talked or not talk)
+
+        connection = await self._served(surface, peer_type(surface.socket_type)[0], within, enough)
+        return connection.complete, talked
+
+    async def _served(
+        self,
+        surface: Surface,
+        kind: str,
+        within: float,
+        enough: Callable[[Connection, Event], bool] = lambda connection, event: connection.complete,
+    ) -> Connection:
+        """Accept once and be an honest ``kind`` until it is ``enough``, the connection ends, or the time is over."""
+        mechanism = Keyring(self._credentials).mechanism(Shake(kind, mechanism=surface.mechanism), Role.SERVER)
+        connection = Connection(mechanism, role=Role.SERVER)
         with trio.move_on_after(within):
             accepted = await self._accept(surface.address)
             with accepted:
                 await accepted.send(connection.start())
-                while not (connection.complete and (talked or not talk)) and connection.state is not State.CLOSED:
+                satisfied = False
+                while not satisfied and connection.state is not State.CLOSED:
                     connection.receive_data(await _receive(accepted))
                     while (event := connection.next_event()) is not None:
-                        talked = talked or isinstance(event, FrameReceived)
+                        satisfied = satisfied or enough(connection, event)
                         if isinstance(event, Breach):
                             break
                     if connection.has_data_to_send:
                         await accepted.send(connection.data_to_send())
-        return connection.complete, talked
+        return connection
+
+
+def _unnamed(surface: Surface) -> bool:
+    """Whether an honest handshake would tell more."""
+    return surface.known and not surface.socket_type
 
 
 def _stale(sock: trio.socket.SocketType) -> bool:

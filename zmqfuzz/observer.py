@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from zmqfuzz.processes import Watch, close_wait, runnable
+from zmqfuzz.processes import Watch, runnable
+from zmqfuzz.sockets import abandoned
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Sample
 from zmqfuzz.writer import Meter
@@ -135,9 +136,9 @@ class Observer:
             await trio.sleep(pause)
             pause = min(pause * 2, 0.05)
 
-    def close_wait(self) -> int:
+    def abandoned(self) -> int:
         """The target's sockets in CLOSE_WAIT: the peer is gone, the target has not closed."""
-        return close_wait(self._running.pids()) if self._watch is not None else 0
+        return abandoned(self._running.pids()) if self._watch is not None else 0
 
     def close(self) -> None:
         """Let go of the files kept open under /proc."""

@@ -7,62 +7,81 @@ PONG) wait for the moments between two sends.
 
 from __future__ import annotations
 
-import errno
 import socket
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import repeat
+from typing import Protocol
 
 import trio
 
-from zmqfuzz.notes import words
-from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Transcript
-from zmqfuzz.writer import STALL, Meter, Stalled, Writer, reset
-from zmqfuzz.zmtp.connection import (
-    Breach,
-    Closed,
-    CommandReceived,
-    Connection,
-    ErrorReceived,
-    Event,
-    FrameReceived,
-    GreetingReceived,
-    HandshakeComplete,
-    Role,
+from zmqfuzz.reading import Reading, Record
+from zmqfuzz.script import (
+    Await,
+    Close,
+    Connect,
+    Expect,
+    ReadOn,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    ShutdownWrite,
+    Signal,
+    Step,
+    StopReading,
+    Vanish,
+    Wait,
 )
-from zmqfuzz.zmtp.mechanism import Mechanism, Null, PlainClient, PlainServer
+from zmqfuzz.shaking import Keyring
+from zmqfuzz.signals import Bell, Signals
+from zmqfuzz.trial import ClosedBy, Reached, Transcript
+from zmqfuzz.writer import STALL, Meter, Stalled, Writer, reset, vanish
+from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.wire import Greeting
 
-__all__ = ["Dial", "Peer"]
+__all__ = ["SEALED", "Dial", "Peer"]
 
-KEPT = 256 * 1024
-"""Octets of received data that a transcript keeps; the rest is counted."""
+SEALED = "sealed anew"
+"""The note of what CURVE made of a Send: other octets each time."""
 
-MOST_ENTRIES = 4000
-"""Entries of a transcript after which what arrives is only counted."""
 
-Dial = Callable[[], Awaitable[trio.socket.SocketType]]
-"""Opens (or, where we listen, accepts) one connection; raises OSError or trio.TooSlowError."""
+class Dial(Protocol):
+    """Opens (or, where we listen, accepts) one connection with a receive buffer of ``buffer`` octets (None: usual).
+
+    Raises OSError or trio.TooSlowError.
+    """
+
+    async def __call__(self, buffer: int | None = None, /) -> trio.socket.SocketType:
+        """The connected socket."""
+        ...
 
 
 class Peer:
-    """One misbehaving peer."""
+    """One misbehaving peer. ``signals`` and ``keyring`` are those of its attack; without them it is alone."""
 
-    def __init__(self, script: Script, dial: Dial, meter: Meter, *, role: Role = Role.CLIENT) -> None:
+    def __init__(
+        self,
+        script: Script,
+        dial: Dial,
+        meter: Meter,
+        *,
+        role: Role = Role.CLIENT,
+        signals: Signals | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._script = script
         self._dial = dial
         self._meter = meter
         self._role = role
-        self._entries: list[Entry] = []
-        self._breaches: list[str] = []
-        self._seen: Counter[str] = Counter()
-        self._changed = trio.Event()
-        self._sock: trio.socket.SocketType | None = None
+        self._keyring = keyring or Keyring()
+        self._signals = signals or Signals((script,))
+        self._bell = Bell()
+        self._signals.wakes(self._bell)
+        self._record = Record(meter)
+        self._reading: Reading | None = None
         self._connection = Connection(role=role)
-        self._closed_by = ClosedBy.OPEN
-        self._reached = Reached.NOTHING
-        self._sent = 0
-        self._received = 0
+        self._replies = b""  # honest ones that wait to be sent, or the rest of one
+        self._vanished: list[trio.socket.SocketType] = []
         self._steps = trio.CancelScope()
 
     def interrupt(self) -> None:
@@ -78,27 +97,22 @@ class Peer:
                     for step in self._script.steps:
                         await self._do(step)
                 if self._steps.cancelled_caught:
-                    self._note("out of time: the rest of the script was not played")
+                    self._record.note("out of time: the rest of the script was not played")
+                self._signals.leave(self._script)
                 done()
                 await self._hold(release)
                 nursery.cancel_scope.cancel()
         finally:
+            for sock in self._vanished:
+                reset(sock)
             if self._sock is not None:
                 reset(self._sock)
-        return Transcript(
-            self._script.label,
-            tuple(self._entries),
-            self._closed_by,
-            self._sent,
-            self._received,
-            self._reached,
-            tuple(dict.fromkeys(self._breaches)),
-        )
+        return self._record.transcript(self._script.label)
 
     async def _do(self, step: Step) -> None:
         match step:
             case Connect():
-                await self._connect()
+                await self._connect(step)
             case Shake():
                 await self._shake(step)
             case Send():
@@ -106,7 +120,17 @@ class Peer:
             case Expect():
                 await self._expect(step.event, step.within)
             case Wait():
-                await self._pause(step.seconds)
+                await self._until(lambda: False, step.seconds)
+            case StopReading():
+                self._pace(stopped=True)
+            case ReadOn():
+                self._pace(rate=step.rate)
+            case Signal():
+                self._signals.give(step.name)
+            case Await():
+                await self._await(step)
+            case Vanish():
+                self._vanish()
             case ShutdownWrite():
                 self._shutdown_write()
             case Reset():
@@ -114,23 +138,28 @@ class Peer:
             case Close():
                 self._close(rst=False)
 
+    @property
+    def _sock(self) -> trio.socket.SocketType | None:
+        """The connection that is open, if one is."""
+        return self._reading.sock if self._reading is not None and self._reading.open else None
+
     # opening and closing
 
-    async def _connect(self) -> None:
-        if self._sock is not None:
-            self._close(rst=True)
+    async def _connect(self, step: Connect) -> None:
+        self._close(rst=True)
         self._connection = Connection(role=self._role)
-        self._seen.clear()
+        self._replies = b""
         try:
-            sock = await self._dial()
+            sock = await self._dial(step.buffer)
         except (OSError, trio.TooSlowError) as error:
-            self._closed_by = ClosedBy.REFUSED
-            self._note(f"not connected: {_reason(error)}")
+            self._reading = None
+            self._record.closed_by = ClosedBy.REFUSED
+            self._record.note(f"not connected: {_reason(error)}")
             return
-        self._sock = sock
-        self._closed_by = ClosedBy.OPEN
-        self._reach(Reached.CONNECTED)
-        self._nursery.start_soon(self._read, sock, self._connection)
+        self._reading = Reading(sock, self._connection, self._record, self._bell)
+        self._record.closed_by = ClosedBy.OPEN
+        self._record.reach(Reached.CONNECTED)
+        self._nursery.start_soon(self._reading.run)
 
     def _shutdown_write(self) -> None:
         if self._sock is None:
@@ -139,79 +168,38 @@ class Peer:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             return
-        self._note("half-closed: FIN sent, still reading")
+        self._record.note("half-closed: FIN sent, still reading")
 
     def _close(self, *, rst: bool) -> None:
-        sock, self._sock = self._sock, None
+        sock = self._let_go()
         if sock is None:
             return
-        self._closed_by = ClosedBy.US
-        self._note("closed by us with RST" if rst else "closed by us")
+        self._record.closed_by = ClosedBy.US
+        self._record.note("closed by us with RST" if rst else "closed by us")
         if rst:
             reset(sock)
         else:
             sock.close()
 
-    # reading
+    def _vanish(self) -> None:
+        if self._sock is None:
+            return
+        obstacle = vanish(self._sock)
+        if obstacle:
+            self._record.missed(f"could not vanish: {obstacle}")
+        elif (sock := self._let_go()) is not None:
+            self._vanished.append(sock)
 
-    async def _read(self, sock: trio.socket.SocketType, connection: Connection) -> None:
-        closed_by = ClosedBy.FIN
-        while True:
-            try:
-                data = await sock.recv(65536)
-            except trio.ClosedResourceError:
-                return
-            except OSError as error:
-                if error.errno == errno.EBADF:
-                    return
-                closed_by, data = ClosedBy.RST, b""
-            if sock is not self._sock:
-                return
-            connection.receive_data(data)
-            notes = []
-            while (event := connection.next_event()) is not None:
-                note = self._take(event)
-                if note:
-                    notes.append(note)
-            if data:
-                self._seen["bytes"] += 1
-                self._received += len(data)
-                if self._received <= KEPT and len(self._entries) < MOST_ENTRIES:
-                    self._entries.append(Entry(self._meter.now(), Direction.RECEIVED, data, note="; ".join(notes[:8])))
-            else:
-                self._seen["close"] += 1
-                self._closed_by = closed_by
-                self._note(closed_by.value)
-                self._sock = None
-                sock.close()
-            self._changed.set()
-            self._changed = trio.Event()
-            if not data:
-                return
+    def _let_go(self) -> trio.socket.SocketType | None:
+        """Take the open socket out of use; None when there is none."""
+        sock = self._sock
+        if self._reading is not None:
+            self._reading.let_go()
+        return sock
 
-    def _take(self, event: Event) -> str:
-        """Count an event and note how far it shows the connection to be; its words for the transcript."""
-        match event:
-            case GreetingReceived():
-                self._seen["greeting"] += 1
-                self._reach(Reached.GREETING)
-            case CommandReceived() if "complete" in self._seen:
-                self._seen["message"] += 1
-            case CommandReceived():
-                self._seen["ready"] += 1
-                self._reach(Reached.HANDSHAKE)
-            case HandshakeComplete():
-                self._seen["complete"] += 1
-            case FrameReceived():
-                self._seen["message"] += 1
-                self._reach(Reached.TRAFFIC)
-            case ErrorReceived():
-                self._seen["ready"] += 1
-            case Breach(reason):
-                self._breaches.append(reason)
-            case Closed():
-                pass
-        return words(event)
+    def _pace(self, *, stopped: bool = False, rate: int | None = None) -> None:
+        if self._reading is not None:
+            self._reading.pace(stopped=stopped, rate=rate)
 
     # writing
 
@@ -219,95 +207,117 @@ class Peer:
         if self._sock is None:
             return
         connection = self._connection
-        connection.mechanism = _mechanism(step, self._role)
-        note = (
-            f"greeting {step.version[0]}.{step.version[1]} {step.mechanism}, then READY Socket-Type={step.socket_type}"
-        )
+        connection.mechanism = self._keyring.mechanism(step, self._role)
+        connection.instead.extend((*(None for _ in range(min(step.honest, 8))), *step.instead))
+        what = "something else" if step.instead else f"READY Socket-Type={step.socket_type}"
+        note = f"greeting {step.version[0]}.{step.version[1]} {step.mechanism or 'NULL'}, then {what}"
         greeting = connection.start(Greeting(major=step.version[0], minor=step.version[1]))
-        self._entries.append(Entry(self._meter.now(), Direction.SENT, greeting, note=note))
-        await self._write(greeting)
-        with trio.move_on_after(step.within):
-            while self._sock is not None and not (connection.complete and self._flushed()):
-                changed = self._changed
-                await self._flush()
-                if not connection.complete:
-                    await changed.wait()
+        writer, at = Writer(self._sock, self._meter), self._record.now()
+        try:
+            await self._written(writer.all(greeting))
+        finally:
+            self._record.sent(at, greeting[: writer.sent], writer.sent, note=note)
+        await self._until(lambda: self._sock is None or (connection.complete and self._flushed()), step.within)
         await self._flush()
-        if connection.complete and self._closed_by is ClosedBy.OPEN:
-            self._reach(Reached.TRAFFIC)
+        if connection.complete and self._record.closed_by is ClosedBy.OPEN:
+            self._record.reach(Reached.TRAFFIC)
 
     def _flushed(self) -> bool:
-        return not self._connection.has_data_to_send
+        return not (self._connection.has_data_to_send or self._replies)
 
     async def _flush(self) -> None:
-        """Send the honest replies that reading has produced."""
-        data = self._connection.data_to_send()
-        if data and self._sock is not None:
-            self._entries.append(Entry(self._meter.now(), Direction.SENT, data, note="honest reply"))
-            await self._write(data)
+        """Send the honest replies that reading has produced; what cannot be sent now goes first the next time."""
+        self._replies += self._connection.data_to_send()
+        if not self._replies or self._sock is None:
+            return
+        writer, at = Writer(self._sock, self._meter), self._record.now()
+        try:
+            await self._written(writer.all(self._replies))
+        finally:
+            if writer.sent:
+                self._record.sent(at, self._replies[: writer.sent], writer.sent, note="honest reply")
+                self._replies = self._replies[writer.sent :]
 
     async def _send(self, step: Send) -> None:
         if self._sock is None:
             return
         await self._flush()
-        octets = b"".join([self._connection.send(unit) for unit in step.units])
-        at = self._meter.now()
-        before = self._sent
-        try:
-            await self._write(octets, step.times, chunk=step.chunk, every=step.every)
-        finally:
-            sent = self._sent - before
-            whole, rest = divmod(sent, max(len(octets), 1))
-            note = "" if whole == step.times else f"target took {sent:,} of {len(octets) * step.times:,} octets"
-            times = min(step.times, whole + bool(rest))
-            self._entries.append(Entry(at, Direction.SENT, octets, times=times, note=note))
-
-    async def _write(self, octets: bytes, times: int = 1, *, chunk: int | None = None, every: float = 0.0) -> int:
-        """Send ``octets`` ``times`` over; how many the target took. Why it took no more is noted."""
         if self._sock is None:
-            return 0
-        writer = Writer(self._sock, self._meter)
+            return
+        seals = self._connection.seals
+        octets = self._octets(step)
+        rounds = self._rounds(step, octets) if seals else repeat(octets, step.times)
+        writer, at = Writer(self._sock, self._meter), self._record.now()
         try:
-            if chunk is not None:
-                await writer.pieces(octets * times, chunk, every)
-            elif every:
-                for _ in range(times):
-                    await writer.all(octets)
-                    await self._pause(every)
+            if step.chunk is not None:
+                await self._written(writer.pieces(b"".join(rounds), step.chunk, step.every))
+            elif step.every:
+                await self._written(self._spaced(writer, rounds, step.every))
+            elif seals:
+                await self._written(writer.stream(rounds))
             else:
-                await writer.repeated(octets, times)
+                await self._written(writer.repeated(octets, step.times))
+        finally:
+            whole, rest = divmod(writer.sent, max(len(octets), 1))
+            notes = [SEALED] if seals else []
+            if whole != step.times:
+                notes.append(f"target took {writer.sent:,} of {len(octets) * step.times:,} octets")
+            times = min(step.times, whole + bool(rest))
+            self._record.sent(at, octets, writer.sent, times=times, note="; ".join(notes))
+
+    def _octets(self, step: Send) -> bytes:
+        return b"".join([self._connection.send(unit) for unit in step.units])
+
+    def _rounds(self, step: Send, first: bytes) -> Iterator[bytes]:
+        """What is sent, sealed anew each time; made only as it is sent."""
+        for number in range(step.times):
+            yield self._octets(step) if number else first
+
+    async def _spaced(self, writer: Writer, rounds: Iterator[bytes], every: float) -> None:
+        for octets in rounds:
+            await writer.all(octets)
+            await self._until(lambda: False, every)
+
+    async def _written(self, writing: Awaitable[None]) -> None:
+        """Await a write; why the target took no more is noted."""
+        try:
+            await writing
         except Stalled:
-            self._note(f"target took nothing for {STALL:g} s")
+            self._record.note(f"target took nothing for {STALL:g} s")
         except trio.ClosedResourceError:
             pass  # the reader saw the close and let go of the socket
         except OSError as error:
             # The reader usually sees the close first; a write may be the one to learn of it.
-            self._note(f"write failed: {_reason(error)}")
+            self._record.note(f"write failed: {_reason(error)}")
             await self._expect("close", 0.05)
-        finally:
-            self._sent += writer.sent
-        return writer.sent
 
     # waiting
 
-    async def _expect(self, event: str, within: float) -> None:
-        taken = self._seen["message:taken"]
+    async def _until(self, condition: Callable[[], bool], within: float) -> None:
+        """Answer honestly, where the script shook hands, until ``condition`` holds or ``within`` seconds are over."""
         with trio.move_on_after(within):
-            while self._sock is not None:
-                if event == "message":
-                    if self._seen["message"] > taken:
-                        self._seen["message:taken"] += 1
-                        return
-                elif self._seen[event]:
-                    return
-                changed = self._changed
+            while not condition():
+                rung = self._bell.rung
                 await self._flush()
-                await changed.wait()
+                if not condition():
+                    await rung.wait()
 
-    async def _pause(self, seconds: float) -> None:
-        await self._flush()
-        await trio.sleep(seconds)
-        await self._flush()
+    async def _expect(self, event: str, within: float) -> None:
+        reading = self._reading
+        if reading is None:
+            return
+        seen = reading.seen
+        taken = seen["message:taken"] if event == "message" else 0
+        await self._until(lambda: not reading.open or seen[event] > taken, within)
+        if event == "message" and seen["message"] > taken:
+            seen["message:taken"] += 1
+
+    async def _await(self, step: Await) -> None:
+        name, signals = step.name, self._signals
+        await self._until(lambda: signals.given(name) or signals.hopeless(name), step.within)
+        if not signals.given(name):
+            why = "no peer is left that would" if signals.hopeless(name) else f"waited {step.within:g} s"
+            self._record.note(f"nobody signalled {name!r}: {why}")
 
     async def _hold(self, release: trio.Event) -> None:
         """Stay connected, answer honestly where the script shook hands, until the injector lets go."""
@@ -315,20 +325,6 @@ class Peer:
             await self._flush()
             with trio.move_on_after(0.05):
                 await release.wait()
-
-    def _reach(self, state: Reached) -> None:
-        self._reached = max(self._reached, state)
-
-    def _note(self, text: str) -> None:
-        self._entries.append(Entry(self._meter.now(), Direction.NOTE, b"", note=text))
-
-
-def _mechanism(step: Shake, role: Role) -> Mechanism:
-    if step.mechanism == "PLAIN":
-        if role is Role.SERVER:
-            return PlainServer(step.socket_type, identity=step.identity, properties=step.properties)
-        return PlainClient(step.socket_type, step.username, step.password, step.identity, step.properties)
-    return Null(step.socket_type, step.identity, step.properties)
 
 
 def _reason(error: BaseException) -> str:

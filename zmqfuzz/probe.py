@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from zmqfuzz.credentials import Credentials, z85_encode
 from zmqfuzz.errors import UsageError
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
@@ -48,8 +49,9 @@ class _Exchange:
 class Prober:
     """Asks one door, in the way that calibration found it to answer."""
 
-    def __init__(self, user: UserProbe = None) -> None:
+    def __init__(self, user: UserProbe = None, credentials: Credentials | None = None) -> None:
         self._user = user
+        self._credentials = credentials or Credentials()
         self._words = _split(user) if isinstance(user, str) else []
         self._context = zmq.Context()
         self._exchange: _Exchange | None = None
@@ -66,7 +68,7 @@ class Prober:
         The result says ``ok=False`` only when not even a handshake works. Blocking; call it in a thread.
         """
         shaken = self._handshake(surface, 5.0)
-        if not shaken.ok or self._user is not None:
+        if not shaken.ok or shaken.level == UNASKED or self._user is not None:
             return self.ask(surface, 10.0) if self._user is not None else shaken
         for exchange in _candidates(surface.socket_type):
             took = self._try(surface, exchange, PATIENCE)
@@ -126,10 +128,9 @@ class Prober:
         """Connect a real libzmq socket and wait for its HANDSHAKE_SUCCEEDED event."""
         kind = getattr(zmq, peer_type(surface.socket_type)[0])
         started = time.monotonic()
-        if surface.mechanism not in ("", "NULL"):
+        if not self._credentials.fit(surface.mechanism, surface.side):
             return ProbeResult(UNASKED, True, 0.0, f"{surface.mechanism} needs a key or a password")
-        with self._context.socket(kind) as sock:
-            sock.linger = 0
+        with self._socket(surface, kind) as sock:
             monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
             try:
                 sock.connect(surface.address)
@@ -139,13 +140,28 @@ class Prober:
             finally:
                 sock.disable_monitor()
                 monitor.close(linger=0)
-        return ProbeResult("handshake", ok, time.monotonic() - started, _said(ok, within))
+        said = _said(ok, within)
+        if not ok and surface.mechanism in ("PLAIN", "CURVE"):
+            said += "; are the keys and the password the right ones?"
+        return ProbeResult("handshake", ok, time.monotonic() - started, said)
+
+    def _socket(self, surface: Surface, kind: int) -> zmq.Socket[bytes]:
+        """A socket that can shake hands at this door."""
+        known, sock = self._credentials, self._context.socket(kind)
+        sock.linger = 0
+        sock.ipv6 = "[" in surface.address  # else libzmq reads no such address (zmq_setsockopt(3))
+        if surface.mechanism == "PLAIN":
+            sock.plain_username, sock.plain_password = (known.username or "").encode(), known.password.encode()
+        elif surface.mechanism == "CURVE":
+            pair = (z85_encode(known.client_public).encode(), z85_encode(known.client_secret).encode())
+            sock.curve_publickey, sock.curve_secretkey = pair if known.client_secret else zmq.curve_keypair()
+            sock.curve_serverkey = z85_encode(known.server_key).encode()
+        return sock
 
     def _try(self, surface: Surface, exchange: _Exchange, within: float) -> float | None:
         """Seconds that a round trip took; None when it did not come back ``within`` seconds."""
         started = time.monotonic()
-        with self._context.socket(exchange.kind) as sock:
-            sock.linger = 0
+        with self._socket(surface, exchange.kind) as sock:
             if exchange.kind == zmq.SUB:
                 sock.subscribe(b"")
             if exchange.drain:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
-from zmqfuzz.zmtp.wire import Fill, Frame, Unit, peer_type
+from zmqfuzz.zmtp.wire import Fill, Frame, Raw, Unit, peer_type
 
 __all__ = ["control_of", "is_honest_frame", "planned", "round_of", "scaled"]
 
@@ -35,7 +35,8 @@ def _octets(step: Step) -> int:
 def scaled(attack: Attack, factor: float) -> Attack:
     """The same attack with about ``factor`` times the octets: the largest Send of each script is repeated, or grows.
 
-    A frame that announces more than it brings grows in its body, because repeating it would change its meaning.
+    A frame that announces more than it brings grows in its body, because repeating it would change its meaning; so
+    does one whose body is completed by the unit behind it, because the same again may not be kept again (a topic).
     """
     return replace(attack, scripts=tuple(_scaled_script(script, factor) for script in attack.scripts))
 
@@ -49,11 +50,20 @@ def _scaled_script(script: Script, factor: float) -> Script:
 
 
 def _scaled_send(step: Send, factor: float) -> Send:
-    last = step.units[-1]
-    partial = isinstance(last, Frame) and isinstance(last.body, Fill) and (last.declared_size or 0) > last.body.size
-    if step.times == 1 and partial and isinstance(last, Frame) and isinstance(last.body, Fill):
-        size = min(round(last.body.size * factor), (last.declared_size or 1) - 1)
-        return replace(step, units=(*step.units[:-1], replace(last, body=replace(last.body, size=size))))
+    match step.units:
+        case (*before, Frame(Fill() as body, declared_size=int(declared)) as last) if (
+            step.times == 1 and declared > body.size
+        ):
+            grown = replace(body, size=min(round(body.size * factor), declared - 1))
+            return replace(step, units=(*before, replace(last, body=grown)))
+        case (*before, Frame(bytes(begun), declared_size=int(declared)) as last, Raw(Fill() as rest)) if (
+            0 < rest.size == declared - len(begun)
+        ):
+            size = max(1, round(rest.size * factor))
+            if begun.endswith(rest.size.to_bytes(4, "big")):  # the length of a property's value, which is the rest
+                begun = begun[:-4] + size.to_bytes(4, "big")
+            whole = replace(last, body=begun, declared_size=len(begun) + size), Raw(replace(rest, size=size))
+            return replace(step, units=(*before, *whole))
     return replace(step, times=max(1, round(step.times * factor)))
 
 
@@ -100,7 +110,8 @@ def control_of(attack: Attack, surface: Surface, sent: int) -> Attack:
     body = Fill(min(max(_commonest(attack), _SMALLEST_CONTROL), _LARGEST_CONTROL))
     parts: tuple[Unit, ...] = (Frame(b"", more=True), Frame(body)) if kind == "REQ" else (Frame(body),)
     times = max(1, min(sent // sum(unit_size(part) for part in parts), _MOST_CONTROL))
-    steps = (Connect(), Shake("DEALER" if kind == "REQ" else kind), Send(parts, times=times))
+    shake = Shake("DEALER" if kind == "REQ" else kind, mechanism=surface.mechanism)
+    steps = (Connect(), shake, Send(parts, times=times))
     return Attack((Script(steps, label="honest"),), strategy="control")
 
 

@@ -12,39 +12,61 @@ from zmqfuzz.zmtp.wire import Property, Unit
 
 __all__ = [
     "Attack",
+    "Await",
     "Close",
     "Connect",
     "Expect",
+    "ReadOn",
     "Reset",
     "Script",
     "Send",
     "Shake",
     "ShutdownWrite",
+    "Signal",
     "Step",
+    "StopReading",
+    "Vanish",
     "Wait",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a connection; where zmqfuzz is the server, accept one. A script may connect again after it closed."""
+    """Open a connection; where zmqfuzz is the server, accept one. A script may connect again after it closed.
+
+    ``buffer`` is the size in octets of our receive buffer (``SO_RCVBUF``), set before the connection opens, as the
+    window that TCP announces is not taken back later; on an accepted socket it holds from then on. A small one makes
+    a peer that stops reading felt soon.
+    """
+
+    buffer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shake:
     """Exchange greetings and do the honest handshake of a well-behaved peer, and wait until it is complete.
 
+    ``mechanism``: NULL, PLAIN, CURVE; empty: the one the door asks for, where a family drew it and we hold what that
+    one asks for, else NULL.
     ``version`` is the ZMTP 3 version we announce. When it is not complete ``within`` seconds the script goes on.
+    Without ``username``, ``password`` and ``server_key`` (CURVE, 32 octets) those of the run are used, or for
+    ``stranger`` a password and keys that nobody knows. ``instead``: units sent instead of the commands that we would
+    honestly send after the greeting and the first ``honest`` ones, one for each; the handshake goes on as if they had
+    been honest.
     """
 
     socket_type: str
     identity: bytes = b""
-    mechanism: str = "NULL"
+    mechanism: str = ""
     username: bytes = b""
     password: bytes = b""
     properties: tuple[Property, ...] = ()
     version: tuple[int, int] = (3, 1)
     within: float = 2.0
+    server_key: bytes = b""
+    stranger: bool = False
+    honest: int = 0
+    instead: tuple[Unit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +96,48 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Do nothing for ``seconds``; what arrives is still read."""
+    """Do nothing for ``seconds``; what arrives is still read, and a PING answered where the script shook hands."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopReading:
+    """From now on nothing is read from the connection, so no PING is answered either; the next one reads again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOn:
+    """Read (again), at most ``rate`` octets a second (``None``: as fast as it comes)."""
+
+    rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Tell every peer of the attack that awaits ``name``, now or later; of several alike the first one tells it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Wait until a peer of the attack signalled ``name``, at most ``within`` seconds; honest meanwhile, as in Wait.
+
+    When no script that is still played signals ``name`` the wait is over at once. Its absence is recorded.
+    """
+
+    name: str
+    within: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vanish:
+    """Be gone as by a cut cable: from now on our side answers nothing, no ACK, no FIN, no RST, until the attack ends.
+
+    TCP only, and Linux must allow a filter on our own socket (``CAP_NET_ADMIN``); where it is not possible the
+    transcript says so, and the script goes on with the connection as it is. A later Connect opens another one beside.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +155,21 @@ class Close:
     """Close as a program that exits does: FIN, or RST when bytes are left unread."""
 
 
-Step = Connect | Shake | Send | Expect | Wait | ShutdownWrite | Reset | Close
+Step = (
+    Connect
+    | Shake
+    | Send
+    | Expect
+    | Wait
+    | StopReading
+    | ReadOn
+    | Signal
+    | Await
+    | Vanish
+    | ShutdownWrite
+    | Reset
+    | Close
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +177,8 @@ class Script:
     """What one peer does; ``times`` peers do the same at once.
 
     A connection that the script leaves open stays open until every script has ended and the target was observed.
+    ``label`` is the peer's role, for people: ``attacker``, ``second attacker``, ``victim``, ``bystander`` (honest
+    throughout), ``slow reader``, ``squatter``.
     """
 
     steps: tuple[Step, ...]

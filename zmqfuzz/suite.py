@@ -7,17 +7,16 @@ that is wrong.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 import shlex
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from zmqfuzz.budget import Limits, parse_duration, parse_size
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError, ZmqfuzzError
 
 if TYPE_CHECKING:
@@ -93,6 +92,11 @@ def target(
     descriptors: int | None = None,
     recover: Duration | None = None,
     hard_cap: Size | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    server_key: str | None = None,
+    client_key: str | None = None,
+    our_secret_key: str | None = None,
     **unknown: Never,
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
@@ -100,7 +104,9 @@ def target(
     ``{endpoint}`` in the command becomes a free loopback endpoint. ``bind``: we listen there and the program
     connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's rootdir). ``probe`` is your
     own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. From ``max_frame``
-    on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. Raises UsageError.
+    on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind
+    it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken
+    from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. Raises UsageError.
     """
     __tracebackhide__ = True
     if unknown:
@@ -129,6 +135,13 @@ def target(
         "start_within": _read("start_within", start_within, parse_duration),
         "probe": probe if probe is None or callable(probe) or isinstance(probe, str) else shlex.join(probe),
         "allow_remote": _words(allow_remote),
+        "credentials": Credentials.read(
+            username=_secret("username", username),
+            password=_secret("password", password),
+            server_key=_secret("server_key", server_key),
+            client_key=_secret("client_key", client_key),
+            our_secret_key=_secret("our_secret_key", our_secret_key),
+        ),
     }
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     return SuiteTarget(description, Limits(**given), Path(cwd) if cwd is not None else Path())
@@ -139,6 +152,10 @@ def _unknown_keyword(name: str) -> str:
     close = difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are: {', '.join(known)}."
     return f"zmqfuzz.target() has no option {name!r}. {hint}"
+
+
+def _secret(name: str, value: str | None) -> str | None:
+    return os.environ.get(f"ZMQFUZZ_{name.upper()}") if value is None else value
 
 
 def _words(value: Words) -> tuple[str, ...]:
@@ -163,7 +180,8 @@ class SuiteTarget:
     def parametrize(self, *misplaced: object, families: Words = (), exclude: Words = ()) -> pytest.MarkDecorator:
         """A decorator: one item of the test for each attack family, given to its argument ``attack``.
 
-        ``families`` are the only ones (default: all), ``exclude`` are left out. Raises UsageError.
+        ``families`` are the only ones, ``exclude`` are left out. Default: all, and those of PLAIN or CURVE where the
+        target has a user name or a key. Raises UsageError.
         """
         __tracebackhide__ = True
         import pytest
@@ -178,6 +196,9 @@ class SuiteTarget:
             raise error.with_traceback(None) from None  # the line to look at is the caller's
         if not chosen:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
+        if not families:
+            known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
+            chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
         names, mark = [family.name for family in chosen], pytest.mark.zmqfuzz
         items = [pytest.param(FamilyAttack(self, name), id=name, marks=mark) for name in names]
         return pytest.mark.parametrize("attack", items)
@@ -241,6 +262,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.report import failure_message
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.threaded import in_a_thread
 
         spec = self.target.spec(session.folder)
         corpus = Corpus(session.store)
@@ -258,13 +280,21 @@ class FamilyAttack:
 
         seconds, chosen = session.seconds, select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
-        plan = Plan(chosen, seconds, seed=session.seed, stop_after=stop_after, cases=cases, minimise_seconds=minimise)
+        plan = Plan(
+            chosen,
+            seconds,
+            seed=session.seed,
+            stop_after=stop_after,
+            cases=cases,
+            minimise_seconds=minimise,
+            shrinking=True,
+        )
 
         async def campaign() -> Outcome:
             async with spec.harness() as harness:
                 return await Campaign(harness, plan, tell).run()
 
-        return _in_a_thread(campaign)
+        return in_a_thread(campaign)
 
     def _judge(self, session: Session, outcome: Outcome, messages: Mapping[str, str]) -> None:
         __tracebackhide__ = True
@@ -297,50 +327,6 @@ class FamilyAttack:
         lines = [f"    zmqfuzz replay {name}{store}" for name in ids]
         lines.append(f"    pytest {quoted} --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s")
         return "\n".join(["  See it again", *map(_lines_printable, lines)])
-
-
-def _in_a_thread(work: Callable[[], Awaitable[T]]) -> T:
-    """Run ``work`` under trio in a thread of its own; this thread waits, and may be interrupted at any place.
-
-    Ctrl-C and pytest-timeout raise in the main thread out of a signal handler. Inside trio's loop that would leave
-    the target running and every later item unable to start a loop; here ``work`` is cancelled and cleans up first.
-    """
-    __tracebackhide__ = True
-    import trio
-
-    scope, stopped = trio.CancelScope(), threading.Event()
-    tokens: list[trio.lowlevel.TrioToken] = []
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    async def cancellable() -> None:
-        tokens.append(trio.lowlevel.current_trio_token())
-        with scope:
-            if not stopped.is_set():
-                results.append(await work())
-
-    def loop() -> None:
-        try:
-            trio.run(cancellable)
-        except BaseException as error:
-            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-                error = error.exceptions[0]
-            errors.append(error)
-
-    thread = threading.Thread(target=loop, name="zmqfuzz")
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        stopped.set()
-        with contextlib.suppress(trio.RunFinishedError):
-            for token in tokens:
-                token.run_sync_soon(scope.cancel)
-        thread.join()
-        raise
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 def _lines_printable(text: str) -> str:

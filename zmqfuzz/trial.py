@@ -30,7 +30,8 @@ class Surface:
     ``socket_type`` and ``mechanism`` as the target announced them (empty: it did not say); ``version`` is the
     announced ZMTP version; ``address`` is ``tcp://host:port`` or ``ipc://path`` of this start; ``index`` tells
     doors of the same kind apart, in the order of their addresses. ``side`` is ``bind`` when the target listens,
-    ``connect`` when it connects to us.
+    ``connect`` when it connects to us. ``known``: we hold what the mechanism asks for, so that an honest handshake
+    can be completed.
     """
 
     address: str
@@ -39,6 +40,7 @@ class Surface:
     version: str = "3.1"
     index: int = 0
     side: str = "bind"
+    known: bool = True
 
     @property
     def key(self) -> str:
@@ -89,7 +91,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """All one peer saw. ``sent`` and ``received`` in octets; received data past a cap is counted, not kept."""
+    """All one peer saw. ``sent`` and ``received`` in octets; received data past a cap is counted, not kept.
+
+    ``missed``: steps that could not be done here, in words.
+    """
 
     label: str
     entries: tuple[Entry, ...]
@@ -98,6 +103,7 @@ class Transcript:
     received: int
     reached: Reached
     breaches: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +146,8 @@ class Observation:
 
     ``baseline`` before; ``held`` when all had been sent and the connections were still open; ``settled`` after
     they were closed. ``series`` covers the whole trial. ``None`` samples: the process cannot be watched, or is
-    gone. ``killed_at_cap``: we killed it, because it passed the hard cap. ``close_wait``: sockets of the target
-    in CLOSE_WAIT after settling.
+    gone. ``killed_at_cap``: we killed it, because it passed the hard cap. ``abandoned``: connections that
+    the target still holds after settling although their peers are gone.
     """
 
     baseline: Sample | None = None
@@ -152,7 +158,7 @@ class Observation:
     exit: Exit | None = None
     log_tail: str = ""
     killed_at_cap: bool = False
-    close_wait: int = 0
+    abandoned: int = 0
 
     @property
     def peak_rss(self) -> int:

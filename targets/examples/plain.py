@@ -58,6 +58,7 @@ def main() -> None:
     kind = options.socket_type
     with zmq.Context() as context, context.socket(getattr(zmq, kind.upper())) as socket:
         socket.linger = 0
+        socket.ipv6 = "[" in options.bind
         if kind == "req":  # else one peer that leaves without an answer ends the conversation with everyone
             socket.req_relaxed = socket.req_correlate = True
         socket.bind(options.bind)

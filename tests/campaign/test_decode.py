@@ -14,14 +14,28 @@ from zmqfuzz.campaign.decode import (
     WIDTH,
     decode_attack,
     describe_attack,
-    head,
     next_framing,
     printable,
     quantity,
-    unit_size,
 )
-from zmqfuzz.script import Attack, Close, Connect, Expect, Reset, Script, Send, Shake, Wait
+from zmqfuzz.script import (
+    Attack,
+    Await,
+    Close,
+    Connect,
+    Expect,
+    ReadOn,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    Signal,
+    StopReading,
+    Vanish,
+    Wait,
+)
 from zmqfuzz.trial import ClosedBy, Direction, Entry, Observation, Reached, Surface, Transcript, Trial
+from zmqfuzz.zmtp.measure import head, unit_size
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Framing, Greeting, Greeting1, Greeting2, Raw, Unit, encode
 
 FLOOD = Attack((Script((Connect(), Shake("DEALER"), Send((Frame(Fill(255), more=True),), times=409_600))),))
@@ -76,6 +90,20 @@ def test_what_came_back_stands_below_the_step_that_it_answers() -> None:
     places = [place(lines, words) for words in order]
     assert places == sorted(places)
     assert "still open" not in "\n".join(lines)
+
+
+def test_tempo_and_signals_are_told_in_words() -> None:
+    steps = (Connect(4096), StopReading(), ReadOn(2000), ReadOn(), Await("up\x1b", 0.5), Vanish())
+    attack = Attack((Script((Signal("up\x1b"),), label="victim"), Script(steps, label="slow reader")))
+    said = "nobody signalled 'up\\x1b': waited 0.5 s"
+    lines = decode_attack(attack, observed(attack, Entry(0.5, Direction.NOTE, b"", note=said)))
+    wanted = [r'signal "up\x1b"', "connect, receive buffer of 4 KiB", "stop reading", "at most 2,000 octets a second"]
+    wanted += ["read on", r'wait for signal "up\x1b", at most 0.5 s', "nobody signalled", "vanish: "]
+    text = "\n".join(lines)
+    places = [text.index(words) for words in wanted[:1]] + [text.rindex(words) for words in wanted[1:]]
+    assert places == sorted(places)
+    assert "then vanished" in describe_attack(attack)
+    assert "not read" in describe_attack(attack)
 
 
 def test_a_step_skipped_between_two_connections_does_not_shift_the_reactions() -> None:

@@ -15,7 +15,21 @@ from zmqfuzz.campaign.minimise import minimise, minimise_history, weight
 from zmqfuzz.catalogue import Situation, families
 from zmqfuzz.drawing import RandomDraw
 from zmqfuzz.scale import planned
-from zmqfuzz.script import Attack, Close, Connect, Expect, Script, Send, Shake, Wait
+from zmqfuzz.script import (
+    Attack,
+    Await,
+    Close,
+    Connect,
+    Expect,
+    ReadOn,
+    Script,
+    Send,
+    Shake,
+    Signal,
+    StopReading,
+    Vanish,
+    Wait,
+)
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Property, Raw, Unit
 
@@ -128,6 +142,18 @@ def test_keeping_the_volume_leaves_repeats_and_bodies_and_moves_them_to_one_peer
     found = smallest(attack, lambda attack: planned(attack) >= 6 * MIB, keep_volume=True)
     (script,) = found.scripts
     assert script == Script((Connect(), Send((Frame(Fill(8192), more=True),), times=800)))
+
+
+def test_tempo_and_signals_go_where_they_do_not_matter() -> None:
+    slow = (Connect(4096), StopReading(), Wait(0.1), ReadOn(100), Await("go"), Send((Frame(b"a"),)), Vanish())
+    attack = Attack((Script((Connect(), Signal("go"))), Script(slow, times=4)))
+    found = smallest(attack, lambda attack: bool(sends(attack)))
+    assert found.scripts == (Script((Connect(), Send((Frame(b""),)))),)
+
+    def reads(attack: Attack) -> bool:
+        return any(isinstance(step, ReadOn) for script in attack.scripts for step in script.steps)
+
+    assert smallest(attack, reads).scripts == (Script((Connect(), ReadOn())),)
 
 
 def test_what_cannot_be_made_simpler_is_left_alone() -> None:

@@ -22,10 +22,28 @@ from zmqfuzz.campaign.plain import (
 )
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Measure, Severity
-from zmqfuzz.script import Attack, Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Wait
+from zmqfuzz.script import (
+    Attack,
+    Await,
+    Close,
+    Connect,
+    Expect,
+    ReadOn,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    ShutdownWrite,
+    Signal,
+    StopReading,
+    Vanish,
+    Wait,
+)
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import (
+    CURVE_WORDS,
     Command,
+    CurveCommand,
     Fill,
     Flag,
     Frame,
@@ -50,12 +68,45 @@ units = st.one_of(
     st.builds(Greeting2, ints | st.sampled_from(list(SocketTypeByte)), octets, ints, octets),
     st.builds(Frame, bodies, st.booleans(), st.booleans(), st.none() | st.booleans(), optional, ints),
     st.builds(Command, octets, octets, properties, optional, st.booleans()),
+    st.builds(
+        CurveCommand,
+        octets,
+        st.none() | octets,
+        bodies,
+        ints,
+        properties,
+        st.tuples(ints, ints),
+        ints,
+        flip_inside=optional,
+        flip=optional,
+        size=optional,
+        more=st.booleans(),
+        command=st.none() | st.booleans(),
+        reserved=ints,
+        **{field: st.sampled_from(words) for field, words in CURVE_WORDS.items()},
+    ),
 )
 shakes = st.builds(
-    Shake, st.text(), octets, st.text(), octets, octets, properties, st.tuples(ints, ints), st.floats(allow_nan=False)
+    Shake,
+    st.text(),
+    octets,
+    st.text(),
+    octets,
+    octets,
+    properties,
+    st.tuples(ints, ints),
+    floats,
+    octets,
+    st.booleans(),
+    ints,
+    st.lists(units, max_size=2).map(tuple),
 )
 steps = st.one_of(
-    st.sampled_from([Connect(), ShutdownWrite(), Reset(), Close()]),
+    st.sampled_from([ShutdownWrite(), Reset(), Close(), StopReading(), Vanish()]),
+    st.builds(Connect, optional),
+    st.builds(ReadOn, optional),
+    st.builds(Signal, st.text()),
+    st.builds(Await, st.text(), floats),
     shakes,
     st.builds(Send, st.lists(units, max_size=4).map(tuple), ints, optional, floats),
     st.builds(Expect, st.sampled_from(EVENTS), floats),

@@ -11,7 +11,7 @@ import trio
 
 from zmqfuzz.endpoints import address_of, listen
 from zmqfuzz.errors import TargetDidNotStart, UsageError
-from zmqfuzz.processes import listening
+from zmqfuzz.sockets import listening
 from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget, RunningAttached
 from zmqfuzz.trial import Exit

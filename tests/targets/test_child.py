@@ -21,10 +21,6 @@ Program = Callable[..., list[str]]
 CAP = 1 << 30
 
 
-def _port(surface: Surface) -> int:
-    return int(surface.address.rpartition(":")[2])
-
-
 def _start(
     command: list[str], look: Callable[[RunningChild], Any] = lambda running: running.surfaces, **options: Any
 ) -> Any:
@@ -82,7 +78,7 @@ def test_finds_every_door_of_every_transport(program: Program, mark: Any) -> Non
         "ROUTER-null-tcp-0",
         "XPUB-null-tcp-0",
     ]
-    assert _port(by_key["PUB-null-tcp-0"]) < _port(by_key["PUB-null-tcp-1"])
+    assert by_key["PUB-null-tcp-0"].address != by_key["PUB-null-tcp-1"].address
     assert by_key["PULL-null-tcp-0"].address.startswith("tcp://127.0.0.1:")
     assert by_key["XPUB-null-tcp-0"].address.startswith("tcp://[::1]:")
     assert by_key["DEALER-null-tcp-0"].address.startswith("tcp://[::1]:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zmqfuzz.zmtp import Command, Frame, Mechanism, MechanismError, Null, PlainClient, PlainServer, Property
+from zmqfuzz.zmtp.mechanism import Reply
 
 METADATA = (Property(b"Socket-Type", b"PULL"),)
 READY = Command(b"READY", properties=METADATA)
@@ -12,7 +13,7 @@ INITIATE = Command(b"INITIATE", properties=METADATA)
 HELLO = Command(b"HELLO", b"\x02me\x03key")
 
 
-def walk(mechanism: Mechanism, *commands: Command) -> list[Command]:
+def walk(mechanism: Mechanism, *commands: Command) -> list[Reply]:
     said = list(mechanism.start())
     for command in commands:
         said += mechanism.receive(command)

@@ -5,19 +5,37 @@ What the target sent is hostile: it reaches a line only through :func:`printable
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import groupby
 
-from zmqfuzz.budget import MIB
-from zmqfuzz.script import Attack, Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
+from zmqfuzz.campaign.text import count, printable, quantity
+from zmqfuzz.campaign.units import length, property_text, unit_text
+from zmqfuzz.peer import SEALED
+from zmqfuzz.script import (
+    Attack,
+    Await,
+    Close,
+    Connect,
+    Expect,
+    ReadOn,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    ShutdownWrite,
+    Signal,
+    Step,
+    StopReading,
+    Vanish,
+    Wait,
+)
 from zmqfuzz.trial import ClosedBy, Direction, Entry, Transcript, Trial
-from zmqfuzz.zmtp.wire import Body, Command, Fill, Frame, Framing, Greeting, Greeting1, Greeting2, Property, Raw, Unit
+from zmqfuzz.zmtp.measure import head, unit_size
+from zmqfuzz.zmtp.wire import Command, Fill, Frame, Framing, Greeting, Greeting1, Greeting2, Property, Raw, Unit
 from zmqfuzz.zmtp.wire import encode as _encode
 
-__all__ = ["decode_attack", "describe_attack", "head", "next_framing", "printable", "quantity", "unit_size"]
+__all__ = ["decode_attack", "describe_attack", "next_framing", "printable", "quantity"]
 
 WIDTH = 94
 """Columns of a decoded line; the report indents it and stays within 100."""
@@ -28,63 +46,11 @@ _SHOWN_UNITS = 8
 _SHOWN_REACTIONS = 10
 
 
-def printable(text: str) -> str:
-    r"""``text`` with control, format (bidi, zero width) and unassigned characters as ``\x1b``, ``\u202e``.
-
-    The result is one line that cannot move a cursor or reorder its neighbours.
-    """
-    return "".join([char if _harmless(char) else _escape(ord(char)) for char in text])
-
-
-def _harmless(char: str) -> bool:
-    # Enclosing marks and stacked combining marks paint over their neighbours.
-    return char.isprintable() and (char.isascii() or unicodedata.category(char) not in ("Me", "Mn"))
-
-
-def _escape(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def quantity(octets: int) -> str:
-    """``64 MiB``, ``41.3 KiB`` or ``5,000 octets``: rounded to one decimal, never above 1 %."""
-    for unit, size in (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", 1024)):
-        if octets >= 10 * size or (octets >= size and octets % size == 0):
-            return f"{octets / size:,.1f}".removesuffix(".0") + f" {unit}"
-    return _count(octets, "octet")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 def next_framing(unit: Unit, framing: Framing) -> Framing:
     """How frames sent after ``unit`` are laid out: a 1.0 greeting asks for V1, any other for V2."""
     if isinstance(unit, Greeting1) or (isinstance(unit, Greeting2) and unit.revision & 0xFF == 0):
         return Framing.V1
     return Framing.V2 if isinstance(unit, Greeting | Greeting2) else framing
-
-
-def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
-    """What :func:`~zmqfuzz.zmtp.wire.encode` gives, without a symbolic body: no large body is ever built."""
-    match unit:
-        case Raw(Fill()):
-            return b""
-        case Frame(Fill(size)):
-            size = max(size, 0)
-            declared = size if unit.declared_size is None else unit.declared_size
-            # ``long`` is decided by the size of the body that is not there.
-            return _encode(replace(unit, body=b"", declared_size=declared), framing)
-    return _encode(unit, framing)
-
-
-def unit_size(unit: Unit, framing: Framing = Framing.V2) -> int:
-    """Octets of ``unit`` on the wire."""
-    return len(head(unit, framing)) + _fill_size(unit)
-
-
-def _fill_size(unit: Unit) -> int:
-    body = unit.body if isinstance(unit, Frame) else unit.data if isinstance(unit, Raw) else b""
-    return max(body.size, 0) if isinstance(body, Fill) else 0
 
 
 def decode_attack(attack: Attack, observed: Trial | None = None) -> list[str]:
@@ -129,20 +95,28 @@ def _step_lines(number: int, step: Step, framing: Framing) -> Iterator[str]:
     label = f"{number:>3}"
     match step:
         case Shake():
-            yield from _line(
-                label,
-                "->",
-                _shake_text(step),
-                _encode(Greeting(*step.version, step.mechanism.encode("utf-8", "replace"))),
-            )
+            greeting = Greeting(*step.version, (step.mechanism or "NULL").encode("utf-8", "replace"))
+            yield from _line(label, "->", _shake_text(step), _encode(greeting))
+            for unit in step.instead[:_SHOWN_UNITS]:
+                yield from _unit_line("", unit, framing)
         case Send():
             yield from _send_lines(label, step, framing)
-        case Connect():
-            yield f"{label}  ..  connect"
+        case Connect(buffer):
+            yield f"{label}  ..  connect" + (f", receive buffer of {quantity(buffer)}" if buffer is not None else "")
         case Expect():
             yield f"{label}  ..  wait for {printable(step.event)}, at most {step.within:g} s"
         case Wait():
             yield f"{label}  ..  wait {step.seconds:g} s"
+        case StopReading():
+            yield f"{label}  ..  stop reading"
+        case ReadOn(rate):
+            yield f"{label}  ..  read on" + (f", at most {quantity(rate)} a second" if rate is not None else "")
+        case Signal(name):
+            yield f'{label}  ..  signal "{printable(name)}"'
+        case Await(name):
+            yield f'{label}  ..  wait for signal "{printable(name)}", at most {step.within:g} s'
+        case Vanish():
+            yield f"{label}  ..  vanish: from here on nothing is answered, no ACK, no FIN"
         case ShutdownWrite():
             yield f"{label}  ->  FIN (half-close, still reading)"
         case Reset():
@@ -156,14 +130,14 @@ def _send_lines(label: str, step: Send, framing: Framing) -> Iterator[str]:
     if len(step.units) == 1:
         yield from _unit_line(label, step.units[0], framing, repeats)
     else:
-        yield from _line(label, "->", f"{_count(len(step.units), 'unit')} in one go", b"", repeats)
+        yield from _line(label, "->", f"{count(len(step.units), 'unit')} in one go", b"", repeats)
         for unit in step.units[:_SHOWN_UNITS]:
             yield from _unit_line("", unit, framing)
             framing = next_framing(unit, framing)
         if len(step.units) > _SHOWN_UNITS:
             yield f"{'':3}  ->  ... and {len(step.units) - _SHOWN_UNITS:,} more"
     if step.chunk is not None:
-        yield f"{'':3}  ..  {_count(step.chunk, 'octet')} a write" + (f", every {step.every:g} s" if step.every else "")
+        yield f"{'':3}  ..  {count(step.chunk, 'octet')} a write" + (f", every {step.every:g} s" if step.every else "")
     elif step.every:
         yield f"{'':3}  ..  every {step.every:g} s"
 
@@ -173,7 +147,7 @@ def _unit_line(label: str, unit: Unit, framing: Framing, repeats: str = "") -> I
     body = unit.body if isinstance(unit, Frame) else unit.data if isinstance(unit, Raw) else b""
     if isinstance(body, Fill):
         octets += bytes([body.byte & 0xFF]) * min(max(body.size, 0), _HEX - len(octets))
-    yield from _line(label, "->", _unit_text(unit), octets, repeats, more=unit_size(unit, framing) > len(octets))
+    yield from _line(label, "->", unit_text(unit), octets, repeats, more=unit_size(unit, framing) > len(octets))
 
 
 def _line(label: str, arrow: str, text: str, octets: bytes, repeats: str = "", *, more: bool = True) -> Iterator[str]:
@@ -188,51 +162,14 @@ def _line(label: str, arrow: str, text: str, octets: bytes, repeats: str = "", *
     yield f"{start:<{column}}{tail}".rstrip()
 
 
-def _unit_text(unit: Unit) -> str:
-    match unit:
-        case Raw(data):
-            return f"{_count(_length(data), 'raw octet')}"
-        case Greeting():
-            text = f"greeting {unit.major}.{unit.minor} {_name(unit.mechanism)}"
-            honest = replace(Greeting(), major=unit.major, minor=unit.minor, mechanism=unit.mechanism)
-            odd = [
-                name for name in ("as_server", "signature", "filler") if getattr(unit, name) != getattr(honest, name)
-            ]
-            return text + (f" (odd {', '.join(odd).replace('_', '-')})" if odd else "")
-        case Greeting2():
-            return f"greeting 2.0, revision {unit.revision}, socket type {int(unit.socket_type)}"
-        case Greeting1():
-            return f"greeting 1.0, identity of {_count(len(unit.identity), 'octet')}"
-        case Command():
-            parts = [_name(unit.name), *[_property_text(item) for item in unit.properties]]
-            parts += [f"data={_count(len(unit.data), 'octet')}"] if unit.data else []
-            parts += [f"name-size={unit.name_size}"] if unit.name_size is not None else []
-            return " ".join(parts + (["MORE=1"] if unit.more else []))
-        case Frame():
-            text = f"frame MORE={int(unit.more)} size={_length(unit.body):,}"
-            text += f" declared={unit.declared_size:,}" if unit.declared_size is not None else ""
-            text += f" long={int(unit.long)}" if unit.long is not None else ""
-            text += " COMMAND=1" if unit.command else ""
-            return text + (f" reserved={unit.reserved & 0xFF:#04x}" if unit.reserved else "")
-
-
-def _length(body: Body) -> int:
-    return max(body.size, 0) if isinstance(body, Fill) else len(body)
-
-
-def _name(data: bytes) -> str:
-    return printable(data[:24].rstrip(b"\0").decode("ascii", "backslashreplace")) or '""'
-
-
-def _property_text(item: Property) -> str:
-    lies = [f"{what}={size}" for what, size in (("name-size", item.name_size), ("size", item.value_size)) if size]
-    return f"{_name(item.name)}={_name(item.value)}" + (f"({', '.join(lies)})" if lies else "")
-
-
 def _shake_text(step: Shake) -> str:
-    text = f"greeting {step.version[0]}.{step.version[1]} {printable(step.mechanism)}, READY as "
+    text = f"greeting {step.version[0]}.{step.version[1]} {printable(step.mechanism or 'NULL')}"
+    text += " as a stranger" if step.stranger else ""
+    if step.instead:
+        honest = f", {count(step.honest, 'honest command')}" if step.honest else ""
+        return f"{text}{honest}, as {printable(step.socket_type)} then:"
     more = [Property(b"Identity", step.identity)] if step.identity else []
-    return " ".join([text + printable(step.socket_type), *map(_property_text, [*more, *step.properties])])
+    return " ".join([f"{text}, READY as {printable(step.socket_type)}", *map(property_text, [*more, *step.properties])])
 
 
 def _reactions(script: Script, transcript: Transcript) -> dict[int, list[str]]:
@@ -261,14 +198,14 @@ def _reactions(script: Script, transcript: Transcript) -> dict[int, list[str]]:
                 continue
             lines[last] = _reaction_lines(sections[section])
             section, last = section + 1, index
-        elif moving and (isinstance(step, Expect | Wait) or (isinstance(step, Connect) and not section)):
+        elif moving and (isinstance(step, Expect | Wait | Await) or (isinstance(step, Connect) and not section)):
             last = index
     lines[last] = _reaction_lines([entry for entries in sections[section:] for entry in entries])
     return lines
 
 
 def _is_of(entry: Entry, step: Shake | Send, framing: Framing) -> bool:
-    if isinstance(step, Shake) or not step.units:
+    if isinstance(step, Shake) or not step.units or entry.note.startswith(SEALED):
         return isinstance(step, Send) or entry.note.startswith("greeting")
     start = head(step.units[0], framing)
     return entry.data[: len(start)] == start[: len(entry.data)] and not entry.note.startswith("greeting")
@@ -293,7 +230,7 @@ def _entry_texts(entry: Entry) -> list[str]:
     if not entry.data:
         return ["more octets, not kept"]
     shown = entry.data[:_HEX].hex(" ") + (" ..." if len(entry.data) > _HEX else "")
-    return [f"{_count(len(entry.data), 'octet')}: {shown}"]
+    return [f"{count(len(entry.data), 'octet')}: {shown}"]
 
 
 def _endings(transcripts: tuple[Transcript, ...]) -> list[str]:
@@ -310,9 +247,9 @@ def describe_attack(attack: Attack) -> str:
     shakes = [step for script in attack.scripts for step in script.steps if isinstance(step, Shake)]
     all_shake = all(any(isinstance(step, Shake) for step in script.steps) for script in attack.scripts)
     kinds = "/".join(dict.fromkeys(printable(step.socket_type) for step in shakes)) if all_shake else ""
-    secrets = all(step.mechanism != "NULL" for step in shakes) and bool(shakes)
+    secrets = all(step.mechanism not in ("", "NULL") and not step.stranger for step in shakes) and bool(shakes)
     who = f"{'authenticated' if secrets else 'unauthenticated'} {kinds} peer".replace("  ", " ")
-    parts = [_count(peers, who)]
+    parts = [count(peers, who)]
     sends = [
         (step, _played(script) * max(0, step.times))
         for script in attack.scripts
@@ -324,14 +261,15 @@ def describe_attack(attack: Attack) -> str:
     frames = [unit for unit, _ in sent if isinstance(unit, Frame)]
     if frames and all(frame.more for frame in frames):
         parts.append("MORE set on every one" if len(frames) > 1 or sent[0][1] > 1 else "MORE set")
-    if any(frame.declared_size not in (None, _length(frame.body)) for frame in frames):
+    if any(frame.declared_size not in (None, length(frame.body)) for frame in frames):
         parts.append("declared sizes that are not the sizes")
     if any(step.chunk is not None for step, _ in sends):
-        parts.append(f"{_count(min(step.chunk for step, _ in sends if step.chunk is not None), 'octet')} a write")
-    last = Counter(type(script.steps[-1]) for script in attack.scripts if script.steps)
-    for ending, words in ((Reset, "then reset"), (Close, "then closed"), (ShutdownWrite, "then half-closed")):
-        if last[ending]:
-            parts.append(words)
+        parts.append(f"{count(min(step.chunk for step, _ in sends if step.chunk is not None), 'octet')} a write")
+    if any(isinstance(step, StopReading) for script in attack.scripts for step in script.steps):
+        parts.append("what comes back is not read")
+    last = {type(script.steps[-1]) for script in attack.scripts if script.steps}
+    endings: dict[type, str] = {Reset: "reset", Close: "closed", ShutdownWrite: "half-closed", Vanish: "vanished"}
+    parts += [f"then {word}" for ending, word in endings.items() if ending in last]
     return ", ".join(parts)
 
 
@@ -341,7 +279,7 @@ def _volume(sent: list[tuple[Unit, int]]) -> str:
     counts: Counter[str] = Counter()
     for unit, times in sent:
         counts[words.get(type(unit), "greeting")] += times
-    *most, last = [_count(number, word) for word, number in counts.items()]
+    *most, last = [count(number, word) for word, number in counts.items()]
     return f"{quantity(octets)} in " + " and ".join([", ".join(most), last] if most else [last])
 
 

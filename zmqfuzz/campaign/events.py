@@ -14,7 +14,11 @@ __all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced",
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: wall seconds, families, seed; stop after so many findings (None: never)."""
+    """What to run: wall seconds, families, seed; stop after so many findings (None: never).
+
+    ``shrinking``: Hypothesis draws, and shrinks what was caught; else the fast driver draws, and only our own
+    minimiser makes it smaller.
+    """
 
     families: tuple[Family, ...]
     seconds: float = 60.0
@@ -22,6 +26,7 @@ class Plan:
     stop_after: int | None = None
     cases: int | None = None
     minimise_seconds: float = 12.0
+    shrinking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

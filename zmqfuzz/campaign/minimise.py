@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TypeVar
 
-from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake, Step, Wait
-from zmqfuzz.zmtp.wire import Command, Fill, Frame, Raw, Unit
+from zmqfuzz.script import Attack, Connect, Expect, ReadOn, Script, Send, Shake, Step, Wait
+from zmqfuzz.zmtp.wire import Command, CurveCommand, Fill, Frame, Raw, Unit, curve_size
 
 __all__ = ["minimise", "minimise_history", "weight"]
 
@@ -33,6 +33,8 @@ def _octets(unit: Unit) -> int:
             return body.size if isinstance(body, Fill) else len(body)
         case Command():
             return len(unit.body())
+        case CurveCommand():
+            return curve_size(unit)
         case _:
             return 64
 
@@ -132,6 +134,13 @@ def _simpler_step(step: Step, *, keep_volume: bool) -> Iterator[Step]:
                 yield replace(step, identity=b"", properties=())
             if step.version != (3, 1):
                 yield replace(step, version=(3, 1))
+            for fewer in (step.instead[:-1], ()) if step.instead else ():
+                yield replace(step, instead=fewer, honest=step.honest if fewer else 0)
+            for number, unit in enumerate(step.instead):
+                for simpler in _simpler_unit(unit, keep_volume=keep_volume):
+                    yield replace(step, instead=(*step.instead[:number], simpler, *step.instead[number + 1 :]))
+        case Connect() | ReadOn():
+            yield type(step)()
         case Expect():
             if step.within > 0.1 and step.event != "close":
                 yield replace(step, within=0.1)
@@ -174,6 +183,14 @@ def _simpler_unit(unit: Unit, *, keep_volume: bool) -> Iterator[Unit]:
                 yield replace(unit, properties=unit.properties[:number] + unit.properties[number + 1 :])
             for octets in _shorter(unit.data):
                 yield replace(unit, data=octets)
+        case CurveCommand():
+            honest = CurveCommand(unit.name)
+            for item in fields(unit):
+                if getattr(unit, item.name) != getattr(honest, item.name) and not (keep_volume and item.name == "body"):
+                    yield replace(unit, **{item.name: getattr(honest, item.name)})
+            if isinstance(unit.body, bytes) and not keep_volume:
+                for octets in _shorter(unit.body):
+                    yield replace(unit, body=octets)
         case _:
             pass
 

@@ -8,19 +8,35 @@ understood raises :class:`~zmqfuzz.errors.UsageError` that names the file, the l
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
+import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from zmqfuzz.campaign.leaves import (
+    WrongError,
+    located,
+    one_of,
+    read_body,
+    read_bytes,
+    read_float,
+    read_int,
+    read_list,
+    read_object,
+    read_text,
+    shown,
+    typed,
+    unknown,
+    write_bytes,
+)
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity
-from zmqfuzz.script import Attack, Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
+from zmqfuzz.script import Attack, Expect, Script, Step
 from zmqfuzz.trial import Surface
+from zmqfuzz.zmtp import wire
 from zmqfuzz.zmtp.wire import Body, Command, Fill, Frame, Greeting, Greeting1, Greeting2, Raw, Unit
 
 __all__ = [
@@ -41,98 +57,24 @@ EVENTS = ("bytes", "greeting", "ready", "message", "close")
 
 T = TypeVar("T")
 
-_CHOICES = {(Expect, "event"): EVENTS, (Surface, "side"): ("bind", "connect")}
+_CHOICES = {(wire.CurveCommand, field): words for field, words in wire.CURVE_WORDS.items()} | {
+    (Expect, "event"): EVENTS,
+    (Surface, "side"): ("bind", "connect"),
+}
 _NAMES = ("name", "mechanism")
 """Fields of octets that read best as bare texts."""
 
-_UNIT_TAGS = {Frame: ("frame", "body"), Command: ("command", "name"), Raw: ("raw", "data")} | {
-    cls: (cls.__name__.lower(), "") for cls in (Greeting, Greeting1, Greeting2)
+_UNIT_TAGS: dict[type, tuple[str, str]] = {
+    Frame: ("frame", "body"),
+    wire.CurveCommand: ("curve", "name"),
+    Command: ("command", "name"),
+    Raw: ("raw", "data"),
+    **{cls: (cls.__name__.lower(), "") for cls in (Greeting, Greeting1, Greeting2)},
 }
-"""The key that tells a unit, and the field whose value stands there. Frame first: it has a field ``command``."""
+"""The key that tells a unit, and the field whose value stands there. Two before Command: they have such a field."""
 
-_STEPS = {cls.__name__.lower(): cls for cls in (Connect, Shake, Send, Expect, Wait, Reset, Close)} | {
-    "shutdown_write": ShutdownWrite
-}
+_STEPS: dict[str, type] = {re.sub(r"\B(?=[A-Z])", "_", cls.__name__).lower(): cls for cls in get_args(Step)}
 _STEP_TAGS = {cls: tag for tag, cls in _STEPS.items()}
-
-
-class _WrongError(Exception):
-    """What is wrong, without the place: the place is added where the line is known."""
-
-
-@contextmanager
-def _at(place: str) -> Iterator[None]:
-    try:
-        yield
-    except _WrongError as error:
-        raise UsageError(f"{place}: {error}.") from None
-
-
-def _shown(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _typed(kind: type[T], word: str, plain: object) -> T:
-    if not isinstance(plain, kind) or (isinstance(plain, bool) and kind is not bool):
-        raise _WrongError(f"{_shown(plain)} stands where {word} belongs; correct it")
-    return plain
-
-
-_read_int = partial(_typed, int, "a whole number")
-_read_text = partial(_typed, str, "a text")
-_read_list: Callable[[object], list[object]] = partial(_typed, list, "a list")
-_read_object: Callable[[object], dict[str, object]] = partial(_typed, dict, "an object {...}")
-
-
-def _read_float(plain: Any) -> float:
-    if plain not in ("inf", "-inf", "nan") and not isinstance(plain, float):
-        plain = _typed(int, "a number", plain)
-    try:
-        return float(plain)
-    except OverflowError:
-        raise _WrongError("a number is too large; correct it") from None
-
-
-def _write_bytes(data: bytes) -> dict[str, object]:
-    return {"text": data.decode()} if all(0x20 <= octet < 0x7F for octet in data) else {"hex": data.hex()}
-
-
-def _read_bytes(plain: object) -> bytes:
-    text = plain if isinstance(plain, dict) else {"text": plain}
-    key, value = next(iter(text.items()), ("", None))
-    if len(text) == 1 and isinstance(value, str) and value.isascii() and key in ("text", "hex"):
-        try:
-            return value.encode() if key == "text" else bytes.fromhex(value)
-        except ValueError:
-            raise _WrongError(f"{_shown(value)} is not hexadecimal; write two digits for each octet") from None
-    raise _WrongError(f'{_shown(plain)} stands where octets belong; write {{"text": "abc"}} or {{"hex": "616263"}}')
-
-
-def _read_body(plain: object) -> Body:
-    if not isinstance(plain, dict) or "fill" not in plain:
-        return _read_bytes(plain)
-    octet = plain["fill"]
-    if isinstance(octet, str):
-        filling = _read_bytes({"hex": octet})
-        octet = filling[0] if len(filling) == 1 else None
-    if set(plain) != {"fill", "size"} or octet is None:
-        raise _WrongError(f'{_shown(plain)} is no body; write {{"fill": "79", "size": 255}}')
-    return Fill(_read_int(plain["size"]), _read_int(octet))
-
-
-def _unknown(word: str, name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}."
-    return f"unknown {word} {_shown(name)}: {hint} Correct it, or upgrade zmqfuzz if a newer one wrote it"
-
-
-def _one_of(known: Iterable[str], word: str, plain: object) -> str:
-    text = _read_text(plain)
-    if text not in known:
-        raise _WrongError(_unknown(word, text, known))
-    return text
 
 
 @cache
@@ -145,7 +87,7 @@ def _write(hint: Any, value: Any) -> object:
         return None if value is None else _WRITERS[hint](value)
     match value:
         case bytes():
-            return _write_bytes(value)
+            return write_bytes(value)
         case Fill():
             octet = f"{value.byte:02x}" if 0 <= value.byte <= 255 else int(value.byte)
             return {"fill": octet, "size": int(value.size)}
@@ -162,13 +104,13 @@ def _read(hint: Any, plain: object) -> Any:
         return _READERS[hint](plain)
     inner = get_args(hint)
     if get_origin(hint) is tuple:
-        items = _read_list(plain)
+        items = read_list(plain)
         if inner[-1] is not Ellipsis and len(items) != len(inner):
-            raise _WrongError(f"{_shown(plain)} must be {len(inner)} values; correct it")
+            raise WrongError(f"{shown(plain)} must be {len(inner)} values; correct it")
         return tuple(_read(inner[0], item) for item in items)
     if types.NoneType in inner:
         return None if plain is None else _read(inner[0], plain)
-    return _read_fields(hint, _read_object(plain))
+    return _read_fields(hint, read_object(plain))
 
 
 def _write_fields(value: Any) -> dict[str, object]:
@@ -187,12 +129,12 @@ def _read_fields(cls: type, plain: Mapping[str, object]) -> Any:
     hints = _hints(cls)
     for name in plain:
         if name not in hints:
-            raise _WrongError(_unknown(f"field of {cls.__name__}", name, hints))
+            raise WrongError(unknown(f"field of {cls.__name__}", name, hints))
         if (cls, name) in _CHOICES:
-            _one_of(_CHOICES[cls, name], name, plain[name])
+            one_of(_CHOICES[cls, name], name, plain[name])
     for field in dataclasses.fields(cls):
         if field.default is dataclasses.MISSING and field.name not in plain:
-            raise _WrongError(f"{cls.__name__} lacks its field {field.name!r}; add it")
+            raise WrongError(f"{cls.__name__} lacks its field {field.name!r}; add it")
     return cls(**{name: _read(hints[name], value) for name, value in plain.items()})
 
 
@@ -203,19 +145,19 @@ def _write_unit(unit: Unit) -> dict[str, object]:
 
 
 def _read_unit(plain: object) -> Unit:
-    fields = dict(_read_object(plain))
+    fields = dict(read_object(plain))
     for cls, (tag, lead) in _UNIT_TAGS.items():
         if tag in fields:
             inner = fields.pop(tag)
-            whole = {lead: inner} if lead else _read_object(inner)
+            whole = {lead: inner} if lead else read_object(inner)
             if set(whole) & set(fields) or (fields and not lead):
-                raise _WrongError(f"{_shown(next(iter(fields)))} cannot stand beside {tag!r}; correct it")
+                raise WrongError(f"{shown(next(iter(fields)))} cannot stand beside {tag!r}; correct it")
             return cast(Unit, _read_fields(cls, {**whole, **fields}))
-    raise _WrongError(_unknown("unit", next(iter(fields), ""), [tag for tag, _ in _UNIT_TAGS.values()]))
+    raise WrongError(unknown("unit", next(iter(fields), ""), [tag for tag, _ in _UNIT_TAGS.values()]))
 
 
 def _read_step(plain: Mapping[str, object]) -> Step:
-    cls = _STEPS[_one_of(_STEPS, "step", plain["step"])]
+    cls = _STEPS[one_of(_STEPS, "step", plain["step"])]
     return cast(Step, _read_fields(cls, {name: value for name, value in plain.items() if name != "step"}))
 
 
@@ -250,28 +192,28 @@ def _attack_from_plain(numbered: list[tuple[int, object]], source: str) -> tuple
     scripts: list[tuple[str, int, list[Step]]] = []
     ended = False
     for position, (number, plain) in enumerate(numbered):
-        with _at(f"{source}:{number}"):
-            line = dict(_read_object(plain))
+        with located(f"{source}:{number}"):
+            line = dict(read_object(plain))
             if position == 0:
                 _check_version(line, "zft", 'not a .zft file: line 1 must be {"zft": 1, ...}; give a .zft file')
                 header = {"strategy": "", "seed": 0} | line
-                _read_text(header["strategy"]), _read_int(header["seed"])
-                _read_fields(Surface, _read_object(header.get("surface", {"address": ""})))
+                read_text(header["strategy"]), read_int(header["seed"])
+                _read_fields(Surface, read_object(header.get("surface", {"address": ""})))
             elif ended:
-                raise _WrongError("something stands after the end line; remove it")
+                raise WrongError("something stands after the end line; remove it")
             elif "script" in line:
-                label, times = _read_text(line.pop("script")), _read_int(line.pop("times", 1))
+                label, times = read_text(line.pop("script")), read_int(line.pop("times", 1))
                 if line:
-                    raise _WrongError(_unknown("field of a script", next(iter(line)), ("script", "times")))
+                    raise WrongError(unknown("field of a script", next(iter(line)), ("script", "times")))
                 scripts.append((label, times, []))
             elif "step" in line:
                 if not scripts:
-                    raise _WrongError('a step stands before any script; put {"script": "attacker"} above it')
+                    raise WrongError('a step stands before any script; put {"script": "attacker"} above it')
                 scripts[-1][2].append(_read_step(line))
             elif line == {"end": True}:
                 ended = True
             else:
-                raise _WrongError(_unknown("line", next(iter(line), ""), ("script", "step", "end")))
+                raise WrongError(unknown("line", next(iter(line), ""), ("script", "step", "end")))
     if not ended:
         raise UsageError(f'{source} is truncated: its last line is not {{"end": true}}; restore it from a copy.')
     built = tuple(Script(tuple(steps), times, label) for label, times, steps in scripts)
@@ -281,9 +223,9 @@ def _attack_from_plain(numbered: list[tuple[int, object]], source: str) -> tuple
 def _check_version(plain: dict[str, Any], key: str, otherwise: str) -> None:
     version = plain.pop(key, None)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise _WrongError(otherwise)
+        raise WrongError(otherwise)
     if version > FORMAT:
-        raise _WrongError(f"a newer zmqfuzz wrote it (format {version}, this one reads {FORMAT}); upgrade zmqfuzz")
+        raise WrongError(f"a newer zmqfuzz wrote it (format {version}, this one reads {FORMAT}); upgrade zmqfuzz")
 
 
 def _loads(text: str, place: str) -> object:
@@ -301,8 +243,8 @@ def surface_to_plain(surface: Surface) -> dict[str, object]:
 
 def surface_from_plain(plain: object, *, source: str = "the surface") -> Surface:
     """A door from its JSON object. Raises UsageError."""
-    with _at(source):
-        return cast(Surface, _read_fields(Surface, _read_object(plain)))
+    with located(source):
+        return cast(Surface, _read_fields(Surface, read_object(plain)))
 
 
 def finding_to_json(finding: Finding) -> str:
@@ -313,18 +255,18 @@ def finding_to_json(finding: Finding) -> str:
 def finding_from_json(text: str, *, source: str = "the finding") -> Finding:
     """The finding back from its JSON. ``source`` names the file in errors. Raises UsageError."""
     plain = _loads(text, source)
-    with _at(source):
-        fields = dict(_read_object(plain))
+    with located(source):
+        fields = dict(read_object(plain))
         _check_version(fields, "finding", "not a finding; give a finding.json that zmqfuzz wrote")
         return cast(Finding, _read_fields(Finding, fields))
 
 
 def _read_attack(plain: object) -> Attack:
-    lines = list(enumerate(_read_list(plain), 1))
+    lines = list(enumerate(read_list(plain), 1))
     try:
         return _attack_from_plain(lines, "an attack in it, line")[0]
     except UsageError as error:
-        raise _WrongError(str(error).rstrip(".")) from None
+        raise WrongError(str(error).rstrip(".")) from None
 
 
 _WRITERS: dict[Any, Callable[[Any], object]] = {
@@ -334,13 +276,13 @@ _WRITERS: dict[Any, Callable[[Any], object]] = {
 """By annotation, so that an IntFlag or a True in a number's field is written as a number."""
 
 _READERS: dict[Any, Callable[[object], Any]] = {
-    int: _read_int,
-    bool: lambda plain: _typed(bool, "true or false", plain),
-    float: _read_float,
-    str: _read_text,
-    bytes: _read_bytes,
-    Body: _read_body,
+    int: read_int,
+    bool: lambda plain: typed(bool, "true or false", plain),
+    float: read_float,
+    str: read_text,
+    bytes: read_bytes,
+    Body: read_body,
     Unit: _read_unit,
     Attack: _read_attack,
-    Severity: lambda plain: Severity(_one_of([item.value for item in Severity], "severity", plain)),
+    Severity: lambda plain: Severity(one_of([item.value for item in Severity], "severity", plain)),
 }

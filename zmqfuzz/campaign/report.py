@@ -142,7 +142,8 @@ def _repeat(finding: Finding) -> str:
 def _cost(finding: Finding) -> str:
     peers = sum(max(1, script.times) for script in finding.attack.scripts)
     shakes = [step for script in finding.attack.scripts for step in script.steps if isinstance(step, Shake)]
-    secrets = dict.fromkeys(step.mechanism for step in shakes if step.mechanism != "NULL")
+    known = [step.mechanism for step in shakes if not step.stranger]
+    secrets = dict.fromkeys(mechanism for mechanism in known if mechanism not in ("", "NULL"))
     keys = f"{' and '.join(secrets)} credentials" if secrets else "no key"
     return f"{_plural(peers, 'connection')}, {keys}, {quantity(finding.sent)}, {finding.seconds:.1f} s"
 

@@ -11,12 +11,30 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from zmqfuzz.campaign.decode import head, next_framing, printable
+from zmqfuzz.campaign.decode import next_framing, printable
 from zmqfuzz.campaign.repro_player import PLAYER
 from zmqfuzz.finding import Finding
-from zmqfuzz.script import Attack, Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
+from zmqfuzz.script import (
+    Attack,
+    Await,
+    Close,
+    Connect,
+    Expect,
+    ReadOn,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    ShutdownWrite,
+    Signal,
+    Step,
+    StopReading,
+    Vanish,
+    Wait,
+)
+from zmqfuzz.zmtp.measure import head
 from zmqfuzz.zmtp.mechanism import Null
-from zmqfuzz.zmtp.wire import Fill, Frame, Framing, Greeting, Raw, Unit, encode
+from zmqfuzz.zmtp.wire import CurveCommand, Fill, Frame, Framing, Greeting, Raw, Unit, encode
 
 __all__ = ["cannot_play", "repro_script"]
 
@@ -25,8 +43,12 @@ def cannot_play(attack: Attack) -> str:
     """Why a script of the standard library alone cannot play ``attack``, in one sentence; empty when it can."""
     for script in attack.scripts:
         for step in script.steps:
-            if isinstance(step, Shake) and step.mechanism != "NULL":
+            if isinstance(step, Shake) and step.mechanism not in ("", "NULL"):
                 return f"repro.py cannot do the {printable(step.mechanism)} handshake; use zmqfuzz replay instead."
+            if isinstance(step, Shake) and step.instead:
+                return "repro.py cannot do a handshake with other commands in it; use zmqfuzz replay instead."
+            if isinstance(step, Send) and any(isinstance(unit, CurveCommand) for unit in step.units):
+                return "repro.py cannot seal CURVE commands; use zmqfuzz replay instead."
     return ""
 
 
@@ -65,7 +87,7 @@ def _step(step: Step, framing: Framing) -> tuple[str, Framing]:
     """A step as the call of a player's method; and the framing of what is sent after it."""
     match step:
         case Connect():
-            return "('connect',)", framing
+            return f"('connect', {step.buffer})" if step.buffer is not None else "('connect',)", framing
         case Shake():
             greeting = encode(Greeting(*step.version))
             ready = b"".join(map(encode, Null(step.socket_type, step.identity, step.properties).start()))
@@ -82,6 +104,16 @@ def _step(step: Step, framing: Framing) -> tuple[str, Framing]:
             return f"('expect', {step.event!a}, {_seconds(step.within)})", framing
         case Wait():
             return f"('wait', {_seconds(step.seconds)})", framing
+        case StopReading():
+            return "('pace', 0)", framing
+        case ReadOn():
+            return f"('pace', {step.rate if step.rate is None else max(1, step.rate)})", framing
+        case Signal():
+            return f"('signal', {step.name!a})", framing
+        case Await():
+            return f"('awaits', {step.name!a}, {_seconds(step.within)})", framing
+        case Vanish():
+            return "('vanish',)", framing
         case ShutdownWrite():
             return "('shutdown_write',)", framing
         case Reset():
@@ -130,6 +162,7 @@ at the end, so that you can look at the target. Needs Python 3.8 or newer on a U
 '''
 
 _IMPORTS = """
+import ctypes
 import ipaddress
 import os
 import select

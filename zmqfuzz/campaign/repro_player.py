@@ -55,10 +55,10 @@ def cut(stream, chunk):
 
 
 class Peer(threading.Thread):
-    def __init__(self, name, quiet, steps, dial, release):
+    def __init__(self, name, quiet, steps, dial, release, signals):
         super().__init__(daemon=True)
         self.who, self.quiet, self.steps, self.dial, self.release = name, quiet, steps, dial, release
-        self.done = threading.Event()
+        self.done, self.signals, self.vanished = threading.Event(), signals, []
         self.sock, self.ended, self.sent, self.received, self.told = None, "never connected", 0, 0, 0
 
     def run(self):
@@ -69,6 +69,10 @@ class Peer(threading.Thread):
         finally:
             self.done.set()
         self.until(self.release.is_set, LIMIT * 60)
+        if self.vanished:
+            self.release.wait(LIMIT * 60)
+        for sock in self.vanished:
+            sock.close()
         if self.sock is not None:
             self.drop("connection still open", True)
 
@@ -79,14 +83,15 @@ class Peer(threading.Thread):
 
     # steps
 
-    def connect(self):
+    def connect(self, buffer=None):
         if self.sock is not None:
             self.drop("closed by us", True)
         self.buffer, self.first, self.state, self.shaken = bytearray(), b"", "greeting", False
         self.mechanism, self.complete, self.replies = b"", False, b""
+        self.rate, self.next = None, 0.0
         self.seen = {"bytes": 0, "greeting": 0, "ready": 0, "message": 0, "close": 0, "taken": 0}
         try:
-            self.sock = self.dial()
+            self.sock = self.dial(buffer)
         except OSError as error:
             self.ended = "not connected"
             return self.tell(".. not connected: %s" % error, True)
@@ -132,6 +137,33 @@ class Peer(threading.Thread):
         end = time.monotonic() + seconds
         self.until(lambda: False, seconds)
         time.sleep(max(0.0, min(LIMIT, end - time.monotonic())) if self.sock is None else 0)
+
+    def pace(self, rate):
+        self.rate, self.next = rate, 0.0
+
+    def signal(self, name):
+        self.tell("-- signals %r" % name, True)
+        self.signals.setdefault(name, threading.Event()).set()
+
+    def awaits(self, name, within):
+        given, end = self.signals.setdefault(name, threading.Event()), time.monotonic() + within
+        if not self.until(given.is_set, within) and not given.wait(max(0.0, min(LIMIT, end - time.monotonic()))):
+            self.tell(".. nobody signalled %r" % name, True)
+
+    def vanish(self):
+        """A filter (BPF_RET 0) on our own socket: no segment gets in, none is acknowledged (linux/filter.h)."""
+        if self.sock is not None:
+            drop = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
+            try:
+                if self.sock.family == socket.AF_UNIX:
+                    raise OSError("this is no tcp connection")
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(drop)))
+            except OSError as error:
+                return self.tell(".. cannot vanish here: %s" % error, True)
+            self.tell(".. vanished: nothing is answered any more", True)
+            self.vanished.append(self.sock)
+            self.sock, self.ended = None, "vanished"
 
     def shutdown_write(self):
         if self.sock is not None:
@@ -190,13 +222,16 @@ class Peer(threading.Thread):
         return condition()
 
     def poll(self, seconds, writing):
-        """Read what there is; True when there is room to write."""
-        poller = select.poll()
-        poller.register(self.sock, select.POLLIN | (select.POLLOUT if writing else 0))
+        """Read what there is, as fast as the pace allows; True when there is room to write."""
+        poller, now = select.poll(), time.monotonic()
+        reading = self.rate != 0 and now >= self.next
+        if not reading and self.rate:
+            seconds = min(seconds, self.next - now)
+        poller.register(self.sock, (select.POLLIN if reading else 0) | (select.POLLOUT if writing else 0))
         events = dict(poller.poll(seconds * 1000)).get(self.sock.fileno(), 0)
         if events & ~select.POLLOUT:
             try:
-                data = self.sock.recv(65536)
+                data = self.sock.recv(min(65536, max(1, self.rate // 20)) if self.rate else 65536)
             except BlockingIOError:
                 return False
             except OSError:
@@ -204,6 +239,7 @@ class Peer(threading.Thread):
             if not data:
                 return self.gone("target closed (FIN)")
             self.received += len(data)
+            self.next = time.monotonic() + len(data) / self.rate if self.rate else 0.0
             self.seen["bytes"] += 1
             self.buffer += data
             while self.parse():
@@ -295,9 +331,9 @@ def door(text, remote):
 
 
 def play(attack, dial, hold):
-    release, peers = threading.Event(), []
+    release, peers, signals = threading.Event(), [], {}
     for times, label, steps in attack:
-        peers += [Peer("peer %d" % (len(peers) + n + 1), n > 0, steps, dial, release) for n in range(times)]
+        peers += [Peer("peer %d" % (len(peers) + n + 1), n > 0, steps, dial, release, signals) for n in range(times)]
         print("peer %d to %d: %a" % (len(peers) - times + 1, len(peers), label))
     end = time.monotonic() + LIMIT
     for peer in peers:
@@ -327,22 +363,24 @@ def main(arguments):
     family, address = door(rest[0], remote)
     listener = socket.socket(family, socket.SOCK_STREAM)
 
-    def undelayed(sock):
+    def prepared(sock, buffer=None):
         # Before it connects, so that it does not matter what the target does then.
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        return sock
 
-    def dial():
+    def dial(buffer):
         if LISTENS:
-            return listener.accept()[0]  # with the listener's TCP_NODELAY
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        undelayed(sock)
+            return prepared(listener.accept()[0], buffer)
+        sock = prepared(socket.socket(family, socket.SOCK_STREAM), buffer)
         sock.settimeout(5.0)
         sock.connect(address)
         return sock
 
     if LISTENS:
-        undelayed(listener)
+        prepared(listener)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.settimeout(20.0)
         try:

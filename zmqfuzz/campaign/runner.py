@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Plan, Sliced, Suspected, Unconfirmed
-from zmqfuzz.campaign.search import Catch, search
+from zmqfuzz.campaign.search import Catch, search, search_fast
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial, signature_of
 from zmqfuzz.catalogue import Situation, invariants
@@ -124,13 +124,19 @@ class Campaign:
                 )
             elif result.level == UNASKED:
                 self.outcome.doubts.append(f"{surface.key}: no honest client asked, {result.detail} (give --probe)")
-            lanes += [Lane(surface, family) for family in self._plan.families]
+            lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
+        unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
+        if unused and lanes:
+            self.outcome.doubts.append(unused)
         if not lanes and self.outcome.doubts:
             raise TargetDidNotStart(
                 f"Nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
         if not lanes:
-            raise NothingSelected("Nothing was selected to run; see `zmqfuzz list` for the families.")
+            doors = ", ".join(surface.key for surface in surfaces)
+            raise NothingSelected(
+                f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."
+            )
         self._not_covered(standing.observer.sees)
         self._random.shuffle(lanes)
         return lanes
@@ -155,7 +161,11 @@ class Campaign:
 
         most = self._plan.cases or 100_000
         shrink = min(4.0, self._plan.minimise_seconds / 3) if self._harness.target.restartable else 0.0
-        catch, cases = await search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
+        if self._plan.shrinking:
+            drawn = search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
+        else:
+            drawn = search_fast(lane.family, situation, test, seed=seed, seconds=seconds, most=most)
+        catch, cases = await drawn
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
         if catch is None:
@@ -174,6 +184,7 @@ class Campaign:
         key = (lane.surface.key, lane.family.name)
         self.outcome.reached[key] = max(self.outcome.reached.get(key, Reached.NOTHING), trial.reached)
         self._count(trial)
+        self._missed(lane, trial)
         violation = judge_trial(trial, harness)
         if violation is not None and self._suspicions.knows(lane, violation, attack, trial):
             (await harness.standing()).spoiled = True
@@ -207,7 +218,9 @@ class Campaign:
         code = catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
         history = tuple(attack for attack in self._harness.last_history if attack.scripts)
+        began = time.monotonic()
         triaged = await self._triage.finding(catch, lane.surface, history)
+        self._suspicions.examined(lane, code, time.monotonic() - began)
         finding, trial = triaged.finding, triaged.trial
         if finding is None or trial is None:
             if invariants()[code].examines == "rounds":  # it was a suspicion, and the examination has answered it
@@ -218,6 +231,9 @@ class Campaign:
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
             self.outcome.doubts.append(f"{lane.surface.key}: {triaged.reason}")
             return
+        if finding.code != code:  # the library's own: the application may still have one
+            self._suspicions.clear(lane, code, catch.trial)
+            code = finding.code
         drawn = signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
         self._suspicions.learn(lane, code, drawn)
         lane.needs_more = catch.trial.observation.exit is None
@@ -226,6 +242,13 @@ class Campaign:
             self._tell(Found(finding, trial))
         else:
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
+
+    def _missed(self, lane: Lane, trial: Trial) -> None:
+        """Steps that could not be done here are no cover: a family would seem to have tested what it did not."""
+        for said in {said for transcript in trial.transcripts for said in transcript.missed}:
+            line = f"{lane.surface.key}: {said}"
+            if line not in self.outcome.not_covered:
+                self.outcome.not_covered.append(line)
 
     def _reach_claims(self) -> None:
         """A family that never reached the state it attacks has tested nothing."""

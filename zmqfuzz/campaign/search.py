@@ -1,4 +1,4 @@
-"""Hypothesis draws attacks and shrinks them, within a wall-time budget, on a live target.
+"""Attacks are drawn and played within a wall-time budget, on a live target: by Hypothesis, which shrinks, or fast.
 
 Traps that are minded here, all measured: with a variable ``CI`` in the environment Hypothesis turns derandomised
 and forgets its database, so a time budget repeats the same cases: settings are explicit and the seed is ours. Bugs
@@ -9,6 +9,7 @@ nothing of what it prints is used.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,12 +21,12 @@ from hypothesis import strategies as st
 
 from zmqfuzz.campaign.minimise import weight
 from zmqfuzz.catalogue import Family, Situation
-from zmqfuzz.drawing import HypothesisDraw
+from zmqfuzz.drawing import HypothesisDraw, RandomDraw
 from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
 
-__all__ = ["Catch", "search"]
+__all__ = ["Catch", "search", "search_fast"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,31 @@ class _Run:
 
 Test = Callable[[Attack, Violation | None], Awaitable[tuple[Violation | None, Trial]]]
 """Plays an attack and judges it. The second argument is the violation being shrunk, None while searching."""
+
+
+PLAIN = (0.0, 0.0, 0.5, 0.9)
+"""Shares of simplest choices that attacks are drawn with: one thing goes wrong in some, everything in others."""
+
+
+async def search_fast(
+    family: Family, situation: Situation, test: Test, *, seed: int, seconds: float, most: int = 100_000
+) -> tuple[Catch | None, int]:
+    """Draw and play attacks of ``family`` for ``seconds`` (at least one), until one is caught.
+
+    Returns what was caught, and how many attacks were played. Errors of ``test`` pass.
+    """
+    deadline = time.monotonic() + seconds
+    numbers = random.Random(seed)
+    cases = 0
+    while cases < most and (not cases or time.monotonic() < deadline):
+        own = numbers.getrandbits(32)
+        scripts = family.draw(RandomDraw(own, numbers.choice(PLAIN)), situation)
+        attack = Attack(scripts, strategy=family.name, seed=own)
+        cases += 1
+        violation, trial = await test(attack, None)
+        if violation is not None:
+            return Catch(violation, attack, trial, attack), cases
+    return None, cases
 
 
 async def search(

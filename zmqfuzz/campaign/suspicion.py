@@ -25,13 +25,19 @@ WARM_UP = 8
 """Attacks after which a process has allocated what it needs to work at all."""
 
 CLEARED = 2
-"""Examinations of one family that came out clean, after which its suspects need twice the growth to be examined."""
+"""Examinations that came out clean, after which suspects need twice the growth, or their share of the time."""
+
+LEAK_SHARE = 0.3
+"""Of a run, for examinations for leaks, after the first CLEARED of a door."""
 
 REPEATS = 4
 """Repeats of the cheap look for what stays behind: three steps that must all go up."""
 
 STEP = 64 * 1024
 """Octets by which memory must grow with a repeat, on average, to be worth an examination."""
+
+SLOWING = 0.4
+"""The last step, as a share of the first, below which growth levels off."""
 
 PICKS = 2
 """Attacks of each family, taken by chance, that are repeated at the next look at what stays behind."""
@@ -80,6 +86,7 @@ class Suspicions:
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
         self._picked: dict[str, list[Trial]] = {}
+        self._examined: dict[str, tuple[int, float]] = {}
 
     def learn(self, lane: Lane, code: str, signature: str) -> bool:
         """Note a finding; False when it was known."""
@@ -99,10 +106,20 @@ class Suspicions:
         if lane.cleared[code] >= CLEARED:
             lane.floor[code] = 2 * left_behind(invariants()[code], trial)
 
+    def examined(self, lane: Lane, code: str, seconds: float) -> None:
+        """An examination for leaks took so long; those of a door take no more than their share of a run."""
+        if invariants()[code].examines == "rounds":
+            count, spent = self._examined.get(lane.surface.key, (0, 0.0))
+            self._examined[lane.surface.key] = count + 1, spent + seconds
+
+    def _may_examine(self, lane: Lane) -> bool:
+        count, spent = self._examined.get(lane.surface.key, (0, 0.0))
+        return count < CLEARED or spent < LEAK_SHARE * (time.monotonic() - self._began)
+
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
         lane.played += 1
-        stuck = trial.observation.close_wait and (lane.surface.key, "ZF208", "CLOSE_WAIT") in self._known
+        stuck = trial.observation.abandoned and (lane.surface.key, "ZF208", "connections without a peer") in self._known
         if trial.reached >= Reached.HANDSHAKE and planned(attack) and not stuck:
             if len(lane.picked) < PICKS:
                 lane.picked.append(trial)
@@ -196,8 +213,8 @@ class Suspicions:
                 standing.restless = False  # nothing can be said, and to wait again would cost as much
                 return None
             memory.append(settled.rss)
-            waiting.append(trial.observation.close_wait)
-            descriptors.append(settled.descriptors - trial.observation.close_wait)
+            waiting.append(trial.observation.abandoned)
+            descriptors.append(settled.descriptors - trial.observation.abandoned)
             if len(memory) == REPEATS - 1 and not (
                 memory[-1] - memory[0] > STEP // 4 or _rises(descriptors, 1) or _rises(waiting, 1)
             ):
@@ -211,13 +228,15 @@ class Suspicions:
             ("ZF204", _rises(memory, STEP) and not _rises(waiting, 1), larger),
         ):
             entry = invariants()[code]
-            if rises and lane.cleared[code] < CLEARED and not self._knows_shape(lane, entry, fit):
+            if rises and self._may_examine(lane) and not self._knows_shape(lane, entry, fit):
                 sentence = "something stays behind each time the attack is repeated; examining"
                 return Catch(entry.violation(sentence), fit, trial, attack)
         return None
 
 
 def _rises(values: list[int], step: int) -> bool:
-    """Up by ``step`` on average, and never down: an allocator takes memory in pieces larger than a round's."""
-    never_down = all(later >= earlier for earlier, later in pairwise(values))
-    return never_down and values[-1] - values[0] >= step * (len(values) - 1)
+    """Up by ``step`` on average, never down, not slowing: an allocator takes memory in pieces larger than a round's."""
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    if not steps or min(steps) < 0 or sum(steps) < step * len(steps):
+        return False
+    return len(steps) < REPEATS - 1 or steps[-1] >= SLOWING * steps[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from zmqfuzz.campaign.attribution import bare_socket_too, owner_of
 from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.search import Catch
@@ -90,7 +91,7 @@ def left_behind(entry: Invariant, trial: Trial | None) -> int:
     sample = trial.observation.held if entry.examines == "held" else trial.observation.settled
     if sample is None:
         return 0
-    waiting = trial.observation.close_wait
+    waiting = trial.observation.abandoned
     if entry.code == "ZF208":
         return waiting
     return sample.descriptors - baseline.descriptors - waiting if entry.code == "ZF205" else sample.rss - baseline.rss
@@ -211,7 +212,14 @@ class Triage:
             confirmed = again if again.holds else confirmed
         if not confirmed.holds or confirmed.trial is None:
             return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
-        return self._make(catch, confirmed.trial.attack, confirmed, surface)
+        large = confirmed.trial.attack
+        left = entry.code in ("ZF204", "ZF205", "ZF208")
+        bare = left and await bare_socket_too(self._harness, entry, large, surface)
+        if entry.code == "ZF204" and bare:
+            confirmed = await self.examine(invariants()["ZF209"], large, key, None)
+            if confirmed.violation is None:
+                return Triaged(reason="ZF209? a bare socket keeps as much; the target did not show it a second time")
+        return self._make(catch, large, confirmed, surface, bare=bare)
 
     async def _smaller(self, attack: Attack, entry: Invariant, key: str) -> Attack:
         """The simplest attack that still holds, or leaves behind, most of what ``attack`` does."""
@@ -258,6 +266,7 @@ class Triage:
         *,
         history: tuple[Attack, ...] = (),
         notes: tuple[str, ...] = (),
+        bare: bool = False,
     ) -> Triaged:
         violation = confirmed.violation or catch.violation
         trial = confirmed.trial or catch.trial
@@ -281,7 +290,7 @@ class Triage:
             target=name,
             confirmed=confirmed.shown,
             tried=confirmed.tried,
-            owner=_owner(violation, signature),
+            owner=owner_of(violation, signature, bare=bare),
             advice=violation.advice,
             control=control,
             history=history,
@@ -291,17 +300,3 @@ class Triage:
             notes=notes,
         )
         return Triaged(finding, trial)
-
-
-def _owner(violation: Violation, signature: str) -> str:
-    if "libzmq assertion" in signature:
-        return "libzmq"
-    if signature.startswith("does not come back"):
-        return "libzmq, known (issue 4196); the application can work around it"
-    if violation.code == "ZF208":
-        return "libzmq, known (issues 3731 and 4503), where the application reads its sockets"
-    if violation.code == "ZF203" and "frame MORE" in signature:
-        return "libzmq design"
-    if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
-        return "application (socket options)"
-    return "application" if "Error" in signature or violation.code in ("ZF204", "ZF205") else "unknown"

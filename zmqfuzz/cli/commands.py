@@ -8,6 +8,7 @@ import random
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,8 +23,10 @@ from zmqfuzz.campaign.report import printable
 from zmqfuzz.catalogue import families, invariants, select_families
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.screen import Screen, exit_code
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
+from zmqfuzz.targets.library import MECHANISMS, hosted
 
 __all__ = ["cli"]
 
@@ -50,6 +53,24 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
+def _credential_options(command: Callable[..., int]) -> Callable[..., int]:
+    """What the target wants to know before it lets a peer in; each may be given in the environment, too."""
+    for option, metavar, text in (
+        (
+            "--our-secret-key",
+            "Z85",
+            "With --bind: our secret key, of the pair that a CURVE client expects.",
+        ),
+        ("--client-key", "PUB:SEC", "CURVE: the key pair that it lets in, where not any will do; Z85 or @FILE."),
+        ("--server-key", "Z85", "CURVE: its public key, or @FILE; without it only strangers attack."),
+        ("--password", "TEXT", "PLAIN: the password."),
+        ("--username", "TEXT", "PLAIN: a user that it lets in."),
+    ):
+        variable = "ZMQFUZZ_" + option.removeprefix("--").replace("-", "_").upper()
+        command = click.option(option, metavar=metavar, envvar=variable, help=f"{text} [{variable}]")(command)
+    return command
+
+
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
@@ -61,7 +82,14 @@ def _names(text: str | None) -> tuple[str, ...]:
 )
 @click.option("--bind", multiple=True, metavar="EP", help="Be the server at EP: the program connects to us.")
 @click.option("--pid", type=int, help="The process behind --connect, so that memory and crashes are seen.")
-@click.option("--socket-type", metavar="TYPE", default="", help="The target's socket type, where it does not say.")
+@click.option(
+    "--socket-type", "--socket", metavar="TYPE", default="", help="The target's socket type, where it does not say."
+)
+@click.option(
+    "--libzmq", type=click.Path(path_type=Path), metavar="PATH", help="Test this libzmq itself: a .so, folder or wheel."
+)
+@click.option("--mechanism", type=click.Choice(MECHANISMS, case_sensitive=False), help="The mechanism of --libzmq.")
+@click.option("--connect-side", is_flag=True, help="The socket of --libzmq connects to us, instead of listening.")
 @click.option("--ready", default="handshake", show_default=True, help="handshake, log:REGEX, file:PATH or sleep:S.")
 @click.option("--start-within", type=_Duration(), default=20.0, help="Time the target has to be ready. [default: 20s]")
 @click.option("--for", "seconds", type=_Duration(), default=60.0, help="Wall time of the run. [default: 60s]")
@@ -75,6 +103,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 @click.option("--held-per-byte", type=float, default=0.5, show_default=True, help="Octets held per octet sent.")
 @click.option("--recover", type=_Duration(), default=5.0, help="Time to serve again after an attack. [default: 5s]")
 @click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced.")
+@_credential_options
 @click.option("--mem-cap", type=_Size(), default=2 << 30, help="Kill the target above this. [default: 2GiB]")
 @click.option("--fail-on", type=_SEVERITIES, default="low", show_default=True, help="Exit 1 from this severity up.")
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
@@ -86,6 +115,9 @@ def run_command(
     bind: tuple[str, ...],
     pid: int | None,
     socket_type: str,
+    libzmq: Path | None,
+    mechanism: str | None,
+    connect_side: bool,
     ready: str,
     start_within: float,
     seconds: float,
@@ -104,6 +136,7 @@ def run_command(
     stop_after: int | None,
     allow_remote: tuple[str, ...],
     store: Path,
+    **secrets: str | None,
 ) -> int:
     """Start COMMAND (or attach to it), find its ZMTP doors, attack each, check what must hold.
 
@@ -111,7 +144,18 @@ def run_command(
         zmqfuzz run -- python my_server.py
         zmqfuzz run --connect tcp://127.0.0.1:5555 --pid 4121
         zmqfuzz run --bind tcp://127.0.0.1:5555 -- python my_client.py
+        zmqfuzz run --libzmq /usr/lib/libzmq.so.5 --socket ROUTER
     """
+    credentials = Credentials.read(**secrets)
+    name = None
+    if libzmq is not None:
+        if command or connect or bind or pid is not None:
+            raise UsageError("--libzmq is a target by itself; leave out -- COMMAND, --connect, --bind and --pid.")
+        library = hosted(libzmq, socket_type, mechanism=mechanism or "null", connecting=connect_side)
+        command, bind, name = library.command, library.bind, library.name
+        credentials = library.known()
+    elif mechanism or connect_side:
+        raise UsageError("--mechanism and --connect-side say how --libzmq PATH is used; add it, or leave them out.")
     limits = Limits(
         max_frame=max_frame,
         max_message=max_message,
@@ -127,10 +171,12 @@ def run_command(
         pid=pid,
         bind=bind,
         socket_type=socket_type.upper(),
+        name=name,
         ready=ready,
         start_within=start_within,
         allow_remote=allow_remote,
         probe=probe,
+        credentials=credentials,
         limits=limits,
     )
     plan = Plan(
@@ -174,16 +220,23 @@ def demo_command(seed: int, store: Path) -> int:
 @click.option("--connect", multiple=True, metavar="EP", help="Replay against this endpoint instead.")
 @click.option("--pid", type=int, help="The process behind --connect.")
 @click.option("--times", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh processes to replay on.")
+@_credential_options
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
 def replay_command(
-    finding: str, command: tuple[str, ...], connect: tuple[str, ...], pid: int | None, times: int, store: Path
+    finding: str,
+    command: tuple[str, ...],
+    connect: tuple[str, ...],
+    pid: int | None,
+    times: int,
+    store: Path,
+    **secrets: str | None,
 ) -> int:
     """Play FINDING (an ID, a folder or a .zft file) again: STILL THERE, FIXED, or cannot be replayed.
 
     With -- COMMAND it is played against that program instead of the one it was found in.
     """
     found, plain = Corpus(store).load(finding)
-    spec = Spec.from_plain(plain)
+    spec = Spec.from_plain(plain, Credentials.read(**secrets))
     if command or connect:
         spec = Spec(
             command=command,
@@ -193,6 +246,7 @@ def replay_command(
             bind=spec.bind,
             limits=spec.limits,
             probe=spec.probe,
+            credentials=spec.credentials,
         )
     result = replay(found, spec, times=times)
     shown, tried = result.confirmed.shown, result.confirmed.tried

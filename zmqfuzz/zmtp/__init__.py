@@ -14,12 +14,14 @@ from zmqfuzz.zmtp.connection import (
     Role,
     State,
 )
+from zmqfuzz.zmtp.curve import CurveClient, CurveServer
 from zmqfuzz.zmtp.mechanism import Mechanism, MechanismError, Null, PlainClient, PlainServer
 from zmqfuzz.zmtp.reader import property_value
 from zmqfuzz.zmtp.wire import (
     SIGNATURE,
     SOCKET_TYPES,
     Command,
+    CurveCommand,
     Fill,
     Flag,
     Frame,
@@ -44,6 +46,9 @@ __all__ = [
     "Command",
     "CommandReceived",
     "Connection",
+    "CurveClient",
+    "CurveCommand",
+    "CurveServer",
     "ErrorReceived",
     "Event",
     "Fill",

@@ -19,10 +19,19 @@ any                   end of stream, or octets that cannot be framed        CLOS
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
-from zmqfuzz.zmtp.mechanism import Mechanism, MechanismError
+from zmqfuzz.zmtp.events import (
+    Breach,
+    Closed,
+    CommandReceived,
+    ErrorReceived,
+    Event,
+    FrameReceived,
+    HandshakeComplete,
+)
+from zmqfuzz.zmtp.mechanism import Mechanism, MechanismError, Reply
 from zmqfuzz.zmtp.reader import (
     HANDSHAKE_COMMANDS,
     OLD_GREETING_SIZE,
@@ -37,7 +46,18 @@ from zmqfuzz.zmtp.reader import (
     read_frame,
     read_greeting,
 )
-from zmqfuzz.zmtp.wire import Command, Frame, Framing, Greeting, Greeting1, Greeting2, Property, Unit, encode
+from zmqfuzz.zmtp.wire import (
+    Command,
+    CurveCommand,
+    Frame,
+    Framing,
+    Greeting,
+    Greeting1,
+    Greeting2,
+    Property,
+    Unit,
+    encode,
+)
 
 __all__ = [
     "MAX_BODY",
@@ -75,54 +95,13 @@ class State(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandReceived:
-    """A command. ``properties`` are those of a READY or INITIATE whose metadata parses; else ``data`` has it all."""
-
-    command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeComplete:
-    """Traffic may flow. ``properties``: their metadata; of a 2.0 peer socket type and identity, of 1.0 the identity."""
-
-    properties: tuple[Property, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameReceived:
-    """A message frame, opened when the mechanism encrypts."""
-
-    frame: Frame
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReceived:
-    """ERROR instead of a handshake (RFC 37); it is reported by this event only, not as a command."""
-
-    reason: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """The other side broke ZMTP; reading goes on unless ``state`` says CLOSED."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The stream has ended."""
-
-
-Event = GreetingReceived | CommandReceived | HandshakeComplete | FrameReceived | ErrorReceived | Breach | Closed
-
-
 class Connection:
     """Both directions of one connection.
 
     ``framing`` is the layout our frames are sent in and follows the greetings we send. How the other side is read
     follows *its* octets, and the first twelve of ours: libzmq answers an older greeting in that version.
+    ``instead``: units sent instead of the first handshake commands that our mechanism would send, one for each, None
+    for one that is sent as it is.
     """
 
     def __init__(
@@ -135,10 +114,11 @@ class Connection:
         self.peer_version = ""
         self.peer_properties: tuple[Property, ...] = ()
         self.complete = False
+        self.instead: deque[Unit | None] = deque()
         self._max_body = max_body
         self._buffer = Buffer()
         self._events: deque[Event] = deque()
-        self._outgoing = bytearray()
+        self._outgoing: list[tuple[Unit, bool]] = []  # and whether it is wrapped
         self._sent = b""  # the first octets we sent: they say which version we asked for
         self._started = False
         self._answering = False  # the mechanism runs and has not failed
@@ -151,8 +131,11 @@ class Connection:
     # what we send
 
     def send(self, unit: Unit) -> bytes:
-        """The octets of ``unit``, whatever it is and whenever; a complete mechanism wraps frames and commands."""
-        octets = self._wrapped(unit) if isinstance(unit, Frame | Command) else encode(unit, self.framing)
+        """The octets of ``unit``, whatever it is and whenever; a complete mechanism wraps frames and commands.
+
+        With CURVE they are others each time. A CURVE command is sealed by the mechanism, as far as that has got.
+        """
+        octets = self._octets(unit, self._wraps())
         if isinstance(unit, Greeting | Greeting1 | Greeting2):
             versioned_1_0 = isinstance(unit, Greeting2) and unit.revision & 0xFF == 0
             self.framing = Framing.V1 if isinstance(unit, Greeting1) or versioned_1_0 else Framing.V2
@@ -175,13 +158,19 @@ class Connection:
         return octets
 
     @property
+    def seals(self) -> bool:
+        """Whether what is sent is other octets each time (CURVE)."""
+        return self.mechanism is not None and self.mechanism.seals
+
+    @property
     def has_data_to_send(self) -> bool:
         """Whether an honest reply is waiting."""
         return bool(self._outgoing)
 
     def data_to_send(self) -> bytes:
         """The honest replies that reading has produced since the last call."""
-        octets = bytes(self._outgoing)
+        # Not before: what is sealed must leave in the order of its nonces, and others may be sent in between.
+        octets = b"".join([self._octets(unit, wraps) for unit, wraps in self._outgoing])
         self._outgoing.clear()
         return octets
 
@@ -328,14 +317,21 @@ class Connection:
 
     # small things
 
-    def _reply(self, commands: tuple[Command, ...]) -> None:
-        self._outgoing += b"".join([self._wrapped(command) for command in commands])
+    def _reply(self, commands: tuple[Reply, ...]) -> None:
+        for command in commands:
+            unit = self.instead.popleft() if self.instead and not self.complete else None
+            self._outgoing.append((command if unit is None else unit, self._wraps()))
 
-    def _wrapped(self, unit: Frame | Command) -> bytes:
-        if not (self.complete and self._answering) or self.mechanism is None:
-            return encode(unit, self.framing)
-        frame = unit if isinstance(unit, Frame) else Frame(unit.body(), command=True, more=unit.more)
-        return encode(self.mechanism.wrap(frame), self.framing)
+    def _wraps(self) -> bool:
+        return self.complete and self._answering and self.mechanism is not None
+
+    def _octets(self, unit: Unit, wraps: bool) -> bytes:
+        if isinstance(unit, CurveCommand) and self.mechanism is not None:
+            return encode(self.mechanism.seal(unit), self.framing)
+        if isinstance(unit, Frame | Command) and wraps and self.mechanism is not None:
+            frame = unit if isinstance(unit, Frame) else Frame(unit.body(), command=True, more=unit.more)
+            return encode(self.mechanism.wrap(frame), self.framing)
+        return encode(unit, self.framing)
 
     def _breach(self, reason: str) -> None:
         if Breach(reason) not in self._events:  # reader and mechanism may say the same of one frame

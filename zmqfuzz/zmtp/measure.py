@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zmqfuzz.zmtp.wire import Fill, Frame, Framing, Raw, Unit, encode
+from zmqfuzz.zmtp.wire import CurveCommand, Fill, Frame, Framing, Raw, Unit, curve_size, encode, finished
 
 __all__ = ["announced_size", "body_size", "head", "unit_size"]
 
 
 def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
-    """What :func:`~zmqfuzz.zmtp.wire.encode` gives, without a symbolic body."""
+    """What :func:`~zmqfuzz.zmtp.wire.encode` gives, without a symbolic body, and without what CURVE seals."""
     match unit:
         case Raw(Fill()):
             return b""
@@ -22,11 +22,17 @@ def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
             declared = size if unit.declared_size is None else unit.declared_size
             # ``long`` is decided by the size of the body that is not there.
             return encode(replace(unit, body=b"", declared_size=declared), framing)
+        case CurveCommand():
+            name = unit.name if unit.spelling is None else unit.spelling
+            start = finished(replace(unit, size=min(1 + len(name), curve_size(unit))), bytes([len(name) & 0xFF]) + name)
+            return encode(replace(start, declared_size=curve_size(unit)), framing)
     return encode(unit, framing)
 
 
 def unit_size(unit: Unit, framing: Framing = Framing.V2) -> int:
     """Octets of ``unit`` on the wire."""
+    if isinstance(unit, CurveCommand):
+        return unit_size(Frame(Fill(curve_size(unit))), framing)
     if isinstance(unit, Frame) and not isinstance(unit.body, Fill):
         return len(head(replace(unit, body=Fill(len(unit.body))), framing)) + len(unit.body)
     data = unit.body if isinstance(unit, Frame) else unit.data if isinstance(unit, Raw) else b""

@@ -12,9 +12,21 @@ from collections.abc import Callable
 from typing import Protocol
 
 from zmqfuzz.zmtp.reader import read_properties
-from zmqfuzz.zmtp.wire import Command, Frame, Property, encode_properties
+from zmqfuzz.zmtp.wire import Command, CurveCommand, Frame, Property, encode_properties, unsealed
 
-__all__ = ["Mechanism", "MechanismError", "Null", "PlainClient", "PlainServer", "error_command"]
+__all__ = [
+    "Mechanism",
+    "MechanismError",
+    "Null",
+    "PlainClient",
+    "PlainServer",
+    "Reply",
+    "error_command",
+    "own_properties",
+]
+
+Reply = Command | CurveCommand
+"""What a mechanism says of itself."""
 
 _WITH_IDENTITY = ("REQ", "DEALER", "ROUTER")
 """Socket types whose READY always has an Identity, be it empty (libzmq ``src/mechanism.cpp:add_basic_properties``)."""
@@ -40,6 +52,10 @@ class Mechanism(Protocol):
         """What the greeting's as-server octet says."""
 
     @property
+    def seals(self) -> bool:
+        """Whether what it wraps is different each time, so that nothing can be sent twice."""
+
+    @property
     def complete(self) -> bool:
         """Traffic may flow."""
 
@@ -47,15 +63,18 @@ class Mechanism(Protocol):
     def peer_properties(self) -> tuple[Property, ...]:
         """The other side's metadata, as far as it was sent."""
 
-    def start(self) -> tuple[Command, ...]:
+    def start(self) -> tuple[Reply, ...]:
         """What to send once the greetings are exchanged."""
 
-    def receive(self, command: Command) -> tuple[Command, ...]:
+    def receive(self, command: Command) -> tuple[Reply, ...]:
         """The honest answers to a handshake command.
 
         Raises:
             MechanismError: the other side may not send this, or not now.
         """
+
+    def seal(self, unit: CurveCommand) -> Frame:
+        """The frame to put on the wire for a CURVE command, whatever it says; never raises."""
 
     def wrap(self, frame: Frame) -> Frame:
         """The frame to put on the wire for a frame of traffic."""
@@ -73,16 +92,27 @@ def error_command(reason: bytes) -> Command:
     return Command(b"ERROR", bytes([len(reason[:255])]) + reason[:255])
 
 
+def own_properties(socket_type: str, identity: bytes, properties: tuple[Property, ...]) -> tuple[Property, ...]:
+    """Our metadata, in the order libzmq has it; an empty ``socket_type`` is left out."""
+    own = [Property(b"Socket-Type", socket_type.encode("utf-8", "backslashreplace"))] if socket_type else []
+    if identity or socket_type in _WITH_IDENTITY:
+        own.append(Property(b"Identity", identity))
+    return (*own, *properties)
+
+
 class _Plaintext:
     """What mechanisms without encryption share: who we are, who they are, traffic as it is."""
+
+    seals = False
 
     def __init__(self, socket_type: str, identity: bytes, properties: tuple[Property, ...]) -> None:
         self.complete = False
         self.peer_properties: tuple[Property, ...] = ()
-        own = [Property(b"Socket-Type", socket_type.encode("utf-8", "backslashreplace"))]
-        if identity or socket_type in _WITH_IDENTITY:
-            own.append(Property(b"Identity", identity))
-        self._metadata = (*own, *properties)
+        self._metadata = own_properties(socket_type, identity, properties)
+
+    def seal(self, unit: CurveCommand) -> Frame:
+        """There is no key here: zeros stand where a box would."""
+        return unsealed(unit)
 
     def wrap(self, frame: Frame) -> Frame:
         return frame

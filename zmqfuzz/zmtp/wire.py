@@ -13,11 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from zmqfuzz.zmtp.patterns import SOCKET_TYPES, peer_type
+
 __all__ = [
+    "CURVE_WORDS",
     "MECHANISM_SIZE",
     "SIGNATURE",
     "SOCKET_TYPES",
     "Command",
+    "CurveCommand",
     "Fill",
     "Flag",
     "Frame",
@@ -30,9 +34,13 @@ __all__ = [
     "SocketTypeByte",
     "Unit",
     "body_bytes",
+    "curve_size",
     "encode",
     "encode_properties",
+    "finished",
+    "flipped",
     "peer_type",
+    "unsealed",
 ]
 
 SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
@@ -69,32 +77,6 @@ class SocketTypeByte(IntEnum):
     ROUTER = 6
     PULL = 7
     PUSH = 8
-
-
-_COUNTERPARTS = {
-    "REQ": ("ROUTER", "REP"),
-    "REP": ("REQ", "DEALER"),
-    "DEALER": ("ROUTER", "REP", "DEALER"),
-    "ROUTER": ("DEALER", "REQ", "ROUTER"),
-    "PUSH": ("PULL",),
-    "PULL": ("PUSH",),
-    "PUB": ("SUB", "XSUB"),
-    "XPUB": ("SUB", "XSUB"),
-    "SUB": ("PUB", "XPUB"),
-    "XSUB": ("PUB", "XPUB"),
-    "PAIR": ("PAIR",),
-}
-
-SOCKET_TYPES = tuple(_COUNTERPARTS)
-"""Every socket type of a stable libzmq that speaks ZMTP (STREAM speaks raw TCP)."""
-
-
-def peer_type(socket_type: str) -> tuple[str, ...]:
-    """Socket types that may talk to ``socket_type`` (libzmq ``src/mechanism.cpp:check_socket_type``).
-
-    An unknown type is answered with every type: the caller then tries what it likes.
-    """
-    return _COUNTERPARTS.get(socket_type.upper(), SOCKET_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +176,98 @@ class Command:
         return bytes([size & 0xFF]) + self.name + self.data + encode_properties(self.properties)
 
 
-Unit = Raw | Greeting | Greeting1 | Greeting2 | Frame | Command
+@dataclass(frozen=True, slots=True)
+class CurveCommand:
+    """A CURVE command (RFC 26) by meaning: the connection's mechanism seals it anew whenever it is sent.
+
+    ``name`` decides the layout: HELLO, WELCOME, INITIATE, READY, ERROR, and that of MESSAGE for any other;
+    ``spelling`` is the name on the wire where it is to be another. Each field at its default is honest.
+
+    Content: ``body`` and ``flags`` of a MESSAGE (flags 1: MORE, 2: COMMAND), ``body`` of an ERROR (its reason),
+    ``properties`` of INITIATE and READY, ``version`` and each octet of ``padding`` of HELLO.
+    Cryptography, one word each (an unknown one is honest): ``nonce`` next, repeat, lower, gap, last (2^64-1), zero;
+    ``key`` (the public key within) own, zero, random; ``box`` sealed, foreign (by a key nobody knows), random, open
+    (the plaintext behind 16 zeros); ``cookie`` given, zero, random, another (of another connection); ``vouch`` own,
+    zero, random, foreign. ``replay``: own or another, the octets of the last such command of this or another
+    connection, instead of all that.
+    At the end: ``flip_inside`` flips that bit of the plaintext, ``flip`` one of the whole body, ``size`` cuts the body
+    or fills it up with zeros; ``more``, ``command`` (None: as RFC 26 has it) and ``reserved`` are the frame's, outside.
+    """
+
+    name: bytes
+    spelling: bytes | None = None
+    body: Body = b""
+    flags: int = 0
+    properties: tuple[Property, ...] = ()
+    version: tuple[int, int] = (1, 0)
+    padding: int = 0
+    nonce: str = "next"
+    key: str = "own"
+    box: str = "sealed"
+    cookie: str = "given"
+    vouch: str = "own"
+    replay: str = ""
+    flip_inside: int | None = None
+    flip: int | None = None
+    size: int | None = None
+    more: bool = False
+    command: bool | None = None
+    reserved: int = 0
+
+
+Unit = Raw | Greeting | Greeting1 | Greeting2 | Frame | Command | CurveCommand
 """Anything that can be sent."""
+
+CURVE_WORDS = {
+    "nonce": ("next", "repeat", "lower", "gap", "last", "zero"),
+    "key": ("own", "zero", "random"),
+    "box": ("sealed", "foreign", "random", "open"),
+    "cookie": ("given", "zero", "random", "another"),
+    "vouch": ("own", "zero", "random", "foreign"),
+    "replay": ("", "own", "another"),
+}
+"""The words of a :class:`CurveCommand`, the honest one first."""
+
+_CURVE_SIZES = {b"HELLO": 194, b"WELCOME": 160, b"INITIATE": 248, b"READY": 24, b"ERROR": 1}
+_CURVE_MESSAGE = 25
+"""RFC 26: octets behind the name; metadata, a payload and a reason are added."""
+
+
+def curve_size(unit: CurveCommand) -> int:
+    """Octets of the body that ``unit`` is sent as; a replayed one is taken for as large as an honest one."""
+    if unit.size is not None:
+        return max(unit.size, 0)
+    name = unit.name if unit.spelling is None else unit.spelling
+    size = 1 + len(name) + _CURVE_SIZES.get(unit.name, _CURVE_MESSAGE)
+    if unit.name in (b"INITIATE", b"READY"):
+        return size + len(encode_properties(unit.properties))
+    if unit.name in (b"HELLO", b"WELCOME"):
+        return size
+    return size + (max(unit.body.size, 0) if isinstance(unit.body, Fill) else len(unit.body))
+
+
+def finished(unit: CurveCommand, body: bytes) -> Frame:
+    """The frame of ``unit``, whose sealed body is given: what its last fields say is done to it."""
+    if unit.size is not None:
+        body = body[: max(unit.size, 0)].ljust(unit.size, b"\0")
+    if unit.flip is not None:
+        body = flipped(body, unit.flip)
+    command = unit.name in _CURVE_SIZES if unit.command is None else unit.command
+    return Frame(body, unit.more, command, reserved=unit.reserved)
+
+
+def unsealed(unit: CurveCommand) -> Frame:
+    """The frame of ``unit`` without a connection, so without keys: all behind the name is zeros."""
+    name = unit.name if unit.spelling is None else unit.spelling
+    return finished(unit, (bytes([len(name) & 0xFF]) + name).ljust(curve_size(unit), b"\0"))
+
+
+def flipped(octets: bytes, bit: int) -> bytes:
+    """``octets`` with one bit changed; the bit counts from the start, and round again where there are fewer."""
+    changed = bytearray(octets)
+    if changed:
+        changed[bit // 8 % len(changed)] ^= 1 << bit % 8
+    return bytes(changed)
 
 
 def encode_properties(properties: tuple[Property, ...]) -> bytes:
@@ -229,6 +301,8 @@ def encode(unit: Unit, framing: Framing = Framing.V2) -> bytes:
             return _frame_v1(Frame(unit.identity, long=unit.long or None))
         case Command():
             return _frame(Frame(unit.body(), command=True, more=unit.more), framing)
+        case CurveCommand():
+            return _frame(unsealed(unit), framing)
         case Frame():
             return _frame(unit, framing)
 

@@ -1,0 +1,49 @@
+"""What a door says only to who is let in: the socket type behind PLAIN and CURVE.
+
+Contract: one honest handshake that names no socket type of ours (libzmq ``src/mechanism.cpp:parse_metadata`` checks it
+only where it is given), and nothing after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import trio
+
+from zmqfuzz.credentials import Credentials
+from zmqfuzz.endpoints import connect
+from zmqfuzz.script import Shake
+from zmqfuzz.shaking import Keyring
+from zmqfuzz.trial import Surface
+from zmqfuzz.zmtp.connection import Connection, Role, State, property_value
+
+__all__ = ["acquaint"]
+
+_WITHIN = 3.0
+
+
+async def acquaint(surface: Surface, credentials: Credentials) -> Surface:
+    """The door, with whether we know what it asks for, and its socket type where it tells us that."""
+    surface = replace(surface, known=credentials.fit(surface.mechanism, surface.side))
+    if surface.socket_type or not surface.known or surface.side != "bind":
+        return surface
+    connection = Connection(Keyring(credentials).mechanism(Shake("", mechanism=surface.mechanism), Role.CLIENT))
+    try:
+        with trio.move_on_after(_WITHIN):
+            with await connect(surface.address) as sock:
+                await _shake(sock, connection)
+    except OSError:
+        pass  # it refuses us: it stays as unknown as it was
+    kind = property_value(connection.peer_properties, b"Socket-Type") or b""
+    return replace(surface, socket_type=kind.decode("ascii", "backslashreplace").upper())
+
+
+async def _shake(sock: trio.socket.SocketType, connection: Connection) -> None:
+    octets = connection.start()
+    while not connection.complete and connection.state is not State.CLOSED:
+        while octets:
+            octets = octets[await sock.send(octets) :]
+        connection.receive_data(await sock.recv(65536))
+        while connection.next_event() is not None:
+            pass
+        octets = connection.data_to_send()

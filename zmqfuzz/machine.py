@@ -1,0 +1,284 @@
+"""A Hypothesis state machine whose rules are what ZMTP peers do, and whose runs end in the engine's judgement.
+
+Contract: rules only write down what each named peer does, in one order; ``teardown`` plays the whole run as one
+:class:`~zmqfuzz.script.Attack`, in that order, and raises the Violation of the first invariant that does not hold. So
+a run is plain data: Hypothesis shrinks it, and ``zmqfuzz replay`` plays it. One process of the target serves the runs
+of a test until something is found; then each run gets a fresh one. A subclass adds its own rules::
+
+    class Server(zmqfuzz.ZmtpMachine):
+        target = zmqfuzz.target(["python", "my_server.py"])
+
+        @rule(peer=zmqfuzz.ZmtpMachine.peers)
+        def ask_for_the_time(self, peer):
+            self.play(peer, Send((Frame(b"", more=True), Frame(b"time"))), Expect("message"))
+
+    TestServer = Server.TestCase
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import trio
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from zmqfuzz.assembly import Spec
+from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.report import failure_message
+from zmqfuzz.campaign.triage import judge_trial, signature_of
+from zmqfuzz.errors import TargetDidNotStart, UsageError
+from zmqfuzz.finding import Finding, Violation, finding_id
+from zmqfuzz.harness import Harness
+from zmqfuzz.script import (
+    Attack,
+    Await,
+    Close,
+    Connect,
+    Expect,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    ShutdownWrite,
+    Signal,
+    Step,
+)
+from zmqfuzz.suite import SuiteTarget
+from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.zmtp.wire import Command, Frame, Unit, peer_type
+
+__all__ = ["ZmtpMachine"]
+
+T = TypeVar("T")
+
+TURN = 1.0
+"""Seconds a peer waits for its turn."""
+
+SHRINK = 10.0
+"""Seconds after a violation in which Hypothesis may look for a simpler run; each costs a fresh process."""
+
+_bodies = st.binary(max_size=64)
+_frames = st.builds(
+    Frame,
+    _bodies,
+    more=st.booleans(),
+    command=st.booleans(),
+    long=st.sampled_from([None, True]),
+    declared_size=st.none() | st.sampled_from([0, 1, 255, 256, 2**31, 2**63 - 1, 2**64 - 1]),
+    reserved=st.sampled_from([0, 8, 0x80]),
+)
+_names = st.sampled_from([b"PING", b"PONG", b"SUBSCRIBE", b"CANCEL", b"READY", b"ERROR", b"WHAT", b""])
+
+
+class _Engine:
+    """A harness in a thread of its own, for as long as a machine's test runs."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.shown: dict[Attack, tuple[Violation, str]] = {}
+        self.until = 0.0
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._loop, name="zmqfuzz", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _loop(self) -> None:
+        try:
+            trio.run(self._serve)
+        except BaseException as error:
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
+            self._error = error
+        self._started.set()
+
+    async def _serve(self) -> None:
+        async with self.spec.harness() as self.harness:
+            self.surface: Surface = self.harness.surfaces(await self.harness.standing())[0]
+            served = await self.harness.calibrate(self.surface.key)
+            if not served.ok:
+                raise TargetDidNotStart(f"An honest client was not served before any attack: {served.detail}.")
+            self._token, self._over = trio.lowlevel.current_trio_token(), trio.Event()
+            self._started.set()
+            await self._over.wait()
+
+    def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` beside the harness and wait for it."""
+        return trio.from_thread.run(work, trio_token=self._token)
+
+    async def trial(self, attack: Attack) -> Trial:
+        """On the process that runs; once something was shown, on a fresh one, so that nothing before it counts."""
+        if self.shown and self.harness.target.restartable:
+            return (await self.harness.fresh_trials((attack,), self.surface.key))[-1]
+        return await self.harness.trial(attack, self.surface.key, ask=True)
+
+    def close(self) -> None:
+        """Stop the target. May be called again."""
+        atexit.unregister(self.close)
+        if self._thread.is_alive():
+            trio.from_thread.run_sync(self._over.set, trio_token=self._token)
+            self._thread.join()
+
+
+class ZmtpMachine(RuleBasedStateMachine):
+    """Several named peers against the first door of ``target``; subclass it, set ``target``, add rules of your own."""
+
+    target: ClassVar[SuiteTarget | None] = None
+    peers: ClassVar[st.SearchStrategy[str]] = st.sampled_from(("alice", "bob", "carol"))
+    """Who a rule's ``peer`` may be. All are connections of their own."""
+
+    _engines: ClassVar[dict[type, _Engine]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns: list[tuple[str, Step]] = []
+        self._open: dict[str, bool] = {}  # connected, and whether its handshake was done
+        self._engine = self._running()
+
+    @classmethod
+    def _running(cls) -> _Engine:
+        """The engine of this machine's test, started when first asked for. Raises ZmqfuzzError."""
+        if cls not in cls._engines:
+            if cls.target is None:
+                raise UsageError(f"{cls.__name__} has no target; set target = zmqfuzz.target([...]) in the class.")
+            engine = cls._engines[cls] = _Engine(cls.target.spec(Path()))
+            atexit.register(engine.close)
+            cls.TestCase.addClassCleanup(cls._stop)
+        return cls._engines[cls]
+
+    @classmethod
+    def _stop(cls) -> None:
+        if engine := cls._engines.pop(cls, None):
+            engine.close()
+
+    # what peers do
+
+    def play(self, peer: str, *steps: Step) -> None:
+        """Write down that ``peer`` does ``steps`` next, after everything that was written down before."""
+        self._turns += [(peer, step) for step in steps]
+
+    def shaken(self, peer: str) -> None:
+        """See to it that ``peer`` is connected and has done an honest handshake."""
+        if peer not in self._open:
+            self.play(peer, Connect())
+        if not self._open.get(peer, False):
+            door = self._engine.surface
+            self.play(peer, Shake(peer_type(door.socket_type)[0], mechanism=door.mechanism if door.known else "NULL"))
+        self._open[peer] = True
+
+    @rule(peer=peers)
+    def connect(self, peer: str) -> None:
+        """A connection, and nothing on it; one that was open is reset."""
+        self.play(peer, Connect())
+        self._open[peer] = False
+
+    @rule(peer=peers)
+    def handshake(self, peer: str) -> None:
+        """An honest handshake."""
+        self.shaken(peer)
+
+    @rule(peer=peers, parts=st.lists(_bodies, min_size=1, max_size=5))
+    def message(self, peer: str, parts: list[bytes]) -> None:
+        """A well-framed message."""
+        self.shaken(peer)
+        units: tuple[Unit, ...] = tuple(Frame(part, more=place < len(parts)) for place, part in enumerate(parts, 1))
+        self.play(peer, Send(units), Expect("message", within=0.005))
+
+    @rule(peer=peers, frame=_frames)
+    def malformed_frame(self, peer: str, frame: Frame) -> None:
+        """A frame that may lie about its size, have reserved bits, or begin a message that has no end."""
+        self.shaken(peer)
+        self.play(peer, Send((frame,)), Expect("close", within=0.005))
+
+    @rule(peer=peers, name=_names, data=st.binary(max_size=20))
+    def command(self, peer: str, name: bytes, data: bytes) -> None:
+        """A command in traffic."""
+        self.shaken(peer)
+        self.play(peer, Send((Command(name, data),)))
+
+    @rule(peer=peers)
+    def half_close(self, peer: str) -> None:
+        """FIN from us; the peer still reads."""
+        self.play(peer, *([ShutdownWrite()] if peer in self._open else []))
+
+    @rule(peer=peers, rst=st.booleans())
+    def leave(self, peer: str, rst: bool) -> None:
+        """FIN or RST; whatever the peer does next, it connects again."""
+        if self._open.pop(peer, None) is not None:
+            self.play(peer, Reset() if rst else Close())
+
+    @rule(peer=peers, rst=st.booleans())
+    def reconnect(self, peer: str, rst: bool) -> None:
+        """Gone, and back with an honest handshake."""
+        self.leave(peer, rst)
+        self.shaken(peer)
+
+    # the end of a run
+
+    def attack(self) -> Attack:
+        """What was written down: a script for each peer, and signals that keep the order between them."""
+        steps: dict[str, list[Step]] = {}
+        last = ""
+        for number, (peer, step) in enumerate(self._turns):
+            if last and last != peer:
+                steps[last].append(Signal(f"turn {number}"))
+                steps.setdefault(peer, []).append(Await(f"turn {number}", within=TURN))
+            steps.setdefault(peer, []).append(step)
+            last = peer
+        return Attack(tuple(Script(tuple(each), label=peer) for peer, each in steps.items()), strategy="machine")
+
+    def check(self, trial: Trial) -> None:
+        """Called with what was seen, once the invariants held; for assertions of your own."""
+
+    def teardown(self) -> None:
+        """Play the run, and raise the Violation that it shows, with the text of a finding as its note.
+
+        A run that has shown one shows it again unplayed; SHRINK seconds later others count as if they held.
+        """
+        attack, engine = self.attack(), self._engine
+        if not attack.scripts or (engine.shown and attack not in engine.shown and time.monotonic() > engine.until):
+            return
+        if attack not in engine.shown:
+            trial = engine.call(lambda: engine.trial(attack))
+            violation = judge_trial(trial, engine.harness)
+            if violation is None:
+                return self.check(trial)
+            engine.until = engine.until or time.monotonic() + SHRINK
+            engine.shown[attack] = violation, _told(violation, trial, engine.harness, engine.spec)
+        first, text = engine.shown[attack]
+        again = type(first)(first.sentence, *first.measures, signature=first.signature, advice=first.advice)
+        again.add_note(text)
+        raise again
+
+
+def _told(violation: Violation, trial: Trial, harness: Harness, spec: Spec) -> str:
+    """Saves the run as a finding; the failure text, as every other way of running gives it."""
+    log, name, door = trial.observation.log_tail, harness.target.name, trial.surface
+    signature = signature_of(violation, trial.attack, log)
+    finding = Finding(
+        finding_id(violation.code, name, door.key, signature),
+        violation.code,
+        violation.title,
+        violation.severity,
+        violation.sentence,
+        signature,
+        violation.measures,
+        door,
+        trial.attack,
+        trial.attack,
+        name,
+        advice=violation.advice,
+        log_tail=log,
+        seconds=trial.seconds,
+        sent=trial.sent,
+    )
+    folder = Corpus(Path(".zmqfuzz")).save(finding, spec.to_plain(), trial)
+    return failure_message(finding, trial, folder=folder)

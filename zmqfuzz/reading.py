@@ -1,0 +1,212 @@
+"""What a peer reads and how fast, and the record that its transcript is made of.
+
+A Reading is one connection's incoming half: it never raises for what the target does, and goes on reading (or not)
+beside whatever its peer writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+from collections import Counter
+
+import trio
+
+from zmqfuzz.notes import words
+from zmqfuzz.signals import Bell
+from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Transcript
+from zmqfuzz.writer import Meter
+from zmqfuzz.zmtp.connection import (
+    Breach,
+    Closed,
+    CommandReceived,
+    Connection,
+    ErrorReceived,
+    Event,
+    FrameReceived,
+    GreetingReceived,
+    HandshakeComplete,
+)
+
+__all__ = ["KEPT", "MOST_ENTRIES", "Reading", "Record"]
+
+KEPT = 256 * 1024
+"""Octets of received data that a transcript keeps; the rest is counted."""
+
+MOST_ENTRIES = 4000
+"""Entries of a transcript after which what arrives is only counted."""
+
+AT_ONCE = 65536
+READS = 20
+"""Reads a second of a peer that reads at a rate."""
+
+LOOK = 0.05
+"""Seconds between two looks, by a peer that does not read, at whether the target has closed."""
+
+
+class Record:
+    """All that one peer saw and did, as it happens."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._entries: list[Entry] = []
+        self._breaches: list[str] = []
+        self._missed: list[str] = []
+        self._received = 0
+        self._sent = 0
+        self._reached = Reached.NOTHING
+        self.closed_by = ClosedBy.OPEN
+
+    def now(self) -> float:
+        """Seconds since the attack began."""
+        return self._meter.now()
+
+    def reach(self, state: Reached) -> None:
+        """The target has confirmed ``state``."""
+        self._reached = max(self._reached, state)
+
+    def note(self, text: str) -> None:
+        """Something that is neither sent nor received."""
+        self._entries.append(Entry(self.now(), Direction.NOTE, b"", note=text))
+
+    def missed(self, text: str) -> None:
+        """A step that could not be done here."""
+        self._missed.append(text)
+        self.note(text)
+
+    def breach(self, reason: str) -> None:
+        """The target broke ZMTP."""
+        self._breaches.append(reason)
+
+    def sent(self, at: float, octets: bytes, count: int, *, times: int = 1, note: str = "") -> None:
+        """``octets``, ``times`` over, began to be sent at ``at``; the target took ``count`` octets in all."""
+        self._sent += count
+        self._entries.append(Entry(at, Direction.SENT, octets, times=times, note=note))
+
+    def received(self, data: bytes, notes: list[str]) -> None:
+        """``data`` arrived; kept while there is room."""
+        self._received += len(data)
+        if self._received <= KEPT and len(self._entries) < MOST_ENTRIES:
+            self._entries.append(Entry(self.now(), Direction.RECEIVED, data, note="; ".join(notes[:8])))
+
+    def transcript(self, label: str) -> Transcript:
+        """All of it, in the order in which it began."""
+        entries = tuple(sorted(self._entries, key=lambda entry: entry.at))
+        breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
+        return Transcript(label, entries, self.closed_by, self._sent, self._received, self._reached, breaches, missed)
+
+
+class Reading:
+    """Reads ``sock`` into ``connection``. ``open`` until it is let go of; ``seen`` counts what arrived."""
+
+    def __init__(self, sock: trio.socket.SocketType, connection: Connection, record: Record, bell: Bell) -> None:
+        self.sock = sock
+        self.connection = connection
+        self.open = True
+        self.seen: Counter[str] = Counter()
+        self._record = record
+        self._bell = bell
+        self._stopped = False
+        self._rate: int | None = None
+        self._next = -1.0
+        self._turn = trio.CancelScope()
+
+    def pace(self, *, stopped: bool = False, rate: int | None = None) -> None:
+        """Stop reading, or read at most ``rate`` octets a second (None: as they come), from now on."""
+        self._stopped, self._rate, self._next = stopped, rate, -1.0
+        self._turn.cancel()
+
+    def let_go(self) -> None:
+        """The socket is no longer ours to read; whoever calls this closes it."""
+        self.open = False
+        self._turn.cancel()
+
+    async def run(self) -> None:
+        """Read until the connection has ended, or is let go of."""
+        while self.open:
+            data: bytes | None = None
+            closed_by = ClosedBy.FIN
+            with trio.CancelScope() as self._turn:
+                try:
+                    data = await self._receive()
+                except trio.ClosedResourceError:
+                    return
+                except OSError as error:
+                    if error.errno == errno.EBADF:
+                        return
+                    closed_by, data = ClosedBy.RST, b""
+            if data is not None and self.open:
+                self._take(data, closed_by)
+                self._bell.ring()
+
+    async def _receive(self) -> bytes | None:
+        """The next octets; None: not reading, and nothing to tell. Raises as a socket does."""
+        if self._stopped:
+            await trio.sleep(LOOK)
+            if "close" not in self.seen and (closed_by := _closed(self.sock)) is not None:
+                self._end(closed_by)
+            return None
+        rate = self._rate
+        if rate is None:
+            return await self.sock.recv(AT_ONCE)
+        await trio.sleep_until(self._next)
+        data = await self.sock.recv(min(AT_ONCE, max(1, rate // READS)))
+        if rate == self._rate:  # the pace may have changed while nothing came
+            self._next = trio.current_time() + len(data) / max(1, rate)
+        return data
+
+    def _take(self, data: bytes, closed_by: ClosedBy) -> None:
+        self.connection.receive_data(data)
+        notes = []
+        while (event := self.connection.next_event()) is not None:
+            note = self._count(event)
+            if note:
+                notes.append(note)
+        if data:
+            self.seen["bytes"] += 1
+            self._record.received(data, notes)
+            return
+        if "close" not in self.seen:
+            self._end(closed_by)
+        self.open = False
+        self.sock.close()
+
+    def _end(self, closed_by: ClosedBy) -> None:
+        self.seen["close"] += 1
+        self._record.closed_by = closed_by
+        self._record.note(closed_by.value)
+        self._bell.ring()
+
+    def _count(self, event: Event) -> str:
+        """Count an event and note how far it shows the connection to be; its words for the transcript."""
+        match event:
+            case GreetingReceived():
+                self.seen["greeting"] += 1
+                self._record.reach(Reached.GREETING)
+            case CommandReceived() if "complete" in self.seen:
+                self.seen["message"] += 1
+            case CommandReceived():
+                self.seen["ready"] += 1
+                self._record.reach(Reached.HANDSHAKE)
+            case HandshakeComplete():
+                self.seen["complete"] += 1
+            case FrameReceived():
+                self.seen["message"] += 1
+                self._record.reach(Reached.TRAFFIC)
+            case ErrorReceived():
+                self.seen["ready"] += 1
+            case Breach(reason):
+                self._record.breach(reason)
+            case Closed():
+                pass
+        return words(event)
+
+
+def _closed(sock: trio.socket.SocketType) -> ClosedBy | None:
+    """How the other side has closed a connection that is not read; None: it has not (poll(2))."""
+    poller = select.poll()
+    poller.register(sock.fileno(), select.POLLRDHUP)
+    events = dict(poller.poll(0)).get(sock.fileno(), 0)
+    if events & select.POLLERR:
+        return ClosedBy.RST
+    return ClosedBy.FIN if events & (select.POLLRDHUP | select.POLLHUP) else None
