@@ -58,6 +58,7 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),
         Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened")),
         Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
+        Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
     ]
     program = str(folder / "cserver")
@@ -104,7 +105,7 @@ def run(pair: Pair, command: tuple[str, ...], seed: int, seconds: float) -> Resu
         files = Path(folder).glob("findings/*/finding.json")
         findings = [json.loads(file.read_text()) for file in files]
     codes = frozenset(finding["code"] for finding in findings)
-    own = frozenset(finding["code"] for finding in findings if not finding["owner"].startswith("libzmq"))
+    own = frozenset(finding["code"] for finding in findings if not finding.get("owner", "").startswith("libzmq"))
     return Result(done.returncode, codes, own, time.monotonic() - started, done.stdout + done.stderr)
 
 

@@ -21,6 +21,7 @@ from zmqfuzz.trial import Observation, Reached, Surface, Trial
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {
     "abrupt-disconnect",
+    "application-payload",
     "churn",
     "commands",
     "curve-handshake",
@@ -45,7 +46,7 @@ FAMILIES = {
     "tempo",
     "version-mix",
 }
-CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207", "ZF208", "ZF209"}
+CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207", "ZF208", "ZF209", "ZF301"}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

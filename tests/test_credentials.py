@@ -63,6 +63,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         Credentials.read(server_key=f"@{tmp_path}/none")
 
 
+def test_a_key_may_begin_with_the_sign_of_a_file() -> None:
+    key, secret = "@" + PUBLIC[1:], "@" + SECRET[1:]
+    known = Credentials.read(server_key=key, client_key=f"{key}:{secret}", our_secret_key=secret)
+    assert z85_encode(known.server_key) == z85_encode(known.client_public) == key
+    assert z85_encode(known.our_secret) == z85_encode(known.client_secret) == secret
+
+
 def test_what_is_saved_holds_no_secret_and_asks_for_it_again() -> None:
     known = Credentials.read(username="me", password="hidden", server_key=PUBLIC, client_key=f"{PUBLIC}:{SECRET}")
     saved = json.loads(json.dumps(Spec(("x",), credentials=known).to_plain()))

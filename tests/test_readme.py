@@ -82,7 +82,7 @@ def test_the_two_commands_are_the_first_two_sh_blocks() -> None:
         assert line.count("\n") == 1
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
     assert first.endswith("&& .venv/bin/zmqfuzz demo\n")
-    assert second.endswith("&& .venv/bin/python -m pytest\n")
+    assert second.endswith("&& .venv/bin/python -m pytest -n 2\n")
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=10)

@@ -9,9 +9,9 @@ import pytest
 from zmqfuzz.budget import MIB, Budget, Limits
 from zmqfuzz.catalogue import Situation, families
 from zmqfuzz.drawing import RandomDraw
-from zmqfuzz.scale import control_of, is_honest_frame, planned, scaled
+from zmqfuzz.scale import control_of, is_honest_frame, planned, round_of, scaled
 from zmqfuzz.script import Attack, Close, Connect, Script, Send, Shake, Wait
-from zmqfuzz.trial import Surface
+from zmqfuzz.trial import Observation, Surface, Trial
 from zmqfuzz.zmtp.wire import SOCKET_TYPES, Command, Fill, Frame, Greeting, Raw, Unit, encode
 
 SURFACES = [Surface("tcp://127.0.0.1:1", kind) for kind in SOCKET_TYPES]
@@ -144,3 +144,20 @@ def test_the_messages_of_the_control_are_as_large_as_the_commonest_frame() -> No
 )
 def test_what_an_honest_frame_is(unit: Unit, honest: bool) -> None:
     assert is_honest_frame(unit) is honest
+
+
+def test_one_peer_with_an_identity_stays_one_in_a_round() -> None:
+    def after(attack: Attack) -> Attack:
+        return round_of([Trial(attack, SURFACES[0], (), Observation(), 0.01)])
+
+    nameless = one(Frame(b"abc"))
+    named = Attack(
+        (
+            replace(
+                nameless.scripts[0], steps=(Connect(), Shake("DEALER", identity=b"a"), *nameless.scripts[0].steps[2:])
+            ),
+        )
+    )
+    assert after(nameless).scripts[0].times > 1
+    assert after(named).scripts[0].times == 1
+    assert octets(after(named)) > octets(named)

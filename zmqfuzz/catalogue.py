@@ -14,7 +14,9 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from hypothesis.strategies import SearchStrategy
 
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.drawing import Draw
@@ -39,11 +41,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a strategy may know when it draws: the door, what the target promises, what it may spend."""
+    """What a strategy may know when it draws: the door, what the target promises, what it may spend.
+
+    ``seeds``: messages like those that the application is used to, as frames. ``payloads``: a Hypothesis strategy of
+    the user's own for such messages, to be drawn with :meth:`~zmqfuzz.drawing.Draw.value`.
+    """
 
     surface: Surface
     limits: Limits
     budget: Budget
+    seeds: tuple[tuple[bytes, ...], ...] = ()
+    payloads: SearchStrategy[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?
 """RFC 32."""
 
 _KEY = 32
+_Z85_KEY = 40
+"""Octets of a key, and characters in Z85."""
+
 _SECRETS = ("password", "client_secret", "our_secret")
 
 
@@ -129,8 +132,8 @@ class Credentials:
 
 def _text(option: str, text: str, wanted: str) -> str:
     """The text itself, or what a file holds; of a certificate the value called ``wanted``."""
-    if not text.startswith("@"):
-        return text
+    if not text.startswith("@") or (len(text) in (_Z85_KEY, 2 * _Z85_KEY + 1) and not Path(text[1:]).is_file()):
+        return text  # a key may begin with "@", too
     try:
         held = Path(text[1:]).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:

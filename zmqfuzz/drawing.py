@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+import hypothesis
 from hypothesis import strategies as st
 
 __all__ = ["Draw", "HypothesisDraw", "RandomDraw"]
@@ -34,6 +35,10 @@ class Draw(Protocol):
 
     def binary(self, low: int, high: int) -> bytes:
         """``low..high`` octets."""
+        ...
+
+    def value(self, strategy: st.SearchStrategy[T]) -> T:
+        """What a Hypothesis strategy gives; shrinks as that does."""
         ...
 
 
@@ -63,6 +68,26 @@ class RandomDraw:
         """``low..high`` octets."""
         return self._random.randbytes(low if self._simplest() else self._random.randint(low, high))
 
+    def value(self, strategy: st.SearchStrategy[T]) -> T:
+        """What a Hypothesis strategy gives: the last of a few, as it begins with the simplest; takes milliseconds."""
+        values: list[T] = []
+
+        @hypothesis.seed(self._random.getrandbits(32))
+        @hypothesis.settings(
+            max_examples=self._random.randint(1, 10),
+            database=None,
+            derandomize=False,
+            deadline=None,
+            phases=(hypothesis.Phase.generate,),
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        @hypothesis.given(strategy)
+        def draw(value: T) -> None:
+            values.append(value)
+
+        draw()
+        return values[-1]
+
 
 class HypothesisDraw:
     """Choices taken by Hypothesis, so that they shrink."""
@@ -85,3 +110,7 @@ class HypothesisDraw:
     def binary(self, low: int, high: int) -> bytes:
         """``low..high`` octets."""
         return self._data.draw(st.binary(min_size=low, max_size=high))
+
+    def value(self, strategy: st.SearchStrategy[T]) -> T:
+        """What a Hypothesis strategy gives; shrinks as that does."""
+        return self._data.draw(strategy)

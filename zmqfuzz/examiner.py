@@ -18,11 +18,10 @@ ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
 
 MOST_ROUNDS = 30
-ROUNDS_SECONDS = 20.0
-"""How long it goes on where each round leaves little, but something, behind."""
 
-LAST_SETTLE = 14.0
-"""Seconds that descriptors may take to come back after the last round; half of it without any change is the end."""
+LAST_SETTLE = 12.0
+UNMOVED = 3.0
+"""Seconds that descriptors may take to come back after the last round, and without any change until that is the end."""
 
 ROUND_GROWTH = 2 * MIB
 """Octets that a round must leave behind to tell a leak from an allocator that takes memory a MiB at a time."""
@@ -37,8 +36,10 @@ GROWTH_AIM = 96 * MIB
 class Examiner:
     """Examines attacks with the harness of a run."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: Harness, *, patience: float = 20.0) -> None:
+        """``patience``: how long rounds go on, in seconds, where each leaves little, but something, behind."""
         self._harness = harness
+        self._patience = patience
 
     async def held(self, attack: Attack, key: str, seen: Trial | None, *, times: int = 3) -> Examination:
         """One large attack on each of ``times`` fresh processes, beside honest traffic of the same volume.
@@ -54,7 +55,7 @@ class Examiner:
                 trials.append(await self._play(standing, large, key))
                 if not self._holds(trials[-1]):
                     return Examination("held", tuple(trials))
-                if not after and standing.usable:
+                if times > 1 and not after and standing.usable:
                     after = tuple([await self._play(standing, large, key) for _ in range(3)])
         async with self._harness.examined() as standing:
             surface = await self._harness.warm(standing, key)
@@ -91,7 +92,7 @@ class Examiner:
             await standing.observer.learn_rest()
             before = standing.observer.sample()
             enlarged = False
-            deadline = trio.current_time() + ROUNDS_SECONDS
+            deadline = trio.current_time() + self._patience
             while len(trials) < ROUNDS or (_may_add_up(trials) and trio.current_time() < deadline):
                 trials.append(await self._play(standing, attack, key))
                 if len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
@@ -125,7 +126,7 @@ class Examiner:
 
     async def _given_time(self, standing: Standing, last: Trial, descriptors: int) -> Trial:
         """The last round again, looked at later: a program may take its time to let go of peers that have gone."""
-        await standing.observer.descriptors_back(descriptors, LAST_SETTLE, unmoved=LAST_SETTLE / 2)
+        await standing.observer.descriptors_back(descriptors, LAST_SETTLE, unmoved=UNMOVED)
         later = replace(last.observation, settled=standing.observer.sample(), abandoned=standing.observer.abandoned())
         return replace(last, observation=later)
 

@@ -6,14 +6,17 @@ never judges.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import trio
 
 from zmqfuzz.acquaint import acquaint
 from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.canary import Canary
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import connect
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
@@ -23,6 +26,7 @@ from zmqfuzz.observer import Observer
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UNASKED, Prober, UserProbe
 from zmqfuzz.script import Attack
+from zmqfuzz.seeds import Heard
 from zmqfuzz.target import Running, Target
 from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
@@ -35,6 +39,9 @@ SETTLE = 0.3
 
 ROUND_SETTLE = 1.0
 """The same for a round of an examination, once the target is at rest again."""
+
+ROUND_UNMOVED = 0.4
+"""Of a target at rest: what has not moved for so long stays."""
 
 REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
@@ -96,6 +103,8 @@ class Harness:
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
         self._probers: dict[str, Prober] = {}
+        self.heard: defaultdict[str, Heard] = defaultdict(Heard)
+        self._canary = Canary()
         self._listeners = listeners
         self._start_within = start_within
         self._stack = AsyncExitStack()
@@ -107,6 +116,7 @@ class Harness:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._canary.close()
         await self._stop()
         for prober in self._probers.values():
             prober.close()
@@ -152,6 +162,7 @@ class Harness:
                 yield standing
             finally:
                 standing.observer.close()
+                self._canary.clear()
 
     async def _met(self, listeners: Listeners, running: Running) -> None:
         """Wait until the target has connected to us everywhere. Raises TargetDidNotStart."""
@@ -205,8 +216,8 @@ class Harness:
         """Learn how an honest client is answered at this door, before anything is attacked."""
         surface = self.surface(await self.standing(), key)
         if self._listeners is not None:
-            return await self._listeners.calibrate(surface)
-        prober = self._probers.setdefault(key, Prober(self._user_probe, self.credentials))
+            return await self._listeners.calibrate(surface, self.heard[key])
+        prober = self._probers.setdefault(key, Prober(self._user_probe, self.credentials, self.heard[key]))
         return await trio.to_thread.run_sync(prober.calibrate, surface)
 
     async def _ask(self, surface: Surface, within: float) -> ProbeResult:
@@ -277,17 +288,8 @@ class Harness:
         """One Trial on ``standing``. ``rest``: wait until the target has worked off what it was sent."""
         surface = self.surface(standing, key)
         observer, running = standing.observer, standing.running
-        dial: Dial
-        if self._listeners is not None:
-            dial, role = self._listeners.dial(surface), Role.SERVER
-        else:
-            address = surface.address
-
-            async def dial(buffer: int | None = None, /) -> trio.socket.SocketType:
-                with trio.fail_after(3.0):
-                    return await connect(address, buffer)
-
-            role = Role.CLIENT
+        listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
+        dial: Dial = partial(_dial, surface.address) if listeners is None else listeners.dial(surface)
         self.trials += 1
         self.last_history = tuple(standing.history[-MOST_HISTORY:])
         standing.history.append(attack)
@@ -304,7 +306,7 @@ class Harness:
 
         async with observer.watching() as capped:
             transcripts = await inject(
-                attack,
+                self._canary.armed(attack),
                 dial,
                 meter,
                 role=role,
@@ -316,7 +318,7 @@ class Harness:
         if baseline is not None and running.exit() is None:
             if rest and not await observer.steady(REST):
                 standing.restless = True
-            await observer.descriptors_back(baseline.descriptors, settle, unmoved=settle if rest else None)
+            await observer.descriptors_back(baseline.descriptors, settle, unmoved=ROUND_UNMOVED if rest else None)
         settled = observer.sample()
         seconds = meter.now()
         probes: tuple[ProbeResult, ...] = ()
@@ -326,6 +328,7 @@ class Harness:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
             standing.spoiled = True
         gone = running.exit()
+        stuck = baseline is not None and settled is not None and settled.descriptors > baseline.descriptors
         observation = Observation(
             baseline,
             held,
@@ -335,10 +338,13 @@ class Harness:
             gone,
             running.log_tail() if gone is not None or standing.spoiled else "",
             observer.capped or running.killed_at_cap,
-            observer.abandoned() if gone is None and (rest or _stuck(baseline, settled)) else 0,
+            observer.abandoned() if gone is None and (rest or stuck) else 0,
+            executed=await self._canary.executed(attack, patient=ask),
         )
+        self.heard[key].learn(transcripts)
         return Trial(attack, surface, transcripts, observation, seconds)
 
 
-def _stuck(baseline: Sample | None, settled: Sample | None) -> bool:
-    return baseline is not None and settled is not None and settled.descriptors > baseline.descriptors
+async def _dial(address: str, buffer: int | None = None, /) -> trio.socket.SocketType:
+    with trio.fail_after(3.0):
+        return await connect(address, buffer)

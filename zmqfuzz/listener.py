@@ -15,6 +15,7 @@ from zmqfuzz.endpoints import listen
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UNASKED
 from zmqfuzz.script import Shake
+from zmqfuzz.seeds import Heard
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.connection import (
@@ -28,7 +29,7 @@ from zmqfuzz.zmtp.connection import (
     property_value,
 )
 from zmqfuzz.zmtp.reader import OLD_GREETING_SIZE
-from zmqfuzz.zmtp.wire import Greeting, peer_type
+from zmqfuzz.zmtp.wire import Greeting, body_bytes, peer_type
 
 __all__ = ["Listeners"]
 
@@ -187,14 +188,17 @@ class Listeners:
                 return ProbeResult(level, True, trio.current_time() - started, "came back")
         return ProbeResult(level, False, trio.current_time() - started, f"did not come back within {within:.1f} s")
 
-    async def calibrate(self, surface: Surface) -> ProbeResult:
-        """Find out whether the target talks first (a REQ or PUSH client does) or only shakes hands."""
+    async def calibrate(self, surface: Surface, heard: Heard | None = None) -> ProbeResult:
+        """Find out whether the target talks first (a REQ or PUSH client does) or only shakes hands.
+
+        ``heard`` keeps what it says.
+        """
         if not surface.known:
             return self._unasked(surface)
         shaken = talked = False
         deadline = trio.current_time() + 6.0
         while not shaken and trio.current_time() < deadline:
-            shaken, talked = await self._serve(surface, 2.0, talk=True)
+            shaken, talked = await self._serve(surface, 2.0, talk=True, heard=heard)
         self._talks[surface.key] = talked
         said = "" if shaken else "it did not complete a handshake with an honest server"
         return ProbeResult("application" if talked else "handshake", shaken, 0.0, said)
@@ -202,16 +206,23 @@ class Listeners:
     def _unasked(self, surface: Surface) -> ProbeResult:
         return ProbeResult(UNASKED, True, 0.0, f"a {surface.mechanism} client wants a server with a key")
 
-    async def _serve(self, surface: Surface, within: float, *, talk: bool) -> tuple[bool, bool]:
+    async def _serve(
+        self, surface: Surface, within: float, *, talk: bool, heard: Heard | None = None
+    ) -> tuple[bool, bool]:
         """Accept once and serve honestly: (handshake complete, a message came)."""
         talked = False
+        parts: list[bytes] = []
 
         def enough(connection: Connection, event: Event) -> bool:
             nonlocal talked
-            talked = talked or isinstance(event, FrameReceived)
+            if isinstance(event, FrameReceived):
+                parts.append(body_bytes(event.frame.body))
+                talked = not event.frame.more
             return connection.complete and (talked or not talk)
 
         connection = await self._served(surface, peer_type(surface.socket_type)[0], within, enough)
+        if talked and heard is not None:
+            heard.add(parts)
         return connection.complete, talked
 
     async def _served(

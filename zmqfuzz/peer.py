@@ -34,9 +34,10 @@ from zmqfuzz.script import (
 )
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.signals import Bell, Signals
-from zmqfuzz.trial import ClosedBy, Reached, Transcript
+from zmqfuzz.trial import ClosedBy, Reached, Stage, Transcript
 from zmqfuzz.writer import STALL, Meter, Stalled, Writer, reset, vanish
 from zmqfuzz.zmtp.connection import Connection, Role
+from zmqfuzz.zmtp.measure import unfinished
 from zmqfuzz.zmtp.wire import Greeting
 
 __all__ = ["SEALED", "Dial", "Peer"]
@@ -168,12 +169,14 @@ class Peer:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             return
+        self._record.act(self._record.stage)
         self._record.note("half-closed: FIN sent, still reading")
 
     def _close(self, *, rst: bool) -> None:
         sock = self._let_go()
         if sock is None:
             return
+        self._record.act(self._record.stage)
         self._record.closed_by = ClosedBy.US
         self._record.note("closed by us with RST" if rst else "closed by us")
         if rst:
@@ -188,6 +191,7 @@ class Peer:
         if obstacle:
             self._record.missed(f"could not vanish: {obstacle}")
         elif (sock := self._let_go()) is not None:
+            self._record.act(self._record.stage)
             self._vanished.append(sock)
 
     def _let_go(self) -> trio.socket.SocketType | None:
@@ -219,6 +223,9 @@ class Peer:
             self._record.sent(at, greeting[: writer.sent], writer.sent, note=note)
         await self._until(lambda: self._sock is None or (connection.complete and self._flushed()), step.within)
         await self._flush()
+        if step.instead and not connection.instead:
+            answers = step.honest or (self._role is Role.SERVER and step.mechanism in ("PLAIN", "CURVE"))
+            self._record.act(Stage.HANDSHAKE if answers else Stage.GREETING)
         if connection.complete and self._record.closed_by is ClosedBy.OPEN:
             self._record.reach(Reached.TRAFFIC)
 
@@ -244,7 +251,7 @@ class Peer:
         await self._flush()
         if self._sock is None:
             return
-        seals = self._connection.seals
+        seals, stage = self._connection.seals, self._record.stage
         octets = self._octets(step)
         rounds = self._rounds(step, octets) if seals else repeat(octets, step.times)
         writer, at = Writer(self._sock, self._meter), self._record.now()
@@ -258,6 +265,9 @@ class Peer:
             else:
                 await self._written(writer.repeated(octets, step.times))
         finally:
+            if writer.sent:
+                self._record.act(stage)
+                self._record.within_message = unfinished(step.units, self._record.within_message)
             whole, rest = divmod(writer.sent, max(len(octets), 1))
             notes = [SEALED] if seals else []
             if whole != step.times:
@@ -321,6 +331,8 @@ class Peer:
 
     async def _hold(self, release: trio.Event) -> None:
         """Stay connected, answer honestly where the script shook hands, until the injector lets go."""
+        if self._sock is not None:
+            self._record.act(self._record.stage)
         while not release.is_set():
             await self._flush()
             with trio.move_on_after(0.05):

@@ -18,6 +18,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from zmqfuzz.credentials import Credentials, z85_encode
 from zmqfuzz.errors import UsageError
+from zmqfuzz.seeds import Heard
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
 
@@ -47,9 +48,12 @@ class _Exchange:
 
 
 class Prober:
-    """Asks one door, in the way that calibration found it to answer."""
+    """Asks one door, in the way that calibration found it to answer. ``heard`` keeps what that says."""
 
-    def __init__(self, user: UserProbe = None, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, user: UserProbe = None, credentials: Credentials | None = None, heard: Heard | None = None
+    ) -> None:
+        self._heard = heard or Heard()
         self._user = user
         self._credentials = credentials or Credentials()
         self._words = _split(user) if isinstance(user, str) else []
@@ -130,6 +134,8 @@ class Prober:
         started = time.monotonic()
         if not self._credentials.fit(surface.mechanism, surface.side):
             return ProbeResult(UNASKED, True, 0.0, f"{surface.mechanism} needs a key or a password")
+        if surface.mechanism == "PLAIN" and not self._credentials.password:  # zmq_setsockopt(3): at least one octet
+            return ProbeResult(UNASKED, True, 0.0, "libzmq's clients cannot send an empty password")
         with self._socket(surface, kind) as sock:
             monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
             try:
@@ -176,7 +182,11 @@ class Prober:
                 sock.send_multipart(exchange.parts)
             if not sock.poll(int(max(0.0, within - (time.monotonic() - started)) * 1000), zmq.POLLIN):
                 return None
-            return time.monotonic() - started
+            took = time.monotonic() - started
+            parts = sock.recv_multipart()
+            self._heard.add(exchange.parts)
+            self._heard.add(parts[1:] if exchange.kind == zmq.ROUTER else parts)
+            return took
 
 
 def _split(command: str) -> list[str]:

@@ -14,7 +14,7 @@ import trio
 
 from zmqfuzz.notes import words
 from zmqfuzz.signals import Bell
-from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Transcript
+from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Stage, Transcript
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import (
     Breach,
@@ -55,6 +55,9 @@ class Record:
         self._received = 0
         self._sent = 0
         self._reached = Reached.NOTHING
+        self._acted: set[Stage] = set()
+        self._here = Reached.NOTHING  # of the connection that is open
+        self.within_message = False
         self.closed_by = ClosedBy.OPEN
 
     def now(self) -> float:
@@ -62,8 +65,22 @@ class Record:
         return self._meter.now()
 
     def reach(self, state: Reached) -> None:
-        """The target has confirmed ``state``."""
+        """The target has confirmed ``state``; CONNECTED begins another connection."""
         self._reached = max(self._reached, state)
+        fresh = state is Reached.CONNECTED
+        self._here = state if fresh else max(self._here, state)
+        self.within_message = self.within_message and not fresh
+
+    @property
+    def stage(self) -> Stage:
+        """Where the connection stands; it has been opened."""
+        if self._here is Reached.TRAFFIC:
+            return Stage.MESSAGE if self.within_message else Stage.TRAFFIC
+        return (Stage.CONNECTED, Stage.GREETING, Stage.HANDSHAKE)[max(0, self._here - 1)]
+
+    def act(self, stage: Stage) -> None:
+        """The peer did something to a connection that stood at ``stage``."""
+        self._acted.add(stage)
 
     def note(self, text: str) -> None:
         """Something that is neither sent nor received."""
@@ -93,7 +110,8 @@ class Record:
         """All of it, in the order in which it began."""
         entries = tuple(sorted(self._entries, key=lambda entry: entry.at))
         breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
-        return Transcript(label, entries, self.closed_by, self._sent, self._received, self._reached, breaches, missed)
+        seen = (self.closed_by, self._sent, self._received, self._reached)
+        return Transcript(label, entries, *seen, breaches, missed, frozenset(self._acted))
 
 
 class Reading:
@@ -195,6 +213,7 @@ class Reading:
                 self._record.reach(Reached.TRAFFIC)
             case ErrorReceived():
                 self.seen["ready"] += 1
+                self._record.act(Stage.REFUSED)
             case Breach(reason):
                 self._record.breach(reason)
             case Closed():

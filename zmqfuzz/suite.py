@@ -21,6 +21,7 @@ from zmqfuzz.errors import UsageError, ZmqfuzzError
 
 if TYPE_CHECKING:
     import pytest
+    from hypothesis.strategies import SearchStrategy
 
     from zmqfuzz.assembly import Spec
     from zmqfuzz.campaign.events import Event, Outcome
@@ -97,6 +98,8 @@ def target(
     server_key: str | None = None,
     client_key: str | None = None,
     our_secret_key: str | None = None,
+    seeds: str | os.PathLike[str] | None = None,
+    payloads: SearchStrategy[Any] | None = None,
     **unknown: Never,
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
@@ -106,7 +109,9 @@ def target(
     own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. From ``max_frame``
     on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind
     it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken
-    from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. Raises UsageError.
+    from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages,
+    a file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a Hypothesis strategy of messages, each
+    ``bytes`` (one frame) or a list of them; both are what ``application-payload`` is made of. Raises UsageError.
     """
     __tracebackhide__ = True
     if unknown:
@@ -143,8 +148,11 @@ def target(
             our_secret_key=_secret("our_secret_key", our_secret_key),
         ),
     }
+    material = {"seeds": seeds, "payloads": payloads}
     given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
-    return SuiteTarget(description, Limits(**given), Path(cwd) if cwd is not None else Path())
+    if payloads is not None and not hasattr(payloads, "example"):
+        raise UsageError(f"payloads= is {type(payloads).__name__}; give a Hypothesis strategy, such as st.binary().")
+    return SuiteTarget(description, Limits(**given), Path(cwd) if cwd is not None else Path(), material)
 
 
 def _unknown_keyword(name: str) -> str:
@@ -172,10 +180,11 @@ def _read(name: str, value: T | str | None, parse: Callable[[str], T]) -> T | No
 class SuiteTarget:
     """A target as a test module declares it; nothing is started before an item runs."""
 
-    def __init__(self, description: Mapping[str, Any], limits: Limits, cwd: Path) -> None:
+    def __init__(self, description: Mapping[str, Any], limits: Limits, cwd: Path, material: Mapping[str, Any]) -> None:
         self._description = description
         self._cwd = cwd
         self.limits = limits
+        self.material = material
 
     def parametrize(self, *misplaced: object, families: Words = (), exclude: Words = ()) -> pytest.MarkDecorator:
         """A decorator: one item of the test for each attack family, given to its argument ``attack``.
@@ -262,6 +271,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.report import failure_message
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.seeds import read_seeds
         from zmqfuzz.threaded import in_a_thread
 
         spec = self.target.spec(session.folder)
@@ -278,7 +288,7 @@ class FamilyAttack:
                 text += f"\n  Not saved: {_lines_printable(str(error))}"
             messages[event.finding.id] = text
 
-        seconds, chosen = session.seconds, select_families([self.family])
+        seconds, chosen, material = session.seconds, select_families([self.family]), self.target.material
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -288,6 +298,8 @@ class FamilyAttack:
             cases=cases,
             minimise_seconds=minimise,
             shrinking=True,
+            seeds=read_seeds(session.folder / material["seeds"]) if material["seeds"] is not None else (),
+            payloads=material["payloads"],
         )
 
         async def campaign() -> Outcome:

@@ -17,6 +17,7 @@ __all__ = [
     "ProbeResult",
     "Reached",
     "Sample",
+    "Stage",
     "Surface",
     "Transcript",
     "Trial",
@@ -78,6 +79,22 @@ class Reached(IntEnum):
     TRAFFIC = 4
 
 
+class Stage(StrEnum):
+    """Where a connection stands when something is done to it: as far as the target has confirmed.
+
+    ``GREETING``: its greeting is complete; ``HANDSHAKE``: it has sent a handshake command; ``TRAFFIC``: the handshake
+    is complete; ``MESSAGE``: in traffic, and a frame or message of ours has begun and not ended; ``REFUSED``: it has
+    said ERROR (RFC 37).
+    """
+
+    CONNECTED = "connected"
+    GREETING = "greeting"
+    HANDSHAKE = "handshake"
+    TRAFFIC = "traffic"
+    MESSAGE = "message"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One thing on the wire: ``data`` was sent ``times`` over, at ``at`` seconds since the attack began."""
@@ -93,7 +110,8 @@ class Entry:
 class Transcript:
     """All one peer saw. ``sent`` and ``received`` in octets; received data past a cap is counted, not kept.
 
-    ``missed``: steps that could not be done here, in words.
+    ``missed``: steps that could not be done here, in words. ``acted``: the stages in which the peer sent something
+    or left, beside its honest handshake; REFUSED, where it was.
     """
 
     label: str
@@ -104,6 +122,7 @@ class Transcript:
     reached: Reached
     breaches: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    acted: frozenset[Stage] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +166,8 @@ class Observation:
     ``baseline`` before; ``held`` when all had been sent and the connections were still open; ``settled`` after
     they were closed. ``series`` covers the whole trial. ``None`` samples: the process cannot be watched, or is
     gone. ``killed_at_cap``: we killed it, because it passed the hard cap. ``abandoned``: connections that
-    the target still holds after settling although their peers are gone.
+    the target still holds after settling although their peers are gone. ``executed``: code that a peer sent was run
+    (:mod:`zmqfuzz.canary`).
     """
 
     baseline: Sample | None = None
@@ -159,6 +179,7 @@ class Observation:
     log_tail: str = ""
     killed_at_cap: bool = False
     abandoned: int = 0
+    executed: bool = False
 
     @property
     def peak_rss(self) -> int:

@@ -29,7 +29,7 @@ CASES = [("memory_leak", READ, "ZF204", False), ("plain", TAKEN, "ZF208", True)]
 def test_who_keeps_it(program: str, attack: Attack, code: str, library: bool) -> None:
     words = (sys.executable, str(EXAMPLES / f"{program}.py"), *(["router"] if program == "plain" else []))
 
-    async def work() -> bool:
+    async def work() -> bool | None:
         async with Spec(words).harness() as harness:
             surface = harness.surfaces(await harness.standing())[0]
             return await bare_socket_too(harness, invariants()[code], attack, surface)

@@ -16,6 +16,7 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "worker_deaf": ("worker_deaf.py", (), "ZF102", ("--only", MALFORMED)),
     "broker": ("broker.py", (), "ZF203", ("--only", "multipart")),
     "memory_leak": ("memory_leak.py", (), "ZF204", ("--only", "malformed-message,flood")),
+    "pickle_server": ("pickle_server.py", (), "ZF301", ("--only", "application-payload")),
     "descriptor_leak": ("descriptor_leak.py", (), "ZF205", ("--exclude", "multipart,oversized-frame")),
     "frame_limit": ("frame_limit.py", (), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
     "off_by_one": ("frame_limit.py", ("--off-by-one",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),

@@ -30,6 +30,7 @@ SERVICES = {  # program: an honest request and its reply
     "frame_limit.py": (b"abc", b"abc"),
     "descriptor_leak.py": (b'{"pages": [1, 2]}', b"pages: 2"),
     "memory_leak.py": (b"{}", b"events: "),
+    "pickle_server.py": (b"?", b'{"error": '),
 }
 PLAIN = {  # for each type its honest peer, what that one says (if it speaks first) and hears
     "pull": (zmq.PUSH, b"x", None),

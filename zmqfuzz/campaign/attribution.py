@@ -13,48 +13,60 @@ from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Surface
+from zmqfuzz.trial import Examination, Surface
 
 __all__ = ["bare_socket_too", "owner_of"]
 
 LIBRARY = "libzmq"
+PATIENCE = 10.0
+KNOWN_ASSERTIONS = (("!_io_error stream_engine_base", "4841"), ("!_io_error stream_engine.", "4841"))
+"""Expression and file of assertions that are public, and the issue of zeromq/libzmq that names them."""
+
 BARE = "libzmq: a bare socket of the same library does it too"
 
 
-def owner_of(violation: Violation, signature: str, *, bare: bool = False) -> str:
-    """In words; ``bare``: a bare socket of the same library breaks the same invariant."""
+def owner_of(violation: Violation, signature: str, *, bare: bool | None = False) -> str:
+    """In words; ``bare``: a bare socket of the same library breaks the same invariant (None: it could not be tried)."""
+    if violation.code == "ZF203" and "frame MORE" in signature:
+        return "libzmq design"
     if bare:
         return BARE
+    if bare is None and violation.code != "ZF203":
+        return "not determined: it could not be compared with a bare socket"
     if violation.code == "ZF208":
         return "the application, where it does not read a socket; else libzmq (issues 3731 and 4503)"
     if violation.code == "ZF209":
         return BARE
     if "libzmq assertion" in signature:
-        return "libzmq"
+        issue = next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
+        return f"libzmq, known (issue {issue})" if issue else "libzmq"
     if signature.startswith("does not come back"):
         return "libzmq, known (issue 4196); the application can work around it"
-    if violation.code == "ZF203" and "frame MORE" in signature:
-        return "libzmq design"
     if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
         return "application (socket options)"
-    return "application" if "Error" in signature or violation.code in ("ZF204", "ZF205") else "unknown"
+    return "application" if "Error" in signature or violation.code in ("ZF204", "ZF205", "ZF301") else "unknown"
 
 
-async def bare_socket_too(harness: Harness, entry: Invariant, attack: Attack, surface: Surface) -> bool:
-    """Whether a bare socket breaks ``entry`` by the same rounds; False where there is none to compare with."""
+async def bare_socket_too(harness: Harness, entry: Invariant, attack: Attack, surface: Surface) -> bool | None:
+    """Whether a bare socket breaks ``entry`` by the same rounds; None where there is none to compare with."""
     pids = (await harness.standing()).running.pids()
     found = libraries(pids, LIBRARY)
     if harness.reference is None or not found:
-        return False
+        return None
     try:
         target = harness.reference(surface, found[0])
         if target is None:
-            return False
+            return None
         async with Harness(target, limits=harness.limits, budget=harness.budget) as bare:
             key = bare.surfaces(await bare.standing())[0].key
-            seen = await Examiner(bare).rounds(attack, key)
+            examiner = Examiner(bare, patience=PATIENCE)
+            seen = await (examiner.rounds(attack, key) if entry.examines == "rounds" else _held(examiner, attack, key))
     except ZmqfuzzError:
-        return False  # the library cannot be run alone: nothing is known
-    # A connection that never ends is a descriptor too; over ipc no table tells that its peer is gone.
-    codes = (entry.code, "ZF208") if entry.code == "ZF205" else (entry.code,)
-    return not seen.doubts and any(invariants()[code].judge(seen, harness.limits) is not None for code in codes)
+        return None  # the library cannot be run alone
+    # What is kept for a connection that never ends is memory, and a descriptor, and not told as such there.
+    judges = (entry, invariants()["ZF208"])
+    return None if seen.doubts else any(judge.judge(seen, harness.limits) is not None for judge in judges)
+
+
+async def _held(examiner: Examiner, attack: Attack, key: str) -> Examination:
+    return await examiner.held(attack, key, None, times=1)

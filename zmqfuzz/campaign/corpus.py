@@ -73,6 +73,21 @@ class Corpus:
                 return ()
             return tuple(sorted(name for name in names if _ID.fullmatch(name) and self._file(name).is_file()))
 
+    def save_reach(self, plain: Mapping[str, Any]) -> Path:
+        """Write the reach map of the last run, JSON-able, as ``reach.json``; the file. Raises UsageError."""
+        file = self._root / "reach.json"
+        with _explained("write", file):
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._ignored()
+            _write(file, json.dumps(plain, indent=1) + "\n")
+        return file
+
+    def _ignored(self) -> None:
+        """Git leaves the folder alone."""
+        ignore = self._root / ".gitignore"
+        if not ignore.exists():
+            _write(ignore, "*\n")
+
     def save(self, finding: Finding, spec: Mapping[str, Any], observed: Trial | None = None) -> Path:
         """Write or replace a finding's folder and return it.
 
@@ -83,9 +98,7 @@ class Corpus:
         files = _contents(finding, spec, observed)
         with _explained("write", folder):
             folder.mkdir(parents=True, exist_ok=True)
-            ignore = self._root / ".gitignore"
-            if not ignore.exists():
-                _write(ignore, "*\n")
+            self._ignored()
             if finding.history:
                 (folder / "history").mkdir(exist_ok=True)
             for name, text in files.items():

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
+from hypothesis.strategies import SearchStrategy
+
+from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
 from zmqfuzz.finding import Finding, Verdict
 from zmqfuzz.trial import Reached, Surface, Trial
@@ -17,7 +21,7 @@ class Plan:
     """What to run: wall seconds, families, seed; stop after so many findings (None: never).
 
     ``shrinking``: Hypothesis draws, and shrinks what was caught; else the fast driver draws, and only our own
-    minimiser makes it smaller.
+    minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`.
     """
 
     families: tuple[Family, ...]
@@ -27,6 +31,8 @@ class Plan:
     cases: int | None = None
     minimise_seconds: float = 12.0
     shrinking: bool = False
+    seeds: tuple[tuple[bytes, ...], ...] = ()
+    payloads: SearchStrategy[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,7 @@ class Outcome:
     doubts: list[str] = field(default_factory=list)
     checks: Counter[str] = field(default_factory=Counter)
     reached: dict[tuple[str, str], Reached] = field(default_factory=dict)
+    reach: Reach = field(default_factory=Reach)
     cases: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: list[str] = field(default_factory=list)
     surfaces: list[Surface] = field(default_factory=list)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from zmqfuzz.campaign.decode import next_framing, printable
 from zmqfuzz.campaign.repro_player import PLAYER
+from zmqfuzz.canary import carries
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import (
     Attack,
@@ -41,6 +42,8 @@ __all__ = ["cannot_play", "repro_script"]
 
 def cannot_play(attack: Attack) -> str:
     """Why a script of the standard library alone cannot play ``attack``, in one sentence; empty when it can."""
+    if carries(attack):
+        return "repro.py has no place of its own for the mark of executed code; use zmqfuzz replay instead."
     for script in attack.scripts:
         for step in script.steps:
             if isinstance(step, Shake) and step.mechanism not in ("", "NULL"):

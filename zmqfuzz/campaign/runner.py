@@ -10,21 +10,26 @@ import time
 from collections.abc import Callable
 
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Plan, Sliced, Suspected, Unconfirmed
+from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.search import Catch, search, search_fast
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial, signature_of
+from zmqfuzz.canary import carries
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetDidNotStart, TargetError
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.probe import UNASKED
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Reached, Trial
+from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = ["Campaign"]
 
 LOOKS = 0.15
 """Share of the budget between two looks at what stays behind at a door."""
+
+LAST_LOOKS = 0.25
+"""Share of the budget by which the last looks may be late."""
 
 LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
@@ -76,6 +81,7 @@ class Campaign:
 
     async def _play(self, deadline: float) -> None:
         lanes = await self._lanes()
+        doors = list({lane.surface.key: lane for lane in lanes}.values())
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -91,14 +97,19 @@ class Campaign:
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
-        for lane in {lane.surface.key: lane for lane in lanes}.values():
-            catch = None if self._enough() else await self._suspicions.look_back(lane, deadline + self._plan.seconds)
-            if catch is not None:
-                await self._triaged(lane, catch)
+        await self._last_looks(doors, deadline + LAST_LOOKS * self._plan.seconds)
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
             self.outcome.doubts.append(f"no time was left for {named} (give --for longer)")
+
+    async def _last_looks(self, doors: list[Lane], deadline: float) -> None:
+        """At what the attacks of the last slices have left behind."""
+        for lane in doors:
+            while self._suspicions.to_look_at(lane) and not self._enough() and time.monotonic() < deadline:
+                catch = await self._suspicions.look_back(lane)
+                if catch is not None:
+                    await self._triaged(lane, catch)
 
     def _enough(self) -> bool:
         enough = self._plan.stop_after is not None and len(self.outcome.findings) >= self._plan.stop_after
@@ -125,6 +136,8 @@ class Campaign:
             elif result.level == UNASKED:
                 self.outcome.doubts.append(f"{surface.key}: no honest client asked, {result.detail} (give --probe)")
             lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
+            for family in self._plan.families:
+                self.outcome.reach.expect(family, self._situation(surface))
         unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
         if unused and lanes:
             self.outcome.doubts.append(unused)
@@ -141,6 +154,10 @@ class Campaign:
         self._random.shuffle(lanes)
         return lanes
 
+    def _situation(self, surface: Surface) -> Situation:
+        seeds = (*self._plan.seeds, *self._harness.heard[surface.key].messages)
+        return Situation(surface, self._harness.limits, self._harness.budget, seeds, self._plan.payloads)
+
     def _not_covered(self, watched: bool) -> None:
         if not watched:
             self.outcome.not_covered.append(
@@ -153,7 +170,7 @@ class Campaign:
 
     async def _slice(self, lane: Lane, seconds: float, left: float, spare: float) -> None:
         """One slice of ``seconds``; ``spare`` seconds may go into what was left behind."""
-        situation = Situation(lane.surface, self._harness.limits, self._harness.budget)
+        situation = self._situation(lane.surface)
         seed = self._random.getrandbits(32)
 
         async def test(attack: Attack, shrinking: Violation | None) -> tuple[Violation | None, Trial]:
@@ -164,7 +181,8 @@ class Campaign:
         if self._plan.shrinking:
             drawn = search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
         else:
-            drawn = search_fast(lane.family, situation, test, seed=seed, seconds=seconds, most=most)
+            guide = Guide(lane.family, situation, self.outcome.reach)
+            drawn = search_fast(guide, test, seed=seed, seconds=seconds, most=most)
         catch, cases = await drawn
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
@@ -183,6 +201,7 @@ class Campaign:
         trial = await harness.trial(attack, lane.surface.key)
         key = (lane.surface.key, lane.family.name)
         self.outcome.reached[key] = max(self.outcome.reached.get(key, Reached.NOTHING), trial.reached)
+        self.outcome.reach.note(trial)
         self._count(trial)
         self._missed(lane, trial)
         violation = judge_trial(trial, harness)
@@ -211,6 +230,7 @@ class Campaign:
         watched = trial.observation.baseline is not None
         for entry in invariants().values():
             seen = bool(trial.observation.probes) if entry.code == "ZF102" else watched or bool(entry.declared)
+            seen = carries(trial.attack) if entry.code == "ZF301" else seen
             if seen and entry.applies(self._harness.limits):
                 self.outcome.checks[entry.code] += 1
 
@@ -256,12 +276,14 @@ class Campaign:
         if few:
             self.outcome.not_covered.append(f"few attacks in the time there was: {', '.join(few)} (give --for longer)")
         needs = {family.name: family.needs for family in self._plan.families}
+        doors = {surface.key: surface for surface in self.outcome.surfaces}
         tested = {key for (key, name), reached in self.outcome.reached.items() if reached >= needs[name]}
         for (key, name), reached in sorted(self.outcome.reached.items()):
             if reached >= needs[name]:
                 continue
             cases = self.outcome.cases[(key, name)]
             said = f"{key}: {name} never got to {needs[name].name.lower()}, only to {reached.name.lower()}"
+            said += f" ({ends})" if (ends := self.outcome.reach.ends(name, doors[key])) else ""
             if cases >= FEW_CASES or key not in tested:
                 self.outcome.doubts.insert(0, said)
             else:

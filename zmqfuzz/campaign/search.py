@@ -19,9 +19,10 @@ import trio
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 
+from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.minimise import weight
 from zmqfuzz.catalogue import Family, Situation
-from zmqfuzz.drawing import HypothesisDraw, RandomDraw
+from zmqfuzz.drawing import HypothesisDraw
 from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
@@ -74,14 +75,10 @@ Test = Callable[[Attack, Violation | None], Awaitable[tuple[Violation | None, Tr
 """Plays an attack and judges it. The second argument is the violation being shrunk, None while searching."""
 
 
-PLAIN = (0.0, 0.0, 0.5, 0.9)
-"""Shares of simplest choices that attacks are drawn with: one thing goes wrong in some, everything in others."""
-
-
 async def search_fast(
-    family: Family, situation: Situation, test: Test, *, seed: int, seconds: float, most: int = 100_000
+    guide: Guide, test: Test, *, seed: int, seconds: float, most: int = 100_000
 ) -> tuple[Catch | None, int]:
-    """Draw and play attacks of ``family`` for ``seconds`` (at least one), until one is caught.
+    """Play the attacks that ``guide`` draws for ``seconds`` (at least one), until one is caught.
 
     Returns what was caught, and how many attacks were played. Errors of ``test`` pass.
     """
@@ -89,9 +86,7 @@ async def search_fast(
     numbers = random.Random(seed)
     cases = 0
     while cases < most and (not cases or time.monotonic() < deadline):
-        own = numbers.getrandbits(32)
-        scripts = family.draw(RandomDraw(own, numbers.choice(PLAIN)), situation)
-        attack = Attack(scripts, strategy=family.name, seed=own)
+        attack = guide.attack(numbers)
         cases += 1
         violation, trial = await test(attack, None)
         if violation is not None:

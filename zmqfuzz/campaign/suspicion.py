@@ -45,6 +45,9 @@ PICKS = 2
 MOST_TOGETHER = 8
 """Attacks that are repeated together."""
 
+LOOK_SECONDS = 10.0
+"""Time for one look, which is short unless the target is slow."""
+
 LARGEST_ROUND = 32 * (1 << 20)
 """Octets sent in one round, at most."""
 
@@ -60,8 +63,6 @@ class Lane:
     surface: Surface
     family: Family
     needs_more: bool = True
-    cleared: Counter[str] = field(default_factory=Counter)
-    floor: dict[str, int] = field(default_factory=dict)
     unconfirmed: Counter[str] = field(default_factory=Counter)
     leak: dict[str, Trial] = field(default_factory=dict)
     picked: list[Trial] = field(default_factory=list)
@@ -86,6 +87,8 @@ class Suspicions:
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
         self._picked: dict[str, list[Trial]] = {}
+        self._cleared: Counter[tuple[str, str]] = Counter()
+        self._floor: dict[tuple[str, str], int] = {}
         self._examined: dict[str, tuple[int, float]] = {}
 
     def learn(self, lane: Lane, code: str, signature: str) -> bool:
@@ -102,9 +105,10 @@ class Suspicions:
 
     def clear(self, lane: Lane, code: str, trial: Trial) -> None:
         """An examination came out clean."""
-        lane.cleared[code] += 1
-        if lane.cleared[code] >= CLEARED:
-            lane.floor[code] = 2 * left_behind(invariants()[code], trial)
+        door = (lane.surface.key, code)
+        self._cleared[door] += 1
+        if self._cleared[door] >= CLEARED:
+            self._floor[door] = max(self._floor.get(door, 0), 2 * left_behind(invariants()[code], trial))
 
     def examined(self, lane: Lane, code: str, seconds: float) -> None:
         """An examination for leaks took so long; those of a door take no more than their share of a run."""
@@ -133,7 +137,8 @@ class Suspicions:
                 if self._stays(entry, trial) and left_behind(entry, trial) > left_behind(entry, known):
                     lane.leak[entry.code] = trial
                 continue
-            if self._knows_shape(lane, entry, attack) or left_behind(entry, trial) < lane.floor.get(entry.code, 0):
+            floor = self._floor.get((lane.surface.key, entry.code), 0)
+            if self._knows_shape(lane, entry, attack) or left_behind(entry, trial) < floor:
                 continue
             self._tell(Suspected(lane.surface, lane.family.name, entry.code, "looks as if it holds memory; examining"))
             confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
@@ -173,21 +178,24 @@ class Suspicions:
                 return catch
             catch = await self._repeated(lane, [suspect], deadline)
         if catch is None and time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every:
-            catch = await self.look_back(lane, deadline)
+            catch = await self.look_back(lane)
         return catch
 
-    async def look_back(self, lane: Lane, deadline: float) -> Catch | None:
+    def to_look_at(self, lane: Lane) -> bool:
+        """Whether there are attacks at this door that were not repeated yet."""
+        return bool(self._picked.get(lane.surface.key))
+
+    async def look_back(self, lane: Lane) -> Catch | None:
         """Do random attacks of the last slices at this door, all together, leave something behind when repeated?
 
         A program that keeps a little of everything it is sent shows no single suspect.
         """
         picked = self._picked.pop(lane.surface.key, [])
-        self._looked[lane.surface.key] = time.monotonic()
-        if not picked or time.monotonic() > deadline:
-            return None
         self._random.shuffle(picked)
-        together = len(picked) if lane.surface.side == "bind" else 1
-        return await self._repeated(lane, picked[: min(together, MOST_TOGETHER)], deadline)
+        together = MOST_TOGETHER if lane.surface.side == "bind" else 1
+        self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
+        self._looked[lane.surface.key] = time.monotonic()
+        return await self._repeated(lane, picked[:together], time.monotonic() + LOOK_SECONDS) if picked else None
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)

@@ -24,16 +24,22 @@ SHAPED = ("ZF203", "ZF206")
 """Invariants whose findings differ by what the attack is made of: parts of a message, or one announced frame, are held
 for different reasons. What is left behind says nothing of the kind."""
 
+EXECUTED = "ZF301"
+"""The invariant that is judged first: code that was executed may end the process, too."""
+
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
+
+RARE_REPLAYS = 6
+"""Times the whole history is replayed for a crash that did not show again at once."""
 
 CONFIRMATIONS = 3
 """Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
 
 
 def judge_trial(trial: Trial, harness: Harness) -> Violation | None:
-    """The first violation that one trial shows, in the order of the codes."""
-    for entry in invariants().values():
+    """The first violation that one trial shows, in the order of the codes; executed code, which explains the rest."""
+    for entry in sorted(invariants().values(), key=lambda entry: entry.code != EXECUTED):
         if not entry.examines:
             violation = entry.judge(trial, harness.limits)
             if violation is not None:
@@ -80,8 +86,14 @@ def signature_of(violation: Violation, attack: Attack, log: str) -> str:
 
 def _python_place(log: str) -> str:
     """The innermost function of the last Python traceback, without line numbers."""
-    frames = re.findall(r'File "([^"]+)", line \d+,? in (\S+)', log)
-    return f"{frames[-1][0].rsplit('/', 1)[-1]}:{frames[-1][1]}" if frames else ""
+    # faulthandler prints the innermost call first, and several threads: the first is the one that crashed.
+    inner, _, crashed = log.rpartition("most recent call first")
+    found = re.findall(r'File "([^"]+)", line \d+,? in (\S+)', crashed if inner else log)
+    frames = [frame for frame in found if not frame[0].startswith("<frozen")]
+    if not frames:
+        return ""
+    file, function = frames[0] if inner else frames[-1]
+    return f"{file.rsplit('/', 1)[-1]}:{function}"
 
 
 def left_behind(entry: Invariant, trial: Trial | None) -> int:
@@ -127,7 +139,7 @@ class Triage:
 
     def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
         self._harness = harness
-        self._examiner = Examiner(harness)
+        self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
 
@@ -156,6 +168,8 @@ class Triage:
                 played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
                 needed, attack = played[:-1], played[-1]
                 catch = replace(catch, original=attack)
+        if not confirmed.holds and catch.trial.observation.exit is not None and catch.trial.observation.exit.signal:
+            return await self._rare_crash(catch, (*history, catch.original), surface, confirmed)
         if not confirmed.holds:
             return Triaged(
                 reason=f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted as a finding"
@@ -170,6 +184,20 @@ class Triage:
         if code == "ZF102" and (await self.confirm((Attack(()),), key, code, times=2)).shown:
             return Triaged(reason=f"{code}? the target was not served without an attack either: not counted")
         return self._make(catch, attack, final, surface, history=needed)
+
+    async def _rare_crash(
+        self, catch: Catch, attacks: tuple[Attack, ...], surface: Surface, confirmed: Confirmed
+    ) -> Triaged:
+        """Damaged memory kills a process now or later, or not at all: one more crash in several replays is enough."""
+        code = catch.violation.code
+        played = tuple(part for part in attacks if part.scripts)
+        for attempt in range(1, RARE_REPLAYS + 1):
+            again = await self.confirm(played, surface.key, code, times=1, recover=SHORT_RECOVER)
+            if again.shown:
+                seen = replace(again, tried=attempt)
+                note = "rare: it does not crash each time; the attacks before it are part of the replay"
+                return self._make(catch, played[-1], seen, surface, history=played[:-1], notes=(note,))
+        return Triaged(reason=f"{code}? the process crashed once, then in none of {confirmed.tried + attempt} replays")
 
     async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:
         if not attacks:
@@ -213,8 +241,8 @@ class Triage:
         if not confirmed.holds or confirmed.trial is None:
             return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
         large = confirmed.trial.attack
-        left = entry.code in ("ZF204", "ZF205", "ZF208")
-        bare = left and await bare_socket_too(self._harness, entry, large, surface)
+        design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
+        bare = True if design else await bare_socket_too(self._harness, entry, large, surface)
         if entry.code == "ZF204" and bare:
             confirmed = await self.examine(invariants()["ZF209"], large, key, None)
             if confirmed.violation is None:
@@ -266,7 +294,7 @@ class Triage:
         *,
         history: tuple[Attack, ...] = (),
         notes: tuple[str, ...] = (),
-        bare: bool = False,
+        bare: bool | None = False,
     ) -> Triaged:
         violation = confirmed.violation or catch.violation
         trial = confirmed.trial or catch.trial

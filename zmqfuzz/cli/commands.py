@@ -26,6 +26,7 @@ from zmqfuzz.cli.screen import Screen, exit_code
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
+from zmqfuzz.seeds import read_seeds
 from zmqfuzz.targets.library import MECHANISMS, hosted
 
 __all__ = ["cli"]
@@ -95,6 +96,9 @@ def _names(text: str | None) -> tuple[str, ...]:
 @click.option("--for", "seconds", type=_Duration(), default=60.0, help="Wall time of the run. [default: 60s]")
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after this many attacks.")
 @click.option("--seed", type=int, help="Repeat a run's choices. [default: random, printed]")
+@click.option(
+    "--seeds", type=click.Path(path_type=Path), metavar="PATH", help="Recorded messages to attack with: file or folder."
+)
 @click.option("--only", "--families", metavar="A,B", help="Only these attack families (see `zmqfuzz list`).")
 @click.option("--exclude", metavar="A,B", help="All families but these.")
 @click.option("--max-frame", type=_Size(), help="Promise: larger frames are refused (MAXMSGSIZE), at the exact octet.")
@@ -107,6 +111,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 @click.option("--mem-cap", type=_Size(), default=2 << 30, help="Kill the target above this. [default: 2GiB]")
 @click.option("--fail-on", type=_SEVERITIES, default="low", show_default=True, help="Exit 1 from this severity up.")
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
+@click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
 @click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
 def run_command(
@@ -123,6 +128,7 @@ def run_command(
     seconds: float,
     cases: int | None,
     seed: int | None,
+    seeds: Path | None,
     only: str | None,
     exclude: str | None,
     max_frame: int | None,
@@ -134,6 +140,7 @@ def run_command(
     mem_cap: int,
     fail_on: str,
     stop_after: int | None,
+    reach: bool,
     allow_remote: tuple[str, ...],
     store: Path,
     **secrets: str | None,
@@ -186,15 +193,20 @@ def run_command(
         stop_after=stop_after,
         cases=cases,
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
+        seeds=read_seeds(seeds) if seeds is not None else (),
     )
-    return _run(spec, plan, Corpus(store), fail_on)[1]
+    return _run(spec, plan, Corpus(store), fail_on, reach=reach)[1]
 
 
-def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str) -> tuple[Outcome, int]:
+def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str, *, reach: bool = False) -> tuple[Outcome, int]:
     set_hypothesis_home_dir(corpus.findings.parent / "hypothesis")  # not into the user's folder
-    with Screen(spec, corpus, seconds=plan.seconds) as screen:
+    with Screen(spec, corpus, seconds=plan.seconds, reach=reach) as screen:
         outcome = check(spec, plan, screen.tell)
     return outcome, exit_code(outcome, fail_on)
+
+
+DEMO = ("flood", "malformed-frame", "malformed-message", "multipart", "oversized-frame", "tempo")
+"""A few of the families: all of them would not get their turn in a demonstration's time."""
 
 
 @cli.command("demo", epilog=EXIT_CODES)
@@ -205,7 +217,7 @@ def demo_command(seed: int, store: Path) -> int:
     broker = (sys.executable, "-m", "zmqfuzz.targets.examples.broker")
     click.echo("A small broker is started, attacked, and one weakness shown; nothing leaves this machine.\n")
     spec = Spec(command=broker, name="broker")
-    plan = Plan(select_families(), seconds=30.0, seed=seed, stop_after=1, minimise_seconds=6.0)
+    plan = Plan(select_families(DEMO), seconds=12.0, seed=seed, stop_after=1, minimise_seconds=4.0)
     outcome, code = _run(spec, plan, Corpus(store), "low")
     for finding in outcome.findings:
         ours = "zmqfuzz" if shutil.which("zmqfuzz") else shlex.join([sys.executable, "-m", "zmqfuzz"])

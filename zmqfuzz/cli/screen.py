@@ -11,8 +11,11 @@ from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
+from zmqfuzz.campaign.reach import summary as reach_line
+from zmqfuzz.campaign.reach import table
 from zmqfuzz.campaign.report import failure_message, printable
 from zmqfuzz.catalogue import invariants
+from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity, Verdict
 
 __all__ = ["Screen", "exit_code"]
@@ -24,7 +27,8 @@ _PULSE = 15.0
 class Screen:
     """Consumes the events of a run: prints, and saves each finding the moment it is there."""
 
-    def __init__(self, spec: Spec, corpus: Corpus, *, seconds: float) -> None:
+    def __init__(self, spec: Spec, corpus: Corpus, *, seconds: float, reach: bool = False) -> None:
+        self._reach = reach
         self._spec = spec
         self._corpus = corpus
         self._console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -91,8 +95,12 @@ class Screen:
     def _ended(self, outcome: Outcome) -> None:
         if self._status is not None:
             self._status.stop()
-        for line in summary(outcome):
-            self._line(line)
+        for line in (*(table(outcome.reach.rows()) if self._reach else ()), *summary(outcome)):
+            self._line(printable(line))
+        try:
+            self._corpus.save_reach(outcome.reach.to_plain())
+        except UsageError as error:  # a run that found nothing needs no folder to write in
+            self._line(f"  the reach map was not saved: {printable(str(error))}")
 
 
 def summary(outcome: Outcome) -> list[str]:
@@ -109,6 +117,7 @@ def summary(outcome: Outcome) -> list[str]:
     )
     for finding in outcome.findings:
         lines.append(f"  {finding.id}  {finding.severity.upper():8}  {finding.title}")
+    lines.append(f"  {reach_line(outcome.reach.rows())}")
     if held:
         where = "held" if outcome.verdict is not Verdict.INCONCLUSIVE else "held where it was tested"
         lines.append(f"  {where}: {', '.join(f'{code} {invariants()[code].name}' for code in held)}")

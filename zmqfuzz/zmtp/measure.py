@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from zmqfuzz.zmtp.wire import CurveCommand, Fill, Frame, Framing, Raw, Unit, curve_size, encode, finished
 
-__all__ = ["announced_size", "body_size", "head", "unit_size"]
+__all__ = ["announced_size", "body_size", "head", "unfinished", "unit_size"]
 
 
 def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
@@ -42,6 +42,21 @@ def unit_size(unit: Unit, framing: Framing = Framing.V2) -> int:
 def body_size(frame: Frame) -> int:
     """Octets of the body that is sent."""
     return max(frame.body.size, 0) if isinstance(frame.body, Fill) else len(frame.body)
+
+
+def unfinished(units: tuple[Unit, ...], before: bool = False) -> bool:
+    """Whether ``units``, sent in traffic, leave a frame or a message without its end.
+
+    ``before``: one was begun already. Octets that are no frame by themselves belong to the frame that waits for them.
+    """
+    more, missing = before, 0
+    for unit in units:
+        if missing:
+            missing = max(0, missing - unit_size(unit))
+        elif isinstance(unit, Frame):
+            missing = max(0, announced_size(unit) - body_size(unit))
+            more = more if unit.command else unit.more
+    return more or missing > 0
 
 
 def announced_size(frame: Frame) -> int:
