@@ -20,7 +20,7 @@ ROUNDS = 6
 MOST_ROUNDS = 30
 
 LAST_SETTLE = 12.0
-UNMOVED = 3.0
+UNMOVED = 2.5
 """Seconds that descriptors may take to come back after the last round, and without any change until that is the end."""
 
 ROUND_GROWTH = 2 * MIB

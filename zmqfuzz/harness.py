@@ -40,7 +40,7 @@ SETTLE = 0.3
 ROUND_SETTLE = 1.0
 """The same for a round of an examination, once the target is at rest again."""
 
-ROUND_UNMOVED = 0.4
+ROUND_UNMOVED = 0.3
 """Of a target at rest: what has not moved for so long stays."""
 
 REST = 8.0

@@ -153,6 +153,9 @@ class Suspicions:
         marker, words = (lane.surface.key, entry.code), shape(attack) if entry.code in SHAPED else ""
         return any(known[:2] == marker and known[2].endswith(words) for known in self._known)
 
+    def _known_here(self, lane: Lane, code: str) -> bool:
+        return any(known[:2] == (lane.surface.key, code) for known in self._known)
+
     def _stays(self, entry: Invariant, trial: Trial) -> bool:
         """Whether a suspect left more behind than this process had ever kept; its first attacks only warm it up."""
         if entry.code != "ZF204":
@@ -170,13 +173,13 @@ class Suspicions:
         trial = await self._harness.trial(Attack(()), lane.surface.key, ask=True)
         catch = self._judged(lane, trial)
         self._picked.setdefault(lane.surface.key, []).extend(lane.picked)
-        suspects = list(lane.leak.values())
+        suspects = lane.leak
         lane.leak, lane.picked, lane.played = {}, [], 0
-        deadline = time.monotonic() + left
-        for suspect in suspects:
-            if catch is not None or time.monotonic() > deadline:
-                return catch
-            catch = await self._repeated(lane, [suspect], deadline)
+        for code, suspect in suspects.items():
+            # Descriptors say more than memory does: no honest program keeps them for peers that have gone.
+            seconds = left if code == "ZF204" else max(left, LOOK_SECONDS)
+            if catch is None and seconds > 0 and not self._known_here(lane, code):
+                catch = await self._repeated(lane, [suspect], time.monotonic() + seconds)
         if catch is None and time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every:
             catch = await self.look_back(lane)
         return catch
