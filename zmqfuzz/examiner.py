@@ -53,7 +53,7 @@ class Examiner:
             async with self._harness.examined() as standing:
                 await self._harness.warm(standing, key)
                 trials.append(await self._play(standing, large, key))
-                if not self._holds(trials[-1]):
+                if times == 1 and not self._holds(trials[-1]):
                     return Examination("held", tuple(trials))
                 if times > 1 and not after and standing.usable:
                     after = tuple([await self._play(standing, large, key) for _ in range(3)])
