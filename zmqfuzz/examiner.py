@@ -7,12 +7,13 @@ from dataclasses import replace
 import trio
 
 from zmqfuzz.budget import LEAK_FLOOR, MIB
-from zmqfuzz.harness import REST, ROUND_SETTLE, Harness, Standing
+from zmqfuzz.harness import REST, ROUND_SETTLE, Harness
 from zmqfuzz.scale import control_of, planned, scaled
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Examination, Trial
+from zmqfuzz.standing import Standing
+from zmqfuzz.trial import Examination, Sample, Trial
 
-__all__ = ["Examiner"]
+__all__ = ["Examiner", "stayed"]
 
 ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
@@ -69,9 +70,8 @@ class Examiner:
 
     def _holds(self, trial: Trial) -> bool:
         """Whether there is anything to compare with honest traffic: else one process has said enough."""
-        baseline, held = trial.observation.baseline, trial.observation.held
-        grown = held.rss - baseline.rss if baseline is not None and held is not None else 0
-        return trial.observation.killed_at_cap or grown > self._harness.limits.held_per_byte * trial.sent
+        grown = trial.held_growth > self._harness.limits.held_per_byte * trial.sent
+        return trial.observation.killed_at_cap or grown
 
     async def _play(self, standing: Standing, attack: Attack, key: str) -> Trial:
         return await self._harness.play(standing, attack, key, ask=False, rest=True, settle=ROUND_SETTLE)
@@ -117,18 +117,20 @@ class Examiner:
         first, last = trials[0].observation, trials[-1].observation
         if first.settled is None or last.settled is None or len(trials) < 3:
             return 0
-        waiting = last.abandoned - first.abandoned
-        if code == "ZF208":
-            return waiting
-        if code == "ZF205":
-            return last.settled.descriptors - first.settled.descriptors - waiting
-        return last.settled.rss - first.settled.rss
+        return stayed(code, last.settled, last.abandoned) - stayed(code, first.settled, first.abandoned)
 
     async def _given_time(self, standing: Standing, last: Trial, descriptors: int) -> Trial:
         """The last round again, looked at later: a program may take its time to let go of peers that have gone."""
         await standing.observer.descriptors_back(descriptors, LAST_SETTLE, unmoved=UNMOVED)
         later = replace(last.observation, settled=standing.observer.sample(), abandoned=standing.observer.abandoned())
         return replace(last, observation=later)
+
+
+def stayed(code: str, settled: Sample, abandoned: int) -> int:
+    """What a settled target keeps, in the unit of the invariant ``code``: connections, descriptors, or octets."""
+    if code == "ZF208":
+        return abandoned
+    return settled.descriptors - abandoned if code == "ZF205" else settled.rss
 
 
 def _too_small(trials: list[Trial]) -> float:

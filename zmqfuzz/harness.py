@@ -22,17 +22,17 @@ from zmqfuzz.endpoints import connect
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
-from zmqfuzz.observer import Observer
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UNASKED, Prober, UserProbe
 from zmqfuzz.script import Attack
 from zmqfuzz.seeds import Heard
+from zmqfuzz.standing import Standing
 from zmqfuzz.target import Running, Target
 from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
-__all__ = ["REST", "ROUND_SETTLE", "Harness", "Reference", "Standing"]
+__all__ = ["REST", "ROUND_SETTLE", "Harness", "Reference"]
 
 SETTLE = 0.3
 """Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
@@ -58,23 +58,6 @@ what it usually takes."""
 
 Reference = Callable[[Surface, str], Target | None]
 """Makes a bare socket like the one behind a door, from the shared library at a path; None: that is not possible."""
-
-
-class Standing:
-    """One running process of the target, with what watches it and what was played against it."""
-
-    def __init__(self, running: Running, hard_cap: int) -> None:
-        self.running = running
-        self.observer = Observer(running, hard_cap)
-        self.history: list[Attack] = []
-        self.spoiled = False
-        self.restless = False
-        self.probed_at = 0.0
-
-    @property
-    def usable(self) -> bool:
-        """Whether another attack on this process would mean anything."""
-        return not self.spoiled and self.running.exit() is None
 
 
 class Harness:
@@ -217,14 +200,17 @@ class Harness:
         surface = self.surface(await self.standing(), key)
         if self._listeners is not None:
             return await self._listeners.calibrate(surface, self.heard[key])
-        prober = self._probers.setdefault(key, Prober(self._user_probe, self.credentials, self.heard[key]))
-        return await trio.to_thread.run_sync(prober.calibrate, surface)
+        return await trio.to_thread.run_sync(self._prober(key).calibrate, surface)
+
+    def _prober(self, key: str) -> Prober:
+        if key not in self._probers:
+            self._probers[key] = Prober(self._user_probe, self.credentials, self.heard[key])
+        return self._probers[key]
 
     async def _ask(self, surface: Surface, within: float) -> ProbeResult:
         if self._listeners is not None:
             return await self._listeners.ask(surface, within)
-        prober = self._probers.setdefault(surface.key, Prober(self._user_probe, self.credentials))
-        return await trio.to_thread.run_sync(prober.ask, surface, within)
+        return await trio.to_thread.run_sync(self._prober(surface.key).ask, surface, within)
 
     def _due(self, standing: Standing, key: str) -> bool:
         prober = self._probers.get(key)

@@ -17,7 +17,8 @@ def libraries(pids: Iterable[int], word: str) -> tuple[str, ...]:
             lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
         except OSError:
             continue
-        for path in dict.fromkeys(line.split(maxsplit=5)[5] for line in lines if len(line.split(maxsplit=5)) == 6):
+        # proc(5): address, permissions, offset, device, inode, and the path where there is one
+        for path in dict.fromkeys(fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6):
             if word in path.rpartition("/")[2]:
                 inside = f"/proc/{pid}/root{path}"  # a container has other files under the same name
                 found[path if os.path.exists(path) else inside] = None

@@ -19,7 +19,7 @@ from zmqfuzz.procfs import (
     parse_statm,
 )
 
-__all__ = ["Usage", "Watch", "descendants", "runnable", "stat", "tree"]
+__all__ = ["Usage", "Watch", "descendants", "entries", "runnable", "stat", "tree"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,7 +33,8 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def _entries(path: str) -> list[str]:
+def entries(path: str) -> list[str]:
+    """The names in a folder of /proc; none when it is gone or not ours to read."""
     try:
         return os.listdir(path)
     except OSError:
@@ -53,14 +54,14 @@ _CHILDREN_LISTED = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # 
 
 def _children(pid: int) -> list[int]:
     found: list[int] = []
-    for thread in _entries(f"/proc/{pid}/task"):
+    for thread in entries(f"/proc/{pid}/task"):
         found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
 
 def _children_by_scan() -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
-    for name in _entries("/proc"):
+    for name in entries("/proc"):
         if name.isdecimal() and (record := stat(int(name))) is not None:
             found.setdefault(record.ppid, []).append(record.pid)
     return found
@@ -91,7 +92,7 @@ def tree(pid: int) -> tuple[int, ...]:
 
 def runnable(pids: Iterable[int]) -> int:
     """How many threads of these processes run or wait for a processor: work that is not done, on a busy machine too."""
-    threads = (f"/proc/{pid}/task/{thread}/stat" for pid in pids for thread in _entries(f"/proc/{pid}/task"))
+    threads = (f"/proc/{pid}/task/{thread}/stat" for pid in pids for thread in entries(f"/proc/{pid}/task"))
     return sum(b") R " in _read(path) for path in threads)
 
 
@@ -150,7 +151,7 @@ class _Member:
     def _descriptors(self) -> int:
         folder = f"/proc/{self.pid}/fd"
         if not _FD_COUNT_IN_SIZE:
-            return len(_entries(folder))
+            return len(entries(folder))
         try:
             return os.stat(folder).st_size
         except OSError:

@@ -9,16 +9,10 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from zmqfuzz.processes import entries
 from zmqfuzz.procfs import TcpSocket, TcpState, parse_tcp, parse_unix_listeners, socket_inode
 
 __all__ = ["Listener", "abandoned", "listening"]
-
-
-def _entries(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,7 +33,7 @@ def _sockets(pids: Iterable[int]) -> dict[int, int]:
     """Socket inode to the first of the processes that holds it."""
     found: dict[int, int] = {}
     for pid in pids:
-        for number in _entries(f"/proc/{pid}/fd"):
+        for number in entries(f"/proc/{pid}/fd"):
             try:
                 inode = socket_inode(os.readlink(f"/proc/{pid}/fd/{number}"))
             except OSError:

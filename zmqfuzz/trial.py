@@ -203,6 +203,12 @@ class Trial:
         return sum(transcript.sent for transcript in self.transcripts)
 
     @property
+    def held_growth(self) -> int:
+        """Octets of resident memory gained while the peers were still connected; 0 when it could not be seen."""
+        baseline, held = self.observation.baseline, self.observation.held
+        return max(0, held.rss - baseline.rss) if baseline and held else 0
+
+    @property
     def reached(self) -> Reached:
         """The furthest state any peer reached."""
         return max((transcript.reached for transcript in self.transcripts), default=Reached.NOTHING)

@@ -13,7 +13,7 @@ from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Examination, Surface
+from zmqfuzz.trial import Surface
 
 __all__ = ["bare_socket_too", "owner_of"]
 
@@ -35,8 +35,6 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return "not determined: it could not be compared with a bare socket"
     if violation.code == "ZF208":
         return "the application, where it does not read a socket; else libzmq (issues 3731 and 4503)"
-    if violation.code == "ZF209":
-        return BARE
     if "libzmq assertion" in signature:
         issue = next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
         return f"libzmq, known (issue {issue})" if issue else "libzmq"
@@ -60,13 +58,12 @@ async def bare_socket_too(harness: Harness, entry: Invariant, attack: Attack, su
         async with Harness(target, limits=harness.limits, budget=harness.budget) as bare:
             key = bare.surfaces(await bare.standing())[0].key
             examiner = Examiner(bare, patience=PATIENCE)
-            seen = await (examiner.rounds(attack, key) if entry.examines == "rounds" else _held(examiner, attack, key))
+            if entry.examines == "rounds":
+                seen = await examiner.rounds(attack, key)
+            else:
+                seen = await examiner.held(attack, key, None, times=1)
     except ZmqfuzzError:
         return None  # the library cannot be run alone
     # What is kept for a connection that never ends is memory, and a descriptor, and not told as such there.
     judges = (entry, invariants()["ZF208"])
     return None if seen.doubts else any(judge.judge(seen, harness.limits) is not None for judge in judges)
-
-
-async def _held(examiner: Examiner, attack: Attack, key: str) -> Examination:
-    return await examiner.held(attack, key, None, times=1)

@@ -13,6 +13,7 @@ from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.triage import SHAPED, Triage, judge_trial, left_behind, shape, signature_of
 from zmqfuzz.catalogue import Family, Invariant, invariants
+from zmqfuzz.examiner import stayed
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.scale import planned, round_of, scaled
@@ -123,7 +124,7 @@ class Suspicions:
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
         lane.played += 1
-        stuck = trial.observation.abandoned and (lane.surface.key, "ZF208", "connections without a peer") in self._known
+        stuck = trial.observation.abandoned and self._known_here(lane, "ZF208")
         if trial.reached >= Reached.HANDSHAKE and planned(attack) and not stuck:
             if len(lane.picked) < PICKS:
                 lane.picked.append(trial)
@@ -150,11 +151,11 @@ class Suspicions:
         return None
 
     def _knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:
-        marker, words = (lane.surface.key, entry.code), shape(attack) if entry.code in SHAPED else ""
-        return any(known[:2] == marker and known[2].endswith(words) for known in self._known)
+        return self._known_here(lane, entry.code, shape(attack) if entry.code in SHAPED else "")
 
-    def _known_here(self, lane: Lane, code: str) -> bool:
-        return any(known[:2] == (lane.surface.key, code) for known in self._known)
+    def _known_here(self, lane: Lane, code: str, words: str = "") -> bool:
+        marker = (lane.surface.key, code)
+        return any(known[:2] == marker and known[2].endswith(words) for known in self._known)
 
     def _stays(self, entry: Invariant, trial: Trial) -> bool:
         """Whether a suspect left more behind than this process had ever kept; its first attacks only warm it up."""
@@ -225,7 +226,7 @@ class Suspicions:
                 return None
             memory.append(settled.rss)
             waiting.append(trial.observation.abandoned)
-            descriptors.append(settled.descriptors - trial.observation.abandoned)
+            descriptors.append(stayed("ZF205", settled, trial.observation.abandoned))
             if len(memory) == REPEATS - 1 and not (
                 memory[-1] - memory[0] > STEP // 4 or _rises(descriptors, 1) or _rises(waiting, 1)
             ):

@@ -10,7 +10,7 @@ from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
-from zmqfuzz.examiner import Examiner
+from zmqfuzz.examiner import Examiner, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Send
@@ -100,13 +100,9 @@ def left_behind(entry: Invariant, trial: Trial | None) -> int:
     """What a suspect trial held or left behind, in the invariant's own unit (octets, descriptors); 0 without one."""
     if trial is None or (baseline := trial.observation.baseline) is None:
         return 0
-    sample = trial.observation.held if entry.examines == "held" else trial.observation.settled
-    if sample is None:
-        return 0
-    waiting = trial.observation.abandoned
-    if entry.code == "ZF208":
-        return waiting
-    return sample.descriptors - baseline.descriptors - waiting if entry.code == "ZF205" else sample.rss - baseline.rss
+    seen = trial.observation
+    sample = seen.held if entry.examines == "held" else seen.settled
+    return 0 if sample is None else stayed(entry.code, sample, seen.abandoned) - stayed(entry.code, baseline, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from zmqfuzz.trial import Examination, Sample, Trial
 __all__ = [
     "connections_close",
     "descriptors_return",
-    "held_growth",
     "held_per_byte",
     "library_memory_returns",
     "memory_limit",
@@ -27,14 +26,8 @@ EXAMINED_GROWTH = 24 * MIB
 """Octets an examined attack must hold to be a finding."""
 
 
-def held_growth(trial: Trial) -> int:
-    """Octets of resident memory gained while the peers were still connected; 0 when it could not be seen."""
-    baseline, held = trial.observation.baseline, trial.observation.held
-    return max(0, held.rss - baseline.rss) if baseline and held else 0
-
-
 def _suspects_held(trial: Trial, limits: Limits) -> bool:
-    growth = held_growth(trial)
+    growth = trial.held_growth
     return growth > SUSPICIOUS_GROWTH and growth > limits.held_per_byte * trial.sent
 
 
@@ -48,7 +41,7 @@ def _second_half(trial: Trial) -> float:
     rest = trial.sent - first.sent
     # All was sent between two samples: the slope over the whole is the best there is.
     if rest < trial.sent / 10:
-        return held_growth(trial) / max(trial.sent, 1)
+        return trial.held_growth / max(trial.sent, 1)
     return (held.rss - first.rss) / rest
 
 
@@ -79,10 +72,10 @@ def held_per_byte(seen: Examination, limits: Limits, violated: type[Violation]) 
     """
     if not seen.trials or seen.doubts:
         return
-    ratios = [held_growth(trial) / max(trial.sent, 1) for trial in seen.trials]
-    growths = [held_growth(trial) for trial in seen.trials]
+    ratios = [trial.held_growth / max(trial.sent, 1) for trial in seen.trials]
+    growths = [trial.held_growth for trial in seen.trials]
     slopes = [_second_half(trial) for trial in seen.trials]
-    control = max((held_growth(trial) for trial in seen.controls), default=0)
+    control = max((trial.held_growth for trial in seen.controls), default=0)
     limit = limits.held_per_byte
     growing = min(ratios) > limit and min(slopes) > limit and min(growths) >= EXAMINED_GROWTH
     if not growing or control > min(growths) / 2:
@@ -101,7 +94,7 @@ def held_per_byte(seen: Examination, limits: Limits, violated: type[Violation]) 
         measures.append(Measure("after disconnect", ", ".join(f"{rss:.0f}" for rss in after) + " MiB"))
     if seen.controls:
         calm = seen.controls[0]
-        text = f"{_mib(calm.sent)} as complete messages: resident memory +{_mib(held_growth(calm))}"
+        text = f"{_mib(calm.sent)} as complete messages: resident memory +{_mib(calm.held_growth)}"
         measures.append(Measure("control", text))
     if len(after) > 2:
         measures.append(Measure("leak?", _leaks_in_words(after)))
