@@ -14,6 +14,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,12 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent / "targets" / "examples"
 QUIET = ("--exclude", "multipart,oversized-frame")
 """For pairs that are not about held memory: a default socket holds an endless message, and finding that takes time."""
+PLAIN = ("--username", "ada", "--password", "lovelace")
+SERVER = ("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
+CLIENT = ("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
+CURVE = (f"--server-key={SERVER[0]}", f"--client-key={':'.join(CLIENT)}")
+LOCK = ("--mechanism", "curve", f"--secret-key={SERVER[1]}", f"--allow={CLIENT[0]}")
+"""The key pairs of zmq_curve(7), public and secret; what the two sides are given."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +56,20 @@ def pairs(folder: Path) -> list[Pair]:
     connect = ("--connect", "{bind}")
     found = [
         Pair("ZF101", "worker_crash", QUIET, python("worker_crash"), python("worker_crash", "--hardened")),
+        Pair("ZF101", "load_server", QUIET, python("load_server"), python("load_server", "--hardened")),
         Pair("ZF102", "worker_deaf", QUIET, python("worker_deaf"), python("worker_deaf", "--hardened")),
         Pair(
             "ZF102", "client", (*QUIET, *client), python("client", *connect), python("client", *connect, "--hardened")
         ),
+        Pair("ZF103", "stop_and_wait", QUIET, python("stop_and_wait"), python("stop_and_wait", "--hardened")),
         Pair("ZF201", "frame_limit", frames, python("frame_limit"), hardened),
         Pair("ZF201", "frame_limit, off by one", frames, python("frame_limit", "--off-by-one"), hardened),
         Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),
         Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened")),
         Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
         Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),
+        Pair("ZF102", "zap (PLAIN)", (*QUIET, *PLAIN), python("zap"), python("zap", "--hardened")),
+        Pair("ZF102", "zap (CURVE)", (*QUIET, *CURVE), python("zap", *LOCK), python("zap", *LOCK, "--hardened")),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
     ]
     program = str(folder / "cserver")
@@ -89,24 +100,31 @@ class Result:
         return "\n".join(line for line in self.output.splitlines()[-12:] if "not covered" not in line)
 
 
-def run(pair: Pair, command: tuple[str, ...], seed: int, seconds: float) -> Result:
-    """One run of zmqfuzz."""
+def run(pair: Pair, side: str, seed: int, seconds: float) -> Result:
+    """One run of zmqfuzz; that against the weak twin is stopped when it has told the code of its pair."""
+    command: tuple[str, ...] = getattr(pair, side)
     with tempfile.TemporaryDirectory() as folder:
-        bind = f"tcp://127.0.0.1:{20000 + (os.getpid() * 7919 + seed * 31 + hash(command)) % 9000}"
+        bind = f"tcp://127.0.0.1:{20000 + (os.getpid() * 7919 + seed * 31 + hash((pair.name, side))) % 9000}"
         words = ["run", "--for", f"{seconds}s", "--seed", str(seed), "--store", folder, *pair.options, "--", *command]
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "zmqfuzz", *(word.replace("{bind}", bind) for word in words)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd=folder,
-        )
-        files = Path(folder).glob("findings/*/finding.json")
-        findings = [json.loads(file.read_text()) for file in files]
+        output = Path(folder) / "output"
+        with output.open("wb") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "zmqfuzz", *(word.replace("{bind}", bind) for word in words)],
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
+            while process.poll() is None:
+                time.sleep(0.5)
+                if side == "weak" and list(Path(folder).glob(f"findings/{pair.code}-*/finding.json")):
+                    process.send_signal(signal.SIGINT)
+                    process.wait()
+        findings = [json.loads(file.read_text()) for file in Path(folder).glob("findings/*/finding.json")]
+        said = output.read_text(errors="replace")
     codes = frozenset(finding["code"] for finding in findings)
     own = frozenset(finding["code"] for finding in findings if not finding.get("owner", "").startswith("libzmq"))
-    return Result(done.returncode, codes, own, time.monotonic() - started, done.stdout + done.stderr)
+    return Result(process.returncode, codes, own, time.monotonic() - started, said)
 
 
 def main() -> None:
@@ -116,6 +134,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=4, help="runs at once; more than the machine has cores")
     parser.add_argument("--for", dest="seconds", type=float, default=30.0, help="seconds of each run")
     parser.add_argument("--only", help="only pairs of this code")
+    parser.add_argument("--pair", default="", help="only pairs whose name begins with this")
     parser.add_argument(
         "--verbose",
         action="store_true",
@@ -124,11 +143,13 @@ def main() -> None:
     options = parser.parse_args()
     bad = False
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        chosen = [pair for pair in pairs(Path(folder)) if options.only in (None, pair.code)]
+        chosen = [
+            pair
+            for pair in pairs(Path(folder))
+            if options.only in (None, pair.code) and pair.name.startswith(options.pair)
+        ]
         futures = {
-            (pair, side): [
-                pool.submit(run, pair, getattr(pair, side), seed, options.seconds) for seed in range(options.n)
-            ]
+            (pair, side): [pool.submit(run, pair, side, seed, options.seconds) for seed in range(options.n)]
             for pair in chosen
             for side in ("weak", "hardened")
         }
@@ -139,8 +160,8 @@ def main() -> None:
             caught = sum(pair.code in result.codes for result in weak)
             flagged = sum(pair.code in (result.codes if pair.code == "ZF203" else result.own) for result in hardened)
             other = sum(bool(result.own - {pair.code}) for result in hardened)
-            unsure = sum(result.exit not in (0, 1) for result in (*weak, *hardened))
-            median = sorted(result.seconds for result in (*weak, *hardened))[options.n]
+            unsure = sum(result.exit not in (0, 1) for result in hardened)
+            median = sorted(result.seconds for result in weak)[options.n // 2]
             n = options.n
             print(
                 f"{pair.code:6} {pair.name:28} {f'{caught}/{n}':>12} {f'{flagged}/{n}':>15} {other:>5} {unsure:>7}"

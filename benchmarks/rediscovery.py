@@ -1,14 +1,19 @@
 """Old builds of libzmq against the default run: which public defects does it find by itself, and is the newest clean?
 
-    python benchmarks/rediscovery.py [--only 4.3.2:XPUB:bind] [--seeds 2] [--for 30] [--jobs 2] [--cache FOLDER]
+    python benchmarks/rediscovery.py [--only 4.3.2:XPUB:bind | --public] [--seeds 2] [--for 30] [--jobs 2]
 
 The builds come out of old pyzmq wheels, which pip downloads into ``--cache`` (in the user's cache folder; about 16 MiB,
 once). Nothing is installed: each library runs in a process of its own (``zmqfuzz run --libzmq``). All families and all
 invariants, without any knowledge of a defect. A library that connects is run by a program that connects anew where
-libzmq gives up for ever after a protocol error (issue 4196), else little more would be found there. ``--only`` takes
+libzmq gives up for ever after a protocol error (issue 4196), else little more would be found there, and where it
+hears nothing, as clients with a watchdog do. ``--only`` takes
 VERSION, VERSION:TYPE, VERSION:TYPE:SIDE, or all four with the mechanism, several with commas; an empty place stands for
 all. Prints one line for each run and each finding: its code, how it failed, whose defect, and the attacks and seconds
 until it was first seen; then what each version showed, and whether the newest is clean of it.
+
+``--public`` runs the doors of PUBLIC instead, each also in a release without the defect, and prints for each: found in
+k of N runs, the median of attacks and seconds until then, and in how many of the runs of that release the code was not
+found. What is owned by another defect that is public and not fixed does not count, on either side.
 """
 
 from __future__ import annotations
@@ -17,13 +22,14 @@ import argparse
 import concurrent.futures
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zmq
@@ -74,6 +80,36 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.version}:{self.socket_type}:{self.side}:{self.mechanism}"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A public defect: ``case`` is a door that has it, ``codes`` what says so, ``clean`` a release without it there.
+
+    ``fixed`` is the release that mended it; ``clean`` is later where others with the same code were mended later.
+    """
+
+    name: str
+    case: Case
+    codes: tuple[str, ...]
+    fixed: str
+    clean: str
+
+
+_STAYS = ("ZF204", "ZF209")
+PUBLIC = (
+    Defect("CVE-2019-6250", Case("4.2.5", "PULL", "bind", "null"), ("ZF101",), "4.3.1", "4.3.3"),
+    Defect("CVE-2019-13132", Case("4.1.6", "PULL", "bind", "curve"), ("ZF101",), "4.3.2", "4.3.3"),
+    Defect("CVE-2019-13132", Case("4.3.1", "PULL", "bind", "curve"), ("ZF101",), "4.3.2", "4.3.3"),
+    Defect("CVE-2020-15166", Case("4.3.2", "PUSH", "bind", "null"), ("ZF103",), "4.3.3", "4.3.3"),
+    Defect("CVE-2020-15166", Case("4.3.2", "PUSH", "bind", "curve"), ("ZF103",), "4.3.3", "4.3.3"),
+    Defect("CVE-2020-15166", Case("4.3.2", "DEALER", "bind", "plain"), ("ZF103",), "4.3.3", "4.3.3"),
+    Defect("CVE-2021-20234", Case("4.3.2", "SUB", "connect", "null"), _STAYS, "4.3.3", "4.3.3"),
+    Defect("CVE-2021-20235", Case("4.3.2", "PULL", "bind", "null"), ("ZF101",), "4.3.3", "4.3.3"),
+    Defect("CVE-2021-20236", Case("4.3.2", "XPUB", "bind", "null"), ("ZF101",), "4.3.3", "4.3.3"),
+    Defect("CVE-2021-20237", Case("4.3.2", "XPUB", "bind", "null"), _STAYS, "4.3.3", "4.3.3"),
+)
+"""Identifiers, doors and codes of the advisories of zeromq/libzmq; nothing here says how they are met."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +170,9 @@ def play(case: Case, library: Path, seed: int, seconds: float) -> Result:
 
     async def work() -> Outcome:
         connecting = case.side == "connect"
-        target = hosted(library, case.socket_type, mechanism=case.mechanism, connecting=connecting, mended=True)
+        target = hosted(
+            library, case.socket_type, mechanism=case.mechanism, connecting=connecting, mended=True, impatient=True
+        )
         spec = Spec(
             command=target.command,
             bind=target.bind,
@@ -234,17 +272,47 @@ def summary(results: list[Result]) -> list[str]:
     return lines
 
 
+def shown_by(defect: Defect, results: list[Result], version: str) -> list[Finding | None]:
+    """For each run of the defect's door in ``version``: the first finding with its code, or None."""
+    case = replace(defect.case, version=version)
+    return [
+        next((found for found in result.findings if found.code in defect.codes and ", known" not in found.owner), None)
+        for result in results
+        if result.case == case and result.attacks
+    ]
+
+
+def public_table(results: list[Result]) -> list[str]:
+    """A line for each public defect."""
+    lines = [f"{'defect':16} {'door':24} {'code':12} {'found':>7} {'attacks':>8} {'s':>5}   clean"]
+    for defect in PUBLIC:
+        runs = shown_by(defect, results, defect.case.version)
+        found = [one for one in runs if one is not None]
+        calm = shown_by(defect, results, defect.clean)
+        attacks = f"{statistics.median(one.attacks for one in found):,.0f}" if found else "-"
+        seconds = f"{statistics.median(one.seconds for one in found):.0f}" if found else "-"
+        lines.append(
+            f"{defect.name:16} {defect.case!s:24} {'/'.join(defect.codes):12} {f'{len(found)} of {len(runs)}':>7}"
+            f" {attacks:>8} {seconds:>5}   {calm.count(None)} of {len(calm)} on {defect.clean}"
+        )
+    return lines
+
+
 def main() -> None:
     """Run the matrix; exit 1 when a library could not be brought or run."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zmqfuzz" / "wheels"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="VERSION[:TYPE[:SIDE[:MECHANISM]]], with commas")
+    parser.add_argument("--public", action="store_true", help="the public defects, where they are and where not")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each")
     parser.add_argument("--for", dest="seconds", type=float, default=30.0, help="seconds of each run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--cache", type=Path, default=cache, help="where wheels are kept")
     options = parser.parse_args()
     chosen = cases(options.only)
+    if options.public:
+        doors = [door for each in PUBLIC for door in (each.case, replace(each.case, version=each.clean))]
+        chosen = list(dict.fromkeys(doors))
     libraries: dict[str, Path] = {}
     for version in dict.fromkeys(case.version for case in chosen):
         try:
@@ -264,8 +332,11 @@ def main() -> None:
         for future in concurrent.futures.as_completed(futures):
             results.append(future.result())
             show(results[-1])
-    print("\nBy way of failing: runs of each version that found it")
-    print("\n".join(summary(sorted(results, key=lambda result: str(result.case)))) or "nothing was found")
+    if options.public:
+        print("\n" + "\n".join(public_table(results)))
+    else:
+        print("\nBy way of failing: runs of each version that found it")
+        print("\n".join(summary(sorted(results, key=lambda result: str(result.case)))) or "nothing was found")
     missing = {case.version for case in chosen} - libraries.keys()
     sys.exit(1 if missing or any(not result.attacks for result in results) else 0)
 

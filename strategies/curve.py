@@ -8,7 +8,7 @@ from typing import Any
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step
-from zmqfuzz.strategies.pieces import BOUNDARIES, body, ending, message, our_type, peers
+from zmqfuzz.strategies.pieces import BOUNDARIES, IDENTITIES, body, ending, message, our_type, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import (
     CURVE_WORDS,
@@ -33,13 +33,19 @@ def _honest(name: bytes, kind: str) -> CurveCommand:
     return CurveCommand(name, properties=metadata)
 
 
+_SEALED = 4096
+"""Octets of a property that may be there many times: all of it is sealed before it is sent."""
+
+
 def _metadata(draw: Draw, kind: str) -> tuple[Property, ...]:
     value = draw.choice(
         (kind.encode(), b"", b"\0", b"NONSENSE", b"V" * 255, b"V" * 256, b"V" * 70_000, b"V" * 1_000_000)
     )
     name = draw.choice((b"Socket-Type", b"Identity", b"User-Id", b"X-custom", b"", b"A" * 255))
     lie = draw.choice((None, None, 0, 1, 2**31, 2**32 - 1))
-    return (Property(name, value, draw.choice((None, None, 0, 255)), lie),) * draw.choice((1, 0, 2, 64))
+    times = draw.choice((1, 0, 2, 64))
+    times = times if len(value) <= _SEALED else min(times, 2)
+    return (Property(name, value, draw.choice((None, None, 0, 255)), lie),) * times
 
 
 def _dishonest(draw: Draw, honest: CurveCommand, kind: str) -> CurveCommand:
@@ -82,6 +88,12 @@ def _instead(draw: Draw, name: bytes, kind: str) -> Unit:
     return _dishonest(draw, _honest(name, kind), kind)
 
 
+def _login(draw: Draw, kind: str) -> Shake:
+    """All boxes are right, and of somebody whose key is not known; what is said of him in them may be anything."""
+    metadata = _metadata(draw, kind) if draw.boolean() else ()
+    return Shake(kind, draw.choice(IDENTITIES), mechanism="CURVE", properties=metadata, within=0.2, stranger=True)
+
+
 @strategy("curve-handshake", needs=Reached.GREETING, mechanism="CURVE")
 def curve_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """CURVE handshakes that lie at one step: sizes, keys, nonces, cookies, vouches, bits in and outside the boxes."""
@@ -94,6 +106,8 @@ def curve_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps: list[Step] = [Connect()]
         if draw.choice((False, False, False, True)):  # before anything was agreed, or without a connection's keys
             steps.append(Send((Greeting(mechanism=b"CURVE"), lie)))
+        elif draw.choice((False, False, True)):
+            steps.append(_login(draw, kind))
         else:
             stranger = draw.choice((False, False, False, True))
             shake = Shake(kind, mechanism="CURVE", within=0.2, stranger=stranger, honest=place, instead=(lie,))

@@ -1,20 +1,20 @@
-"""Abrupt disconnects: FIN, RST or half-close at every moment of a connection's life."""
+"""Abrupt disconnects: FIN, RST, half-close or silence at every moment of a connection's life."""
 
 from __future__ import annotations
 
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
-from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step
+from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Vanish
 from zmqfuzz.strategies.pieces import BOUNDARIES, message, our_type, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Property, Raw, encode
 
-_CUTS: tuple[Step, ...] = (Close(), Reset(), ShutdownWrite())
+_CUTS: tuple[Step, ...] = (Close(), Reset(), ShutdownWrite(), Vanish())
 
 
 @strategy("abrupt-disconnect", needs=Reached.TRAFFIC)
 def abrupt_disconnect(draw: Draw, situation: Situation) -> tuple[Script, ...]:
-    """An honest conversation cut by FIN, RST or half-close at any octet: greeting, handshake, header, body, parts."""
+    """An honest conversation cut at any octet, from greeting to parts: by FIN, RST, half-close or silence, no ACK."""
     kind = our_type(draw, situation)
     greeting = encode(Greeting(mechanism=situation.surface.mechanism.encode()))
     ready = encode(Command(b"READY", properties=(Property(b"Socket-Type", kind.encode()),)))
@@ -39,5 +39,5 @@ def abrupt_disconnect(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     cut = draw.choice(_CUTS)
     steps.append(cut)
     if draw.boolean():
-        steps += [Connect(), Shake(kind), Send(message(draw))] if cut != _CUTS[2] else []
+        steps += [Connect(), Shake(kind), Send(message(draw))] if not isinstance(cut, ShutdownWrite) else []
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 4, 24))),)

@@ -11,6 +11,9 @@ from zmqfuzz.zmtp.wire import Command, Fill, Frame, Property, Raw, Unit
 
 _NAMES = (b"PING", b"PONG", b"READY", b"ERROR", b"SUBSCRIBE", b"CANCEL", b"JOIN", b"LEAVE", b"MESSAGE", b"HELLO", b"")
 
+_BEHIND = (1, 8191, 8193, 20_000)
+"""Octets behind a header that lies: within one batch of libzmq's decoder (``config.hpp:in_batch_size``), and beyond."""
+
 
 def _frame(draw: Draw) -> Unit:
     choice = draw.integer(0, 4)
@@ -19,7 +22,8 @@ def _frame(draw: Draw) -> Unit:
         return Frame(body(draw), more=more, reserved=draw.choice((0, 8, 0x80, 0xF8)), long=draw.choice((None, True)))
     if choice == 1:
         lie = draw.choice((0, 1, 255, 256, 2**31 - 1, 2**31, 2**32, 2**48, 2**63 - 1, 2**63, 2**64 - 41, 2**64 - 1))
-        return Frame(body(draw), more=more, declared_size=lie)
+        brought: bytes | Fill = Fill(draw.choice(_BEHIND)) if draw.boolean() else body(draw)
+        return Frame(brought, more=more, declared_size=lie)
     if choice == 2:
         data = draw.binary(0, 24)
         return Command(draw.choice(_NAMES), data, name_size=draw.choice((None, None, 0, 1, 255)), more=more)

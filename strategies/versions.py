@@ -7,9 +7,14 @@ from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, Wait
 from zmqfuzz.strategies.pieces import CHUNKS, IDENTITIES, body, ending, leaving, message, our_octet, our_type, peers
 from zmqfuzz.trial import Reached
-from zmqfuzz.zmtp.wire import Command, Frame, Framing, Greeting, Greeting1, Greeting2, Property, Raw, Unit, encode
+from zmqfuzz.zmtp.wire import Command, Fill, Frame, Framing, Greeting, Greeting1, Greeting2, Property, Raw, Unit, encode
 
 _UNKNOWN = ((3, 2), (4, 0), (2, 0), (1, 0), (0, 0), (255, 255))
+_LIES = (1, 255, 2**31, 2**63 - 1, 2**63, 2**64 - 41, 2**64 - 2, 2**64 - 1)
+_BEHIND = (1, 300, 9000)
+"""Sizes that a frame of any version may announce and not bring, around those where a length is signed or overflows, and
+octets that come behind: less and more than one batch of libzmq's decoder (``config.hpp:in_batch_size``)."""
+
 _CUTS = (10, 1, 2, 9, 11, 12, 13, 14, 32, 63)
 
 
@@ -36,8 +41,10 @@ def _greeting(draw: Draw, situation: Situation, identity: bytes) -> tuple[Unit, 
 def _words(draw: Draw, framing: Framing) -> tuple[Unit, ...]:
     """Something of traffic, as octets of ``framing``."""
     units: tuple[Unit, ...] = message(draw)
-    kind = draw.integer(0, 3)
-    if kind == 2:
+    kind = draw.integer(0, 4)
+    if kind == 4:
+        units = (Frame(Fill(draw.choice(_BEHIND)), more=draw.boolean(), declared_size=draw.choice(_LIES)),)
+    elif kind == 2:
         units = (Frame(draw.choice((b"\1", b"\0")) + body(draw)[:300]),)
     elif kind == 3:
         units = (Command(draw.choice((b"PING", b"READY", b"SUBSCRIBE")), b"\0\0"), *units)

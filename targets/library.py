@@ -64,13 +64,15 @@ def hosted(
     mechanism: str = "null",
     connecting: bool = False,
     mended: bool = False,
+    impatient: bool = False,
     closed: bool = False,
 ) -> Hosted:
     """A socket of the libzmq at ``path``: a shared library, or a folder or wheel that holds one.
 
     With PLAIN and CURVE it is the server where it listens, and lets in who has the ``credentials``: with CURVE any key
     pair, so that a finding can be replayed without a secret (``closed``: one pair only). ``mended``: where libzmq has
-    given up the endpoint that it connects to (libzmq issue 4196), the program connects anew. Raises UsageError.
+    given up the endpoint that it connects to (libzmq issue 4196), the program connects anew; ``impatient``: also where
+    it has heard nothing for 100 ms. Raises UsageError.
     """
     kind, mechanism = socket_type.upper(), mechanism.lower()
     if kind not in SOCKET_TYPES:
@@ -85,7 +87,8 @@ def hosted(
     bind: tuple[str, ...] = ()
     if connecting:
         bind = (f"tcp://127.0.0.1:{_free_port()}",)
-        words += ("--connect", bind[0], *(["--mended"] if mended else []))
+        manners = [word for word, wanted in (("--mended", mended), ("--impatient", impatient)) if wanted]
+        words += ("--connect", bind[0], *manners)
     else:
         words += ("--bind", "tcp://127.0.0.1:{port}")
     name = " ".join(["libzmq", version, kind, *([mechanism.upper()] if mechanism != "null" else [])])

@@ -7,7 +7,8 @@ application of its pattern: ROUTER, DEALER and PAIR echo, part by part, REP the 
 PUB, XPUB and PUSH say something every 10 ms, and XPUB reads; REQ asks again when it was answered, or was not for
 250 ms; DEALER and PAIR speak first where they connect. With PLAIN and CURVE the side that binds is the server: a ZAP
 handler (RFC 27) in a thread lets in who has the given name and password, or the given client key, and everybody where
-none was given. ``--mended``: it connects anew where libzmq has given its endpoint up (libzmq issue 4196).
+none was given. ``--mended``: it connects anew where libzmq has given its endpoint up (libzmq issue 4196);
+``--impatient``: also where it has heard nothing for 100 ms, as clients with a watchdog do (zguide, Lazy Pirate).
 
 Says in one line what it is (and its CURVE public key), then what libzmq says. Bad input ends it with exit code 2 and
 one sentence.
@@ -49,6 +50,10 @@ SPEAKS_FIRST = {"DEALER": 0.05, "PAIR": 0.05}
 
 UNANSWERED = 0.25
 PATIENCE = 0.2
+SILENT = 0.1
+SILENT_TYPES = {"REQ", "SUB", "XSUB", "PULL", "DEALER", "PAIR"}
+"""An impatient client's patience, in seconds, and the types that have something to wait for."""
+
 GIVEN_UP = 0.5
 """Seconds without a connection after which libzmq does not try by itself (it does after 100 ms)."""
 
@@ -111,11 +116,13 @@ def secure(library: Library, socket: Socket, options: argparse.Namespace) -> str
 
 
 class Mender:
-    """Connects anew where libzmq has given the endpoint up."""
+    """Connects anew where libzmq has given the endpoint up, or after ``silent`` seconds without a message."""
 
-    def __init__(self, socket: Socket, endpoint: str) -> None:
+    def __init__(self, socket: Socket, endpoint: str, silent: float | None) -> None:
         self._socket = socket
         self._endpoint = endpoint
+        self._silent = silent
+        self.heard = time.monotonic()
         self._events = socket.monitored()
         self._lost: float | None = None
 
@@ -124,8 +131,10 @@ class Mender:
         while self._events.readable(0):
             event, _ = struct.unpack("=HI", self._events.receive()[0])
             self._lost = time.monotonic() if event == EVENT_DISCONNECTED else None
-        if self._lost is not None and time.monotonic() - self._lost > GIVEN_UP:
-            self._lost = None
+        now = time.monotonic()
+        silent = self._silent is not None and now - self.heard > self._silent
+        if silent or (self._lost is not None and now - self._lost > GIVEN_UP):
+            self._lost, self.heard = None, now
             self._socket.again(self._endpoint)
 
 
@@ -141,6 +150,8 @@ def serve(socket: Socket, kind: str, interval: float | None, mender: Mender | No
             said += socket.send(*parts)
             due = time.monotonic() + (UNANSWERED if kind == "REQ" else interval)
         wait = PATIENCE if interval is None else max(0.0, due - time.monotonic())
+        if mender is not None:
+            wait = min(wait, SILENT / 2)
         if kind in ("PUB", "PUSH"):
             time.sleep(wait)
             continue
@@ -149,6 +160,8 @@ def serve(socket: Socket, kind: str, interval: float | None, mender: Mender | No
         for _ in range(AT_ONCE):
             if not socket.take(echo=kind in ECHOES, whole=kind == "REP"):
                 break
+            if mender is not None:
+                mender.heard = time.monotonic()
             if kind == "REQ":
                 due = time.monotonic() + SPEAKS[kind]
                 break
@@ -165,6 +178,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     where.add_argument("--version", action="store_true", help="print the library's version, if all else is possible")
     parser.add_argument("--rcvhwm", type=int, help="messages that wait unread for each peer")
     parser.add_argument("--mended", action="store_true", help="connect anew where libzmq has given up")
+    parser.add_argument("--impatient", action="store_true", help="connect anew where nothing was heard for 100 ms")
     parser.add_argument("--mechanism", type=str.lower, choices=("null", "plain", "curve"), default="null")
     parser.add_argument("--username", default="", help="PLAIN: the only one let in, or the one that is sent")
     parser.add_argument("--password", default="")
@@ -191,7 +205,9 @@ def main() -> None:
     kind, verb = options.socket_type, "bind" if options.bind else "connect"
     if kind == "SUB":
         socket.set(SUBSCRIBE, b"")
-    mender = Mender(socket, options.connect) if options.mended and options.connect else None
+    mender = None
+    if options.connect and (options.mended or options.impatient):
+        mender = Mender(socket, options.connect, SILENT if options.impatient and kind in SILENT_TYPES else None)
     socket.open(verb, options.bind or options.connect)
     if kind == "XSUB":
         socket.send(b"\x01")

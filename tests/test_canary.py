@@ -120,7 +120,7 @@ def test_a_real_server_that_unpickles_is_seen_and_one_that_does_not_is_not(form:
             standing = await harness.standing()
             (surface,) = harness.surfaces(standing)
             await harness.calibrate(surface.key)
-            assert any(b"zmqfuzz" in message for message in harness.heard[surface.key].messages)
+            assert any(b"zmqfuzz" in message for message in harness.asking.heard[surface.key].messages)
             seen = []
             for octets in (CANARIES[0], b"{}", *CANARIES[1:]):
                 trial = await harness.trial(attack(octets), surface.key, ask=True)

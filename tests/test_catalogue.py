@@ -26,6 +26,7 @@ FAMILIES = {
     "commands",
     "curve-handshake",
     "curve-traffic",
+    "descriptor-exhaustion",
     "envelope",
     "flood",
     "foreign-opening",
@@ -46,7 +47,7 @@ FAMILIES = {
     "tempo",
     "version-mix",
 }
-CODES = {"ZF101", "ZF102", "ZF201", "ZF202", "ZF203", "ZF204", "ZF205", "ZF206", "ZF207", "ZF208", "ZF209", "ZF301"}
+CODES = {f"ZF{number}" for number in (101, 102, 103, *range(201, 210), 301)}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

@@ -100,7 +100,7 @@ def test_a_worker_that_went_deaf_is_told_from_one_that_serves() -> None:
     with running("worker_deaf.py") as (process, address), probing() as prober, probing() as blind:
         surface = Surface(address, "REP")
         assert prober.calibrate(surface).level == "application"
-        assert prober._try(surface, type(prober._exchange)(3, (b"\xff",)), 0.5) is None  # type: ignore[misc]
+        assert prober._try(surface, type(prober.exchange)(3, (b"\xff",)), 0.5) is None  # type: ignore[misc]
         assert not prober.ask(surface, 0.5).ok
         assert process.poll() is None
         assert blind.calibrate(surface).level == "handshake", "libzmq still shakes hands: that proves nothing"

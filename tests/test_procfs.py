@@ -10,6 +10,7 @@ from zmqfuzz.procfs import (
     TcpSocket,
     TcpState,
     UnixListener,
+    parse_open_files,
     parse_stat,
     parse_statm,
     parse_tcp,
@@ -71,6 +72,13 @@ def test_statm() -> None:
     assert parse_statm(b"2205 1093 700 1 0 400 0\n") == Statm(virtual=2205, resident=1093)
     with pytest.raises(ValueError, match="statm"):
         parse_statm(b"")
+
+
+def test_open_files() -> None:
+    limits = b"Limit  Soft Limit  Hard Limit  Units\nMax processes  7  8  processes\nMax open files  64  4096  files\n"
+    assert parse_open_files(limits) == 64
+    assert parse_open_files(limits.replace(b"64 ", b"unlimited ")) is None
+    assert parse_open_files(b"") is None
 
 
 @little_endian

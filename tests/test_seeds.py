@@ -78,7 +78,7 @@ async def calibrated(program: str, *words: str, bind: str = "", attack: Attack |
         await harness.calibrate(surface.key)
         if attack is not None:
             await harness.trial(attack, surface.key)
-        return harness.heard[surface.key]
+        return harness.asking.heard[surface.key]
 
 
 def test_a_publication_is_heard_at_calibration() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -129,16 +130,12 @@ class Spec:
         )
 
 
-def _bare_socket(surface: Surface, library: str) -> Target | None:
-    """A bare socket that listens, made from the libzmq at ``library``; None for a door that needs secrets."""
-    if surface.mechanism != "NULL":
-        return None
-    command = (
-        *hosted(library, surface.socket_type).command,
-        "--rcvhwm",
-        "16",
-    )  # the smallest queue is the first to fill
-    return Spec(command, name="a bare socket").target()
+def _bare_socket(surface: Surface, library: str) -> tuple[Target, Credentials]:
+    """A bare socket that listens, made from the libzmq at ``library``, behind the same lock. Raises UsageError."""
+    made = hosted(library, surface.socket_type, mechanism=surface.mechanism or "null")
+    command = (*made.command, "--rcvhwm", "16")  # the smallest queue is the first to fill
+    spec = Spec(command, name="a bare socket", credentials=made.known())
+    return spec.target(), spec.credentials
 
 
 def _program(command: tuple[str, ...]) -> str:
@@ -167,7 +164,8 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
         nonlocal interrupted
         interrupted = True
         if cancel is not None:
-            cancel()
+            with contextlib.suppress(trio.RunFinishedError):  # nothing is left to be cancelled
+                cancel()
 
     async def guarded() -> T:
         nonlocal cancel

@@ -18,11 +18,16 @@ LEAK_FLOOR = 3 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an attack may spend: wall seconds for a trial, peers at once, octets on the wire."""
+    """What an attack may spend: wall seconds for a trial, peers at once, octets on the wire.
+
+    ``connections``: peers at once that do little but hold one, in attacks that are about their number; more than the
+    1024 descriptors that Linux gives a program unless told otherwise (getrlimit(2)).
+    """
 
     trial_seconds: float = 20.0
     peers: int = 64
     examine_bytes: int = 64 * MIB
+    connections: int = 1200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,8 @@ class Limits:
     tree. ``held_per_byte`` is judged without a declaration: no program means to keep what one stranger sends,
     in step with what is sent, where the same volume of honest traffic is not kept. ``recover`` is how long, in
     seconds, the target may take to serve again after an attack. ``hard_cap`` is not a promise: above it the
-    target is killed to protect the machine.
+    target is killed to protect the machine. ``beside`` is the share of what an honest client gets alone that it must
+    get beside connections that others hold open and silent.
     """
 
     max_frame: int | None = None
@@ -42,6 +48,7 @@ class Limits:
     held_per_byte: float = 0.5
     descriptors: int = 2
     recover: float = 5.0
+    beside: float = 0.7
     hard_cap: int = 2048 * MIB
 
 

@@ -43,6 +43,7 @@ T = TypeVar("T")
 class Situation:
     """What a strategy may know when it draws: the door, what the target promises, what it may spend.
 
+    ``room``: descriptors that the target may still open, as far as that can be seen.
     ``seeds``: messages like those that the application is used to, as frames. ``payloads``: a Hypothesis strategy of
     the user's own for such messages, to be drawn with :meth:`~zmqfuzz.drawing.Draw.value`.
     """
@@ -52,6 +53,7 @@ class Situation:
     budget: Budget
     seeds: tuple[tuple[bytes, ...], ...] = ()
     payloads: SearchStrategy[Any] | None = None
+    room: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Family:
     """An attack family. ``needs`` is the ZMTP state its attacks must reach to have tested anything.
 
     ``mechanism``: the only one it attacks (empty: any); ``known``: only where we hold what that one asks for.
+    ``many``: its attacks may have as many peers as ``Budget.connections``, not only ``Budget.peers``.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Family:
     needs: Reached
     mechanism: str = ""
     known: bool = False
+    many: bool = False
 
     def applies(self, surface: Surface) -> bool:
         """Whether it has anything to attack at this door."""
@@ -112,7 +116,7 @@ _loaded: set[str] = set()
 
 
 def strategy(
-    name: str, *, needs: Reached, mechanism: str = "", known: bool = False
+    name: str, *, needs: Reached, mechanism: str = "", known: bool = False, many: bool = False
 ) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
     """Register an attack family; the first docstring line is its one-line purpose. The options are Family's fields."""
 
@@ -128,7 +132,7 @@ def strategy(
         def drawn(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             return tuple(_at_door(script, situation.surface) for script in function(draw, situation))
 
-        family = Family(name, function.__doc__.strip().splitlines()[0], drawn, needs, mechanism, known)
+        family = Family(name, function.__doc__.strip().splitlines()[0], drawn, needs, mechanism, known, many)
         _families[name] = family
         return family
 

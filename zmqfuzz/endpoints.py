@@ -7,22 +7,28 @@ halves the case rate (measured, see the design notes).
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
 import socket
 import stat
+import time
 from dataclasses import dataclass
 
 import trio
 
 from zmqfuzz.errors import UsageError
 
-__all__ = ["Endpoint", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
+__all__ = ["Endpoint", "Place", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
 
 _TRANSPORTS = ("tcp", "ipc")
 _PATH_MAX = 107  # sockaddr_un.sun_path holds 108 octets, the last one a zero (unix(7))
 _BACKLOG = 1024
+_MOST_SOURCES = 200
+_IP_BIND_ADDRESS_NO_PORT = (
+    24  # ip(7): the port is chosen at connect, so that each address has all ports for each target
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,54 @@ async def _connect(sock: trio.socket.SocketType, address: object, buffer: int | 
         sock.close()
         raise
     return sock
+
+
+class Place:
+    """Where many short connections are opened, one after another and without waiting: an address, or a path."""
+
+    def __init__(self, family: int, address: tuple[str, int] | str) -> None:
+        self._family = family
+        self._address = address
+        self._source = 1
+
+    @classmethod
+    def at(cls, endpoint: str) -> Place | None:
+        """The place behind ``endpoint``; None for a host name, which would have to be looked up."""
+        where = parse(endpoint)
+        if where.transport == "ipc":
+            return cls(socket.AF_UNIX, where.unix_name)
+        numeric = _numeric(where.host)
+        if isinstance(numeric, ipaddress.IPv4Address):
+            return cls(socket.AF_INET, (str(numeric), where.port))
+        return None if numeric is None else cls(socket.AF_INET6, (where.host, where.port))
+
+    def opened(self, buffer: int | None = None) -> socket.socket:
+        """A non-blocking socket that is connecting; ``buffer`` as for ``connect``. Raises OSError.
+
+        When this machine's ports are used up, further ones come from another address of its loopback.
+        """
+        while True:
+            sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            number = self._begin(sock, buffer)
+            if number in (0, errno.EINPROGRESS):
+                return sock
+            sock.close()
+            if number == errno.EAGAIN and self._family == socket.AF_UNIX:
+                time.sleep(0.002)  # the target's backlog is full
+            elif number == errno.EADDRNOTAVAIL and self._family == socket.AF_INET and self._source < _MOST_SOURCES:
+                self._source += 1
+            else:
+                raise OSError(number, os.strerror(number))
+
+    def _begin(self, sock: socket.socket, buffer: int | None) -> int:
+        if buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        if self._family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._source > 1 and ipaddress.ip_address(self._address[0]).is_loopback:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((f"127.0.0.{self._source}", 0))
+        return sock.connect_ex(self._address)
 
 
 async def listen(endpoint: str | Endpoint, allowed: tuple[str, ...] = ()) -> trio.socket.SocketType:

@@ -26,6 +26,12 @@ class TargetDidNotStart(TargetError):
     """The target's command could not be run, died at start, or never showed a ZMTP socket."""
 
 
+class TargetServesNobody(TargetDidNotStart):
+    """No door of the target let an honest client in or answered it, before any attack: nothing can be said of it."""
+
+    exit_code = 3
+
+
 class TargetVanished(TargetError):
     """The target's process or listener was gone when it was needed, outside any attack."""
 

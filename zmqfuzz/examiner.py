@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import trio
 
 from zmqfuzz.budget import LEAK_FLOOR, MIB
 from zmqfuzz.harness import REST, ROUND_SETTLE, Harness
+from zmqfuzz.holding import idle_peers, spreads
 from zmqfuzz.scale import control_of, planned, scaled
 from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
-from zmqfuzz.trial import Examination, Sample, Trial
+from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial
 
-__all__ = ["Examiner", "stayed"]
+__all__ = ["Examiner", "growth", "stayed"]
 
 ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
@@ -29,6 +31,10 @@ ROUND_GROWTH = 2 * MIB
 
 ROUND_SECONDS = 1.5
 LARGEST_ROUND = 64 * MIB
+
+PATIENCE = (1.5, 2.0, 3.5)
+"""Seconds that an honest client waits beside the attack, on each process: a queue that is worked off in the end is
+done in one of them, and not just when the peers go."""
 
 GROWTH_AIM = 96 * MIB
 """Growth, in octets, beyond which a larger attack would show nothing more."""
@@ -83,6 +89,32 @@ class Examiner:
         growth = max(held.rss - baseline.rss, 1)
         return scaled(attack, max(1.0, min(self._harness.budget.examine_bytes / seen.sent, GROWTH_AIM / growth)))
 
+    async def beside(self, attack: Attack, key: str, *, times: int = 3, control: bool = True) -> Examination:
+        """The attack on each of ``times`` fresh processes, an honest client beside it, until one is served.
+
+        Without ``control`` nothing is said of honest peers in the attackers' place.
+        """
+        trials: list[Trial] = []
+        calm: tuple[Trial, ...] = ()
+        for number in range(times):
+            async with self._harness.examined() as standing:
+                surface = await self._harness.warm(standing, key)
+                trials.append(await self._watched(standing, attack, key, PATIENCE[number % len(PATIENCE)]))
+                seen = trials[-1].observation.beside
+                if seen is None:
+                    return Examination("beside", tuple(trials), doubts=("the target was still at work",))
+                if seen.during.share >= self._harness.limits.beside:
+                    return Examination("beside", tuple(trials))
+        if control:
+            count = 0 if spreads(surface) else _left_open(trials[-1])
+            async with self._harness.examined() as standing:
+                await self._harness.warm(standing, key)
+                calm = (await self._watched(standing, idle_peers(surface, count), key, PATIENCE[0]),)
+        return Examination("beside", tuple(trials), calm)
+
+    async def _watched(self, standing: Standing, attack: Attack, key: str, patience: float) -> Trial:
+        return await self._harness.play(standing, attack, key, ask=False, beside=patience)
+
     async def rounds(self, attack: Attack, key: str) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds."""
         trials: list[Trial] = []
@@ -126,11 +158,21 @@ class Examiner:
         return replace(last, observation=later)
 
 
+def _left_open(trial: Trial) -> int:
+    return sum(transcript.closed_by is ClosedBy.OPEN for transcript in trial.transcripts)
+
+
 def stayed(code: str, settled: Sample, abandoned: int) -> int:
     """What a settled target keeps, in the unit of the invariant ``code``: connections, descriptors, or octets."""
     if code == "ZF208":
         return abandoned
     return settled.descriptors - abandoned if code == "ZF205" else settled.rss
+
+
+def growth(trials: Sequence[Trial]) -> float:
+    """Octets of resident memory that each round after the first left behind; 0 when that could not be seen."""
+    rss = [trial.observation.settled.rss for trial in trials if trial.observation.settled is not None]
+    return (rss[-1] - rss[1]) / (len(rss) - 2) if len(rss) > 2 else 0.0
 
 
 def _too_small(trials: list[Trial]) -> float:

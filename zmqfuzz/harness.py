@@ -6,7 +6,6 @@ never judges.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -15,17 +14,18 @@ from functools import partial
 import trio
 
 from zmqfuzz.acquaint import acquaint
+from zmqfuzz.asking import Asking
 from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.bystander import Bystanders
 from zmqfuzz.canary import Canary
 from zmqfuzz.credentials import Credentials
-from zmqfuzz.endpoints import connect
+from zmqfuzz.endpoints import Place, connect
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
 from zmqfuzz.peer import Dial
-from zmqfuzz.probe import UNASKED, Prober, UserProbe
+from zmqfuzz.probe import UserProbe
 from zmqfuzz.script import Attack
-from zmqfuzz.seeds import Heard
 from zmqfuzz.standing import Standing
 from zmqfuzz.target import Running, Target
 from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
@@ -49,15 +49,10 @@ REST = 8.0
 MOST_HISTORY = 200
 """Attacks before the last one that a finding may need."""
 
-QUICK_PROBE = 0.02
-PROBE_EVERY = 0.5
-PROBE_SHARE = 10
-"""A probe that takes longer than QUICK_PROBE seconds is asked every PROBE_EVERY seconds, and every PROBE_SHARE times
-what it usually takes."""
 
-
-Reference = Callable[[Surface, str], Target | None]
-"""Makes a bare socket like the one behind a door, from the shared library at a path; None: that is not possible."""
+Reference = Callable[[Surface, str], tuple[Target, Credentials]]
+"""Makes a bare socket like the one behind a door, from the shared library at a path, and says what it asks its peers
+for. Raises UsageError: that is not possible."""
 
 
 class Harness:
@@ -82,11 +77,10 @@ class Harness:
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
         self.reference = reference
-        self._user_probe = probe
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
-        self._probers: dict[str, Prober] = {}
-        self.heard: defaultdict[str, Heard] = defaultdict(Heard)
+        self._bystanders = Bystanders(self.limits.beside)
+        self.asking = Asking(probe, self.credentials, listeners, self._bystanders)
         self._canary = Canary()
         self._listeners = listeners
         self._start_within = start_within
@@ -101,8 +95,7 @@ class Harness:
     async def __aexit__(self, *exc: object) -> None:
         self._canary.close()
         await self._stop()
-        for prober in self._probers.values():
-            prober.close()
+        self.asking.close()
         if self._listeners is not None:
             self._listeners.close()
 
@@ -123,6 +116,11 @@ class Harness:
         if standing.running.exit() is not None:
             raise TargetVanished(f"{self.target.name} has ended and was not started by zmqfuzz; start it again.")
         return standing
+
+    def renew(self) -> None:
+        """Trust the process that runs now no more: what was done with it has been broken off."""
+        if self._standing is not None:
+            self._standing.spoiled = True
 
     async def _stop(self) -> None:
         self._standing = None
@@ -193,40 +191,14 @@ class Harness:
                 return surface
         raise TargetVanished(f"{self.target.name}: the door {key} was not there after a restart.")
 
-    # asking
-
     async def calibrate(self, key: str) -> ProbeResult:
         """Learn how an honest client is answered at this door, before anything is attacked."""
-        surface = self.surface(await self.standing(), key)
-        if self._listeners is not None:
-            return await self._listeners.calibrate(surface, self.heard[key])
-        return await trio.to_thread.run_sync(self._prober(key).calibrate, surface)
+        return await self.asking.calibrate(self.surface(await self.standing(), key))
 
-    def _prober(self, key: str) -> Prober:
-        if key not in self._probers:
-            self._probers[key] = Prober(self._user_probe, self.credentials, self.heard[key])
-        return self._probers[key]
-
-    async def _ask(self, surface: Surface, within: float) -> ProbeResult:
-        if self._listeners is not None:
-            return await self._listeners.ask(surface, within)
-        return await trio.to_thread.run_sync(self._prober(surface.key).ask, surface, within)
-
-    def _due(self, standing: Standing, key: str) -> bool:
-        prober = self._probers.get(key)
-        usual = prober.usual if prober is not None else 0.0
-        every = 0.0 if prober is not None and usual < QUICK_PROBE else max(PROBE_EVERY, PROBE_SHARE * usual)
-        return trio.current_time() - standing.probed_at >= every
-
-    async def _served(self, standing: Standing, surface: Surface, recover: float) -> tuple[ProbeResult, ...]:
-        """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
-        standing.probed_at = trio.current_time()
-        first = await self._ask(surface, 0.5)
-        if first.level == UNASKED:
-            return ()
-        if first.ok or standing.running.exit() is not None:
-            return (first,)
-        return (await self._ask(surface, recover),)
+    @property
+    def asked_beside(self) -> int:
+        """How often an honest client was asked while others held connections."""
+        return self._bystanders.asked
 
     # playing
 
@@ -236,7 +208,8 @@ class Harness:
         ``rest``: wait until the target has worked off what it was sent before it is looked at.
         """
         settle = ROUND_SETTLE if rest else SETTLE
-        return await self.play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle)
+        beside = None if rest else 0.0
+        return await self.play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle, beside=beside)
 
     async def fresh_trials(
         self, attacks: tuple[Attack, ...], key: str, *, recover: float | None = None
@@ -257,7 +230,7 @@ class Harness:
     async def warm(self, standing: Standing, key: str) -> Surface:
         """Ask once, so that the first attack does not meet a process that has never served; the door."""
         surface = self.surface(standing, key)
-        await self._ask(surface, self.limits.recover)
+        await self.asking.ask(surface, self.limits.recover)
         return surface
 
     async def play(
@@ -270,8 +243,12 @@ class Harness:
         rest: bool = False,
         settle: float = SETTLE,
         recover: float | None = None,
+        beside: float | None = None,
     ) -> Trial:
-        """One Trial on ``standing``. ``rest``: wait until the target has worked off what it was sent."""
+        """One Trial on ``standing``. ``rest``: wait until the target has worked off what it was sent.
+
+        ``beside``: an honest client's patience while the peers hold their connections (:class:`Bystanders`).
+        """
         surface = self.surface(standing, key)
         observer, running = standing.observer, standing.running
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
@@ -283,12 +260,16 @@ class Harness:
         observer.begin(meter)
         baseline = observer.sample()
         held: Sample | None = None
+        witness = self._bystanders.witness(attack, surface, observer, beside)
+        await witness.before()
 
         async def on_held() -> None:
             nonlocal held
-            if meter.sent > 256 * 1024:
+            if meter.sent > 256 * 1024 and not attack.at_once:  # many small attacks hold nothing much
                 await observer.steady(REST if rest else 0.5)
             held = observer.sample()
+            if held is not None and running.exit() is None:
+                await witness.during()
 
         async with observer.watching() as capped:
             transcripts = await inject(
@@ -300,16 +281,22 @@ class Harness:
                 seconds=self.budget.trial_seconds,
                 held=on_held,
                 stop=capped,
+                place=Place.at(surface.address) if listeners is None else None,
             )
         if baseline is not None and running.exit() is None:
             if rest and not await observer.steady(REST):
                 standing.restless = True
             await observer.descriptors_back(baseline.descriptors, settle, unmoved=ROUND_UNMOVED if rest else None)
         settled = observer.sample()
-        seconds = meter.now()
+        seconds = meter.now() - witness.took
+        await witness.after()
         probes: tuple[ProbeResult, ...] = ()
-        if not observer.capped and running.exit() is None and (ask or self._due(standing, key)):
-            probes = await self._served(standing, surface, self.limits.recover if recover is None else recover)
+        if (
+            not observer.capped
+            and running.exit() is None
+            and (ask or witness.unserved or self.asking.due(standing, key))
+        ):
+            probes = await self.asking.served(standing, surface, self.limits.recover if recover is None else recover)
         if probes and not probes[-1].ok:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
             standing.spoiled = True
@@ -326,8 +313,9 @@ class Harness:
             observer.capped or running.killed_at_cap,
             observer.abandoned() if gone is None and (rest or stuck) else 0,
             executed=await self._canary.executed(attack, patient=ask),
+            beside=witness.seen,
         )
-        self.heard[key].learn(transcripts)
+        self.asking.heard[key].learn(transcripts)
         return Trial(attack, surface, transcripts, observation, seconds)
 
 

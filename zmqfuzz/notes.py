@@ -14,7 +14,7 @@ from zmqfuzz.zmtp.connection import (
 )
 from zmqfuzz.zmtp.wire import body_bytes
 
-__all__ = ["words"]
+__all__ = ["why", "words"]
 
 
 def words(event: Event) -> str:
@@ -37,3 +37,10 @@ def words(event: Event) -> str:
 
 def _text(octets: bytes) -> str:
     return octets.decode("ascii", "backslashreplace")
+
+
+def why(error: BaseException) -> str:
+    """Why a connection could not be opened or written to."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "timed out" if type(error).__name__ in ("TimeoutError", "TooSlowError") else type(error).__name__

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from zmqfuzz.processes import Watch, runnable
+from zmqfuzz.processes import Watch, descriptors_left, runnable
 from zmqfuzz.sockets import abandoned
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Sample
@@ -139,6 +139,10 @@ class Observer:
     def abandoned(self) -> int:
         """The target's sockets in CLOSE_WAIT: the peer is gone, the target has not closed."""
         return abandoned(self._running.pids()) if self._watch is not None else 0
+
+    def room(self) -> int | None:
+        """Descriptors that the target may still open; None where that cannot be seen."""
+        return descriptors_left(self._running.pids()) if self._watch is not None else None
 
     def close(self) -> None:
         """Let go of the files kept open under /proc."""

@@ -7,6 +7,7 @@ PONG) wait for the moments between two sends.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
@@ -14,6 +15,7 @@ from typing import Protocol
 
 import trio
 
+from zmqfuzz.notes import why
 from zmqfuzz.reading import Reading, Record
 from zmqfuzz.script import (
     Await,
@@ -34,16 +36,12 @@ from zmqfuzz.script import (
 )
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.signals import Bell, Signals
-from zmqfuzz.trial import ClosedBy, Reached, Stage, Transcript
-from zmqfuzz.writer import STALL, Meter, Stalled, Writer, reset, vanish
+from zmqfuzz.trial import ClosedBy, Reached, Transcript
+from zmqfuzz.writer import STALL, Meter, Stalled, Writer, acknowledged, reset, vanish
 from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.measure import unfinished
-from zmqfuzz.zmtp.wire import Greeting
 
-__all__ = ["SEALED", "Dial", "Peer"]
-
-SEALED = "sealed anew"
-"""The note of what CURVE made of a Send: other octets each time."""
+__all__ = ["Dial", "Peer"]
 
 
 class Dial(Protocol):
@@ -131,7 +129,7 @@ class Peer:
             case Await():
                 await self._await(step)
             case Vanish():
-                self._vanish()
+                await self._vanish()
             case ShutdownWrite():
                 self._shutdown_write()
             case Reset():
@@ -155,7 +153,8 @@ class Peer:
         except (OSError, trio.TooSlowError) as error:
             self._reading = None
             self._record.closed_by = ClosedBy.REFUSED
-            self._record.note(f"not connected: {_reason(error)}")
+            ours = isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+            (self._record.missed if ours else self._record.note)(f"not connected: {why(error)}")
             return
         self._reading = Reading(sock, self._connection, self._record, self._bell)
         self._record.closed_by = ClosedBy.OPEN
@@ -169,22 +168,20 @@ class Peer:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             return
-        self._record.act(self._record.stage)
-        self._record.note("half-closed: FIN sent, still reading")
+        self._record.half_closed()
 
     def _close(self, *, rst: bool) -> None:
         sock = self._let_go()
         if sock is None:
             return
-        self._record.act(self._record.stage)
-        self._record.closed_by = ClosedBy.US
-        self._record.note("closed by us with RST" if rst else "closed by us")
+        self._record.left(rst=rst)
         if rst:
             reset(sock)
         else:
             sock.close()
 
-    def _vanish(self) -> None:
+    async def _vanish(self) -> None:
+        left = await acknowledged(self._sock) if self._sock is not None else 0
         if self._sock is None:
             return
         obstacle = vanish(self._sock)
@@ -193,6 +190,8 @@ class Peer:
         elif (sock := self._let_go()) is not None:
             self._record.act(self._record.stage)
             self._vanished.append(sock)
+            if left:
+                self._record.note(f"{left:,} octets were not acknowledged: the kernel goes on sending them")
 
     def _let_go(self) -> trio.socket.SocketType | None:
         """Take the open socket out of use; None when there is none."""
@@ -211,11 +210,7 @@ class Peer:
         if self._sock is None:
             return
         connection = self._connection
-        connection.mechanism = self._keyring.mechanism(step, self._role)
-        connection.instead.extend((*(None for _ in range(min(step.honest, 8))), *step.instead))
-        what = "something else" if step.instead else f"READY Socket-Type={step.socket_type}"
-        note = f"greeting {step.version[0]}.{step.version[1]} {step.mechanism or 'NULL'}, then {what}"
-        greeting = connection.start(Greeting(major=step.version[0], minor=step.version[1]))
+        greeting, note = self._keyring.begin(connection, step, self._role)
         writer, at = Writer(self._sock, self._meter), self._record.now()
         try:
             await self._written(writer.all(greeting))
@@ -223,11 +218,7 @@ class Peer:
             self._record.sent(at, greeting[: writer.sent], writer.sent, note=note)
         await self._until(lambda: self._sock is None or (connection.complete and self._flushed()), step.within)
         await self._flush()
-        if step.instead and not connection.instead:
-            answers = step.honest or (self._role is Role.SERVER and step.mechanism in ("PLAIN", "CURVE"))
-            self._record.act(Stage.HANDSHAKE if answers else Stage.GREETING)
-        if connection.complete and self._record.closed_by is ClosedBy.OPEN:
-            self._record.reach(Reached.TRAFFIC)
+        self._record.shaken(connection, step, self._role)
 
     def _flushed(self) -> bool:
         return not (self._connection.has_data_to_send or self._replies)
@@ -268,12 +259,7 @@ class Peer:
             if writer.sent:
                 self._record.act(stage)
                 self._record.within_message = unfinished(step.units, self._record.within_message)
-            whole, rest = divmod(writer.sent, max(len(octets), 1))
-            notes = [SEALED] if seals else []
-            if whole != step.times:
-                notes.append(f"target took {writer.sent:,} of {len(octets) * step.times:,} octets")
-            times = min(step.times, whole + bool(rest))
-            self._record.sent(at, octets, writer.sent, times=times, note="; ".join(notes))
+            self._record.send(at, octets, writer.sent, step.times, sealed=seals)
 
     def _octets(self, step: Send) -> bytes:
         return b"".join([self._connection.send(unit) for unit in step.units])
@@ -298,7 +284,7 @@ class Peer:
             pass  # the reader saw the close and let go of the socket
         except OSError as error:
             # The reader usually sees the close first; a write may be the one to learn of it.
-            self._record.note(f"write failed: {_reason(error)}")
+            self._record.note(f"write failed: {why(error)}")
             await self._expect("close", 0.05)
 
     # waiting
@@ -337,11 +323,3 @@ class Peer:
             await self._flush()
             with trio.move_on_after(0.05):
                 await release.wait()
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, trio.TooSlowError):
-        return "timed out"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__

@@ -22,7 +22,7 @@ from zmqfuzz.seeds import Heard
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
 
-__all__ = ["UNASKED", "Prober", "UserProbe"]
+__all__ = ["UNASKED", "Exchange", "Prober", "UserProbe"]
 
 UserProbe = Callable[[str], bool] | str | None
 """A user's own check: a callable given the endpoint (False or an exception: not served), or a shell-like command
@@ -32,14 +32,23 @@ UNASKED = "not asked"
 """The level of a probe that could not be made: the mechanism needs a secret."""
 
 PATIENCE = 1.0
-"""Seconds a calibration waits for an answer before it takes the target for one that does not answer this."""
+"""Seconds beyond a handshake that a calibration waits for an answer before it takes the target for one that does not
+answer this."""
+
+_BROKEN_OFF = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_DISCONNECTED
+)
+"""What a client's monitor says of a handshake that the other side ended (zmq_socket_monitor(3))."""
 
 _BODIES = ((b"", b"zmqfuzz"), (b"zmqfuzz",), (b"", b"{}"))
 _DRAIN = 3000
 
 
 @dataclass(frozen=True, slots=True)
-class _Exchange:
+class Exchange:
     """A round trip that worked: our socket type, what we send (nothing: we only listen), whether we fill."""
 
     kind: int
@@ -58,9 +67,10 @@ class Prober:
         self._credentials = credentials or Credentials()
         self._words = _split(user) if isinstance(user, str) else []
         self._context = zmq.Context()
-        self._exchange: _Exchange | None = None
+        self.exchange: Exchange | None = None
         self.level = "user" if user else "handshake"
         self.usual = 0.0
+        self.each = 0.0
 
     def close(self) -> None:
         """Drop every socket at once."""
@@ -75,14 +85,16 @@ class Prober:
         if not shaken.ok or shaken.level == UNASKED or self._user is not None:
             return self.ask(surface, 10.0) if self._user is not None else shaken
         for exchange in _candidates(surface.socket_type):
-            took = self._try(surface, exchange, PATIENCE)
+            patience = PATIENCE + 2 * shaken.seconds  # each question shakes hands anew
+            took = self._try(surface, exchange, patience)
             if took is not None:
-                again = [self._try(surface, exchange, PATIENCE) for _ in range(2)]
+                again = [self._try(surface, exchange, patience) for _ in range(2)]
                 if None in again:
                     continue  # answers once and then no more: not something to hold it to
-                self._exchange = exchange
+                self.exchange = exchange
                 self.level = "application"
                 self.usual = max(took, *(seconds for seconds in again if seconds is not None))
+                self.each = self.usual / (_DRAIN if exchange.drain else 1)
                 return ProbeResult(self.level, True, self.usual)
         self.usual = shaken.seconds
         return shaken
@@ -94,10 +106,10 @@ class Prober:
             return self._ask_user(surface, within)
         while True:
             left = within - (time.monotonic() - started)
-            if self._exchange is None:
+            if self.exchange is None:
                 result = self._handshake(surface, max(left, 0.05))
             else:
-                took = self._try(surface, self._exchange, min(max(left, 0.05), max(1.0, 20 * self.usual)))
+                took = self._try(surface, self.exchange, min(max(left, 0.05), max(1.0, 20 * self.usual)))
                 result = ProbeResult("application", took is not None, took or 0.0)
             elapsed = time.monotonic() - started
             if result.ok or elapsed >= within:
@@ -129,30 +141,37 @@ class Prober:
         return done.returncode == 0, f"the probe command ended with exit code {done.returncode}"
 
     def _handshake(self, surface: Surface, within: float) -> ProbeResult:
-        """Connect a real libzmq socket and wait for its HANDSHAKE_SUCCEEDED event."""
+        """Connect a real libzmq socket and wait for its HANDSHAKE_SUCCEEDED event; what was seen instead is said."""
         kind = getattr(zmq, peer_type(surface.socket_type)[0])
         started = time.monotonic()
         if not self._credentials.fit(surface.mechanism, surface.side):
             return ProbeResult(UNASKED, True, 0.0, f"{surface.mechanism} needs a key or a password")
         if surface.mechanism == "PLAIN" and not self._credentials.password:  # zmq_setsockopt(3): at least one octet
             return ProbeResult(UNASKED, True, 0.0, "libzmq's clients cannot send an empty password")
-        with self._socket(surface, kind) as sock:
-            monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        with self.socket(surface, kind) as sock:
+            monitor = sock.get_monitor_socket(zmq.EVENT_CONNECTED | _BROKEN_OFF | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            seen = 0
             try:
                 sock.connect(surface.address)
-                ok = bool(monitor.poll(int(within * 1000)))
-                if ok:
-                    recv_monitor_message(monitor)
+                while seen != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    left = within - (time.monotonic() - started)
+                    if left <= 0 or not monitor.poll(int(left * 1000) + 1):
+                        break
+                    event = int(recv_monitor_message(monitor)["event"])
+                    seen = seen if seen & _BROKEN_OFF and event == zmq.EVENT_CONNECTED else event
             finally:
                 sock.disable_monitor()
                 monitor.close(linger=0)
+        ok = seen == zmq.EVENT_HANDSHAKE_SUCCEEDED
         said = _said(ok, within)
-        if not ok and surface.mechanism in ("PLAIN", "CURVE"):
+        if seen == zmq.EVENT_CONNECTED:
+            said += "; connected, but its handshake is not completed: does its ZAP handler (RFC 27) answer?"
+        elif not ok and surface.mechanism in ("PLAIN", "CURVE"):
             said += "; are the keys and the password the right ones?"
         return ProbeResult("handshake", ok, time.monotonic() - started, said)
 
-    def _socket(self, surface: Surface, kind: int) -> zmq.Socket[bytes]:
-        """A socket that can shake hands at this door."""
+    def socket(self, surface: Surface, kind: int) -> zmq.Socket[bytes]:
+        """A socket that can shake hands at this door; to be closed by whoever asked for it."""
         known, sock = self._credentials, self._context.socket(kind)
         sock.linger = 0
         sock.ipv6 = "[" in surface.address  # else libzmq reads no such address (zmq_setsockopt(3))
@@ -164,10 +183,10 @@ class Prober:
             sock.curve_serverkey = z85_encode(known.server_key).encode()
         return sock
 
-    def _try(self, surface: Surface, exchange: _Exchange, within: float) -> float | None:
+    def _try(self, surface: Surface, exchange: Exchange, within: float) -> float | None:
         """Seconds that a round trip took; None when it did not come back ``within`` seconds."""
         started = time.monotonic()
-        with self._socket(surface, exchange.kind) as sock:
+        with self.socket(surface, exchange.kind) as sock:
             if exchange.kind == zmq.SUB:
                 sock.subscribe(b"")
             if exchange.drain:
@@ -214,24 +233,24 @@ def _said(ok: bool, within: float) -> str:
     return "answered" if ok else f"no answer within {within:.1f} s"
 
 
-def _candidates(socket_type: str) -> tuple[_Exchange, ...]:
+def _candidates(socket_type: str) -> tuple[Exchange, ...]:
     """Round trips worth trying, the least intrusive first."""
     match socket_type.upper():
         case "REP":
-            return (_Exchange(zmq.REQ, (b"zmqfuzz",)),)
+            return (Exchange(zmq.REQ, (b"zmqfuzz",)),)
         case "ROUTER":
-            return tuple(_Exchange(zmq.DEALER, parts) for parts in _BODIES)
+            return tuple(Exchange(zmq.DEALER, parts) for parts in _BODIES)
         case "DEALER":
-            return (_Exchange(zmq.DEALER), _Exchange(zmq.DEALER, (b"", b"zmqfuzz")), _Exchange(zmq.REP))
+            return (Exchange(zmq.DEALER), Exchange(zmq.DEALER, (b"", b"zmqfuzz")), Exchange(zmq.REP))
         case "PUB" | "XPUB":
-            return (_Exchange(zmq.SUB),)
+            return (Exchange(zmq.SUB),)
         case "PUSH":
-            return (_Exchange(zmq.PULL),)
+            return (Exchange(zmq.PULL),)
         case "REQ":
-            return (_Exchange(zmq.ROUTER),)
+            return (Exchange(zmq.ROUTER),)
         case "PULL":
-            return (_Exchange(zmq.PUSH, drain=True),)
+            return (Exchange(zmq.PUSH, drain=True),)
         case "PAIR":
-            return (_Exchange(zmq.PAIR), _Exchange(zmq.PAIR, (b"zmqfuzz",)))
+            return (Exchange(zmq.PAIR), Exchange(zmq.PAIR, (b"zmqfuzz",)))
         case _:
             return ()

@@ -15,11 +15,12 @@ from types import TracebackType
 
 from zmqfuzz.procfs import (
     Stat,
+    parse_open_files,
     parse_stat,
     parse_statm,
 )
 
-__all__ = ["Usage", "Watch", "descendants", "entries", "runnable", "stat", "tree"]
+__all__ = ["Usage", "Watch", "descendants", "descriptors_left", "entries", "runnable", "stat", "tree"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -94,6 +95,16 @@ def runnable(pids: Iterable[int]) -> int:
     """How many threads of these processes run or wait for a processor: work that is not done, on a busy machine too."""
     threads = (f"/proc/{pid}/task/{thread}/stat" for pid in pids for thread in entries(f"/proc/{pid}/task"))
     return sum(b") R " in _read(path) for path in threads)
+
+
+def descriptors_left(pids: Iterable[int]) -> int | None:
+    """How many more descriptors these processes may open until the first of them has none left (RLIMIT_NOFILE).
+
+    None where no limit can be read. A process whose descriptors we may not see counts as having none.
+    """
+    limits = {pid: parse_open_files(_read(f"/proc/{pid}/limits")) for pid in pids}
+    left = [limit - len(entries(f"/proc/{pid}/fd")) for pid, limit in limits.items() if limit is not None]
+    return min(left, default=None)
 
 
 @dataclass(frozen=True, slots=True)

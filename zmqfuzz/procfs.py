@@ -21,6 +21,7 @@ __all__ = [
     "TcpSocket",
     "TcpState",
     "UnixListener",
+    "parse_open_files",
     "parse_stat",
     "parse_statm",
     "parse_tcp",
@@ -121,6 +122,15 @@ def parse_statm(record: bytes) -> Statm:
     if len(fields) < 2:
         raise ValueError("not a /proc/PID/statm record")
     return Statm(int(fields[0]), int(fields[1]))
+
+
+def parse_open_files(limits: bytes) -> int | None:
+    """The soft limit of open files in /proc/PID/limits; None where there is none, or nothing to read."""
+    for line in limits.splitlines():
+        if line.startswith(b"Max open files"):
+            soft = line.split()[3]
+            return int(soft) if soft.isdigit() else None
+    return None
 
 
 def parse_tcp(lines: Iterable[bytes]) -> Iterator[TcpSocket]:

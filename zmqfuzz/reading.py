@@ -13,6 +13,7 @@ from collections import Counter
 import trio
 
 from zmqfuzz.notes import words
+from zmqfuzz.script import Shake
 from zmqfuzz.signals import Bell
 from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Stage, Transcript
 from zmqfuzz.writer import Meter
@@ -26,9 +27,13 @@ from zmqfuzz.zmtp.connection import (
     FrameReceived,
     GreetingReceived,
     HandshakeComplete,
+    Role,
 )
 
-__all__ = ["KEPT", "MOST_ENTRIES", "Reading", "Record"]
+__all__ = ["AT_ONCE", "KEPT", "MOST_ENTRIES", "SEALED", "Reading", "Record", "counted"]
+
+SEALED = "sealed anew"
+"""The note of what CURVE made of a Send: other octets each time."""
 
 KEPT = 256 * 1024
 """Octets of received data that a transcript keeps; the rest is counted."""
@@ -37,6 +42,8 @@ MOST_ENTRIES = 4000
 """Entries of a transcript after which what arrives is only counted."""
 
 AT_ONCE = 65536
+"""Octets of one read, at most."""
+
 READS = 20
 """Reads a second of a peer that reads at a rate."""
 
@@ -99,6 +106,33 @@ class Record:
         """``octets``, ``times`` over, began to be sent at ``at``; the target took ``count`` octets in all."""
         self._sent += count
         self._entries.append(Entry(at, Direction.SENT, octets, times=times, note=note))
+
+    def send(self, at: float, octets: bytes, count: int, times: int, *, sealed: bool) -> None:
+        """A Send of ``octets``, ``times`` over, of which the target took ``count`` octets."""
+        whole, rest = divmod(count, max(len(octets), 1))
+        notes = [SEALED] if sealed else []
+        if whole != times:
+            notes.append(f"target took {count:,} of {len(octets) * times:,} octets")
+        self.sent(at, octets, count, times=min(times, whole + bool(rest)), note="; ".join(notes))
+
+    def shaken(self, connection: Connection, step: Shake, role: Role) -> None:
+        """``step`` has ended: how far it got, and where something else was sent."""
+        if step.instead and not connection.instead:
+            answers = step.honest or (role is Role.SERVER and step.mechanism in ("PLAIN", "CURVE"))
+            self.act(Stage.HANDSHAKE if answers else Stage.GREETING)
+        if connection.complete and self.closed_by is ClosedBy.OPEN:
+            self.reach(Reached.TRAFFIC)
+
+    def half_closed(self) -> None:
+        """FIN was sent, and reading goes on."""
+        self.act(self.stage)
+        self.note("half-closed: FIN sent, still reading")
+
+    def left(self, *, rst: bool) -> None:
+        """We have closed."""
+        self.act(self.stage)
+        self.closed_by = ClosedBy.US
+        self.note("closed by us with RST" if rst else "closed by us")
 
     def received(self, data: bytes, notes: list[str]) -> None:
         """``data`` arrived; kept while there is room."""
@@ -174,12 +208,7 @@ class Reading:
         return data
 
     def _take(self, data: bytes, closed_by: ClosedBy) -> None:
-        self.connection.receive_data(data)
-        notes = []
-        while (event := self.connection.next_event()) is not None:
-            note = self._count(event)
-            if note:
-                notes.append(note)
+        notes = counted(self.connection, data, self.seen, self._record)
         if data:
             self.seen["bytes"] += 1
             self._record.received(data, notes)
@@ -195,30 +224,40 @@ class Reading:
         self._record.note(closed_by.value)
         self._bell.ring()
 
-    def _count(self, event: Event) -> str:
-        """Count an event and note how far it shows the connection to be; its words for the transcript."""
-        match event:
-            case GreetingReceived():
-                self.seen["greeting"] += 1
-                self._record.reach(Reached.GREETING)
-            case CommandReceived() if "complete" in self.seen:
-                self.seen["message"] += 1
-            case CommandReceived():
-                self.seen["ready"] += 1
-                self._record.reach(Reached.HANDSHAKE)
-            case HandshakeComplete():
-                self.seen["complete"] += 1
-            case FrameReceived():
-                self.seen["message"] += 1
-                self._record.reach(Reached.TRAFFIC)
-            case ErrorReceived():
-                self.seen["ready"] += 1
-                self._record.act(Stage.REFUSED)
-            case Breach(reason):
-                self._record.breach(reason)
-            case Closed():
-                pass
-        return words(event)
+
+def counted(connection: Connection, data: bytes, seen: Counter[str], record: Record) -> list[str]:
+    """Read ``data`` (empty: the end) and count the events, by how far they show the connection to be; their words."""
+    connection.receive_data(data)
+    notes = []
+    while (event := connection.next_event()) is not None:
+        _count(event, seen, record)
+        if note := words(event):
+            notes.append(note)
+    return notes
+
+
+def _count(event: Event, seen: Counter[str], record: Record) -> None:
+    match event:
+        case GreetingReceived():
+            seen["greeting"] += 1
+            record.reach(Reached.GREETING)
+        case CommandReceived() if "complete" in seen:
+            seen["message"] += 1
+        case CommandReceived():
+            seen["ready"] += 1
+            record.reach(Reached.HANDSHAKE)
+        case HandshakeComplete():
+            seen["complete"] += 1
+        case FrameReceived():
+            seen["message"] += 1
+            record.reach(Reached.TRAFFIC)
+        case ErrorReceived():
+            seen["ready"] += 1
+            record.act(Stage.REFUSED)
+        case Breach(reason):
+            record.breach(reason)
+        case Closed():
+            pass
 
 
 def _closed(sock: trio.socket.SocketType) -> ClosedBy | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame, Raw, Unit, peer_type
 
-__all__ = ["control_of", "is_honest_frame", "planned", "round_of", "scaled"]
+__all__ = ["control_of", "is_honest_frame", "planned", "round_of", "scaled", "units"]
 
 _SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
@@ -21,11 +22,23 @@ _ROUND_WRITES = 20_000
 """Some hundred thousand a second is what an application in Python works off."""
 
 _ROUND_PEERS = 24
+_MOST_PEERS = 256
+"""Peers of several attacks that are one round; of attacks that are many already one is enough."""
 
 
 def planned(attack: Attack) -> int:
     """Octets that the attack sends when the target takes all of them."""
     return sum(script.times * sum(_octets(step) for step in script.steps) for script in attack.scripts)
+
+
+def units(attack: Attack) -> int:
+    """Frames, commands and pieces that the attack sends when the target takes all of them."""
+    return sum(
+        script.times * step.times * len(step.units)
+        for script in attack.scripts
+        for step in script.steps
+        if isinstance(step, Send)
+    )
 
 
 def _octets(step: Step) -> int:
@@ -74,6 +87,8 @@ def round_of(trials: Sequence[Trial]) -> Attack:
     are more as well as busier: a peer whose connection is closed early leaves its share behind all the same. One peer
     with an identity stays one: two would be another attack (libzmq issue 4503).
     """
+    peers = list(accumulate(sum(script.times for script in trial.attack.scripts) for trial in trials))
+    trials = [trial for trial, so_far in zip(trials, peers, strict=True) if so_far <= _MOST_PEERS] or trials[:1]
     parts = [_part(trial, len(trials)) for trial in trials]
     names = sorted({trial.attack.strategy for trial in trials})
     return Attack(tuple(script for part in parts for script in part.scripts), "+".join(names), trials[0].attack.seed)

@@ -50,9 +50,9 @@ class Shake:
     one asks for, else NULL.
     ``version`` is the ZMTP 3 version we announce. When it is not complete ``within`` seconds the script goes on.
     Without ``username``, ``password`` and ``server_key`` (CURVE, 32 octets) those of the run are used, or for
-    ``stranger`` a password and keys that nobody knows. ``instead``: units sent instead of the commands that we would
-    honestly send after the greeting and the first ``honest`` ones, one for each; the handshake goes on as if they had
-    been honest.
+    ``stranger`` a password and keys that nobody knows; with ``known_name`` the run's user name beside this
+    ``password``. ``instead``: units sent instead of the commands that we would honestly send after the greeting and the
+    first ``honest`` ones, one for each; the handshake goes on as if they had been honest.
     """
 
     socket_type: str
@@ -67,6 +67,7 @@ class Shake:
     stranger: bool = False
     honest: int = 0
     instead: tuple[Unit, ...] = ()
+    known_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,10 @@ class Await:
 class Vanish:
     """Be gone as by a cut cable: from now on our side answers nothing, no ACK, no FIN, no RST, until the attack ends.
 
-    TCP only, and Linux must allow a filter on our own socket (``CAP_NET_ADMIN``); where it is not possible the
-    transcript says so, and the script goes on with the connection as it is. A later Connect opens another one beside.
+    What was sent before gets there: it is first given 0.1 s to be acknowledged. TCP only (an ipc connection cannot be
+    left without its other side being told), IPv4 and IPv6, by anyone (:func:`zmqfuzz.writer.vanish`); where it is not
+    possible the transcript says so, and the script goes on with the connection as it is. A later Connect opens another
+    one beside.
     """
 
 
@@ -188,8 +191,12 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Scripts that are played together; ``strategy`` is the family that drew it, ``seed`` the seed it came from."""
+    """Scripts that are played together; ``strategy`` is the family that drew it, ``seed`` the seed it came from.
+
+    ``at_once``: so many scripts are played at a time, the others in their order as those end; 0: all together.
+    """
 
     scripts: tuple[Script, ...]
     strategy: str = ""
     seed: int = 0
+    at_once: int = 0

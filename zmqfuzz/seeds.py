@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,8 @@ _OURS = b"zmqfuzz-"
 
 MOST = 10_000
 MOST_HEARD = 16
+MOST_READ = 32
+"""Connections of one attack that are listened to."""
 
 _FORM = 'write one message a line: ["text", {"hex": "00ff"}, {"base64": "AP8="}]'
 
@@ -110,7 +113,7 @@ class Heard:
 
     def learn(self, transcripts: Iterable[Transcript]) -> None:
         """Keep the messages that a target sent in the open, up to the first event on each connection."""
-        for transcript in transcripts:
+        for transcript in itertools.islice(transcripts, MOST_READ):
             if len(self._messages) >= MOST_HEARD:
                 return
             connection = Connection()

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.script import Shake
-from zmqfuzz.zmtp.connection import Role
+from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.curve import CurveClient, CurveServer
 from zmqfuzz.zmtp.keys import Jar, keypair, seeded
 from zmqfuzz.zmtp.mechanism import Mechanism, Null, PlainClient, PlainServer
+from zmqfuzz.zmtp.wire import Greeting
 
 __all__ = ["Keyring"]
 
@@ -50,8 +51,18 @@ class Keyring:
             )
         return Null(step.socket_type, step.identity, step.properties)
 
+    def begin(self, connection: Connection, step: Shake, role: Role) -> tuple[bytes, str]:
+        """Give ``connection`` what ``step`` asks for; the octets it begins with, and words for them."""
+        connection.mechanism = self.mechanism(step, role)
+        connection.instead.extend((*(None for _ in range(min(step.honest, 8))), *step.instead))
+        what = "something else" if step.instead else f"READY Socket-Type={step.socket_type}"
+        note = f"greeting {step.version[0]}.{step.version[1]} {step.mechanism or 'NULL'}, then {what}"
+        return connection.start(Greeting(major=step.version[0], minor=step.version[1])), note
+
     def _login(self, step: Shake) -> tuple[bytes, bytes]:
         known = self.credentials
+        if step.known_name:
+            return (known.username or "").encode(), step.password
         if step.username or step.password:
             return step.username, step.password
         if step.stranger:

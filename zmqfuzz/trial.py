@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from zmqfuzz.script import Attack
 
 __all__ = [
+    "Beside",
     "ClosedBy",
     "Direction",
     "Entry",
@@ -17,6 +18,7 @@ __all__ = [
     "ProbeResult",
     "Reached",
     "Sample",
+    "Service",
     "Stage",
     "Surface",
     "Transcript",
@@ -160,6 +162,34 @@ class ProbeResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """What an honest client got of what it ``wanted``, in ``seconds``: answers, or messages that it only reads."""
+
+    got: int
+    wanted: int
+    seconds: float
+    what: str = "answer"
+
+    @property
+    def share(self) -> float:
+        """Of what it wanted; a publisher that was in a hurry gives more than 1."""
+        return self.got / max(self.wanted, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An honest client beside ``open`` connections that an attack held and that said nothing any more.
+
+    ``before`` and ``after`` them only in an examination.
+    """
+
+    open: int
+    during: Service
+    before: Service | None = None
+    after: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The target before, during and after an attack.
 
@@ -167,7 +197,8 @@ class Observation:
     they were closed. ``series`` covers the whole trial. ``None`` samples: the process cannot be watched, or is
     gone. ``killed_at_cap``: we killed it, because it passed the hard cap. ``abandoned``: connections that
     the target still holds after settling although their peers are gone. ``executed``: code that a peer sent was run
-    (:mod:`zmqfuzz.canary`).
+    (:mod:`zmqfuzz.canary`). ``beside``: how an honest client was served while the connections were held; None: it was
+    not asked.
     """
 
     baseline: Sample | None = None
@@ -180,6 +211,7 @@ class Observation:
     killed_at_cap: bool = False
     abandoned: int = 0
     executed: bool = False
+    beside: Beside | None = None
 
     @property
     def peak_rss(self) -> int:
@@ -220,7 +252,8 @@ class Examination:
 
     ``kind`` is ``held``: one large attack each on fresh processes, beside ``controls`` of honest traffic of the same
     volume, and ``rounds``: the attack repeated on the first of the processes. Or ``rounds``: the same attack again
-    and again on one process, the peers gone between two rounds; these are then the ``trials``.
+    and again on one process, the peers gone between two rounds; these are then the ``trials``. Or ``beside``: an honest
+    client was asked before, during and after the attack on fresh processes, and beside idle peers in ``controls``.
     ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
     """
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
+import array
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
 
 import trio
 
-__all__ = ["STALL", "Meter", "Stalled", "Writer", "reset", "vanish"]
+__all__ = ["STALL", "Meter", "Stalled", "Writer", "acknowledged", "reset", "vanish"]
 
 BLOCK = 256 * 1024
 """Octets handed to the kernel at once when something is repeated: larger blocks did not send faster on loopback."""
@@ -26,11 +30,20 @@ MOST_PIECES = 256
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-_SO_ATTACH_FILTER = 26
-"""Linux, include/uapi/asm-generic/socket.h; socket(7)."""
+_IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
+"""Linux, include/uapi/linux/in.h and in6.h: a segment whose time to live is below the option's value is dropped."""
 
-_DROP = struct.pack("HBBI", 0x06, 0, 0, 0)
-"""``struct sock_filter`` (linux/filter.h): BPF_RET with 0, "keep no octet of the packet"."""
+_FARTHEST = 255
+"""No segment has a larger time to live; one that was sent with less is below it (RFC 5082)."""
+
+_DEFAULTS = {
+    socket.AF_INET: ("/proc/sys/net/ipv4/ip_default_ttl",),
+    socket.AF_INET6: ("/proc/sys/net/ipv6/conf/all/hop_limit", "/proc/sys/net/ipv6/conf/lo/hop_limit"),
+}
+"""Where Linux keeps the time to live of what it sends; 64 unless somebody changed it (ip(7), ipv6(7))."""
+
+ACKNOWLEDGED = 0.1
+"""Seconds in which a living target's kernel has acknowledged all that came: it delays that by up to 40 ms."""
 
 
 class Stalled(Exception):
@@ -41,15 +54,15 @@ class Stalled(Exception):
 class Meter:
     """Octets that all peers of a trial have sent so far; the observer reads it beside every sample."""
 
-    started: float = field(default_factory=trio.current_time)
+    started: float = field(default_factory=perf_counter)
     sent: int = 0
 
     def now(self) -> float:
         """Seconds since the attack began."""
-        return trio.current_time() - self.started
+        return perf_counter() - self.started
 
 
-def reset(sock: trio.socket.SocketType) -> None:
+def reset(sock: trio.socket.SocketType | socket.socket) -> None:
     """Close with RST (``SO_LINGER`` 0 seconds); a plain close on a unix socket."""
     if sock.family != socket.AF_UNIX:
         try:
@@ -59,24 +72,50 @@ def reset(sock: trio.socket.SocketType) -> None:
     sock.close()
 
 
+async def acknowledged(sock: trio.socket.SocketType, within: float = ACKNOWLEDGED) -> int:
+    """Wait until the other side has acknowledged all that was sent; octets for which it has not ``within`` seconds."""
+    left = array.array("i", [0])
+    deadline = trio.current_time() + within
+    while True:
+        try:
+            fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, left)
+        except (OSError, ValueError):
+            return 0  # closed meanwhile
+        if not left[0] or trio.current_time() >= deadline:
+            return left[0]
+        await trio.sleep(0.002)
+
+
 def vanish(sock: trio.socket.SocketType) -> str:
     """Take no segment from the other side any more, so that none is acknowledged; empty, or why that cannot be done.
 
-    The filter stands in front of TCP, so the other side meets the silence of a cut cable. Whatever closes the socket
-    later, the end of this process too, resets it: the kernel does not go on trying to finish the connection.
+    The kernel drops what has a smaller time to live than we ask for, before TCP sees it (Linux
+    ``net/ipv4/tcp_ipv4.c:tcp_v4_rcv``, ``net/ipv6/tcp_ipv6.c:tcp_v6_rcv``): the other side meets the silence of a cut
+    cable, and its own retransmissions. Anyone may ask that for a socket of his own, so neither root nor a network
+    namespace is needed. (A socket filter does the same, but not for everyone on every Linux.) What we know to have
+    arrived is acknowledged first. What the other side had not acknowledged itself goes on being sent again, so wait for
+    ``acknowledged``. Whatever closes the socket later, the end of this process too, resets it.
     """
     if sock.family == socket.AF_UNIX:
         return "an ipc connection has no segments to leave unanswered"
-    octets = ctypes.create_string_buffer(_DROP, len(_DROP))
-    program = struct.pack("HL", 1, ctypes.addressof(octets))  # struct sock_fprog: instructions, where they are
+    if any(_setting(path) >= _FARTHEST for path in _DEFAULTS[socket.AddressFamily(sock.family)]):
+        return "segments are sent with the largest time to live here, so that none can be dropped for it"
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-    except PermissionError:
-        return "a filter on our own socket is not permitted here (CAP_NET_ADMIN)"
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, _FARTHEST)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, _FARTHEST)  # an IPv6 socket may speak IPv4 (ipv6(7))
     except OSError as error:
-        return f"a filter on our own socket is not possible here ({error.strerror})"
+        return f"segments cannot be told to be dropped here ({error.strerror})"
     return ""
+
+
+def _setting(path: str) -> int:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 class Writer:

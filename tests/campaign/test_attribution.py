@@ -32,6 +32,6 @@ def test_who_keeps_it(program: str, attack: Attack, code: str, library: bool) ->
     async def work() -> bool | None:
         async with Spec(words).harness() as harness:
             surface = harness.surfaces(await harness.standing())[0]
-            return await bare_socket_too(harness, invariants()[code], attack, surface)
+            return await bare_socket_too(harness, invariants()[code], attack, surface, 0.0)
 
     assert run(work) is library

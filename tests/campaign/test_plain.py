@@ -100,6 +100,7 @@ shakes = st.builds(
     st.booleans(),
     ints,
     st.lists(units, max_size=2).map(tuple),
+    st.booleans(),
 )
 steps = st.one_of(
     st.sampled_from([ShutdownWrite(), Reset(), Close(), StopReading(), Vanish()]),

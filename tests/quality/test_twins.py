@@ -11,14 +11,23 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "targets" / "examples"
 MALFORMED = "malformed-message,malformed-frame"
+PLAIN = ("--username", "ada", "--password", "lovelace")
+SERVER = ("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
+CLIENT = ("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
+CURVE = (f"--server-key={SERVER[0]}", f"--client-key={':'.join(CLIENT)}")
+LOCK = ("--mechanism", "curve", f"--secret-key={SERVER[1]}", f"--allow={CLIENT[0]}")
 TWINS = {  # name: program, its form, the code, the families and other options that fit
     "worker_crash": ("worker_crash.py", (), "ZF101", ("--only", MALFORMED)),
+    "load_server": ("load_server.py", (), "ZF101", ("--only", "descriptor-exhaustion")),
     "worker_deaf": ("worker_deaf.py", (), "ZF102", ("--only", MALFORMED)),
+    "stop_and_wait": ("stop_and_wait.py", (), "ZF103", ("--only", "malformed-message,stall,tempo")),
     "broker": ("broker.py", (), "ZF203", ("--only", "multipart")),
     "memory_leak": ("memory_leak.py", (), "ZF204", ("--only", "malformed-message,flood")),
     "pickle_server": ("pickle_server.py", (), "ZF301", ("--only", "application-payload")),
     "descriptor_leak": ("descriptor_leak.py", (), "ZF205", ("--exclude", "multipart,oversized-frame")),
     "frame_limit": ("frame_limit.py", (), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "zap_plain": ("zap.py", (), "ZF102", ("--only", "plain-handshake,metadata", *PLAIN)),
+    "zap_curve": ("zap.py", LOCK, "ZF102", ("--only", "curve-handshake,metadata", *CURVE)),
     "off_by_one": ("frame_limit.py", ("--off-by-one",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
@@ -56,6 +65,6 @@ def test_the_weak_one_is_caught(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", MENDED)
 def test_the_mended_one_is_not(tmp_path: Path, name: str) -> None:
-    status, codes, text = run(tmp_path, name, "--hardened")
+    status, codes, text = run(tmp_path, name, *TWINS[name][1], "--hardened")
     assert codes == set(), text
     assert status == 0, text

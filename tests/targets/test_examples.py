@@ -26,6 +26,7 @@ FORMS = pytest.mark.parametrize("form", [[], ["--hardened"]], ids=["weak", "hard
 SERVICES = {  # program: an honest request and its reply
     "broker.py": (b'{"op": "echo", "body": [1]}', b'{"ok": true, "body": [1]}'),
     "worker_crash.py": (b"abc", b"ABC"),
+    "stop_and_wait.py": (b"abc", b"abc"),
     "worker_deaf.py": (b"Ada Lovelace", b"hello Ada"),
     "frame_limit.py": (b"abc", b"abc"),
     "descriptor_leak.py": (b'{"pages": [1, 2]}', b"pages: 2"),
@@ -127,8 +128,7 @@ def ask(program: Program, body: bytes | list[bytes], patience: float = 10) -> by
 
 
 def serves(program: Program, name: str) -> None:
-    request, reply = SERVICES[name]
-    assert (ask(program, request) or b"nothing").startswith(reply)
+    assert (ask(program, SERVICES[name][0]) or b"nothing").startswith(SERVICES[name][1])
 
 
 def frame(body: bytes, flags: int = 0) -> bytes:

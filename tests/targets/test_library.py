@@ -155,6 +155,21 @@ def test_a_client_that_libzmq_has_given_up_connects_anew_only_when_mended(mended
                 server.accept()
 
 
+@pytest.mark.parametrize("impatient", [True, False])
+def test_a_client_that_hears_nothing_connects_anew_only_when_impatient(impatient: bool) -> None:
+    library = hosted(MAPPED[0], "PULL", connecting=True, mended=True, impatient=impatient)
+    port = int(library.bind[0].rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)) as server, running(library):
+        server.settimeout(WITHIN / 1000)
+        with server.accept()[0]:
+            if impatient:
+                server.accept()[0].close()
+            else:
+                server.settimeout(1.5)
+                with pytest.raises(TimeoutError):
+                    server.accept()
+
+
 @pytest.fixture
 def curve() -> None:
     if not zmq.has("curve"):

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.errors import ZmqfuzzError
-from zmqfuzz.examiner import Examiner
+from zmqfuzz.examiner import Examiner, growth
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
-__all__ = ["bare_socket_too", "owner_of"]
+__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of"]
+
+LIBRARY_SAYS = "libzmq assertion"
+"""In the signature of a process that libzmq itself has ended."""
+
+SAME = 1 / 3
+"""Share of the target's growth that a bare socket must show for both to be the same: what depends on chance shows
+less in one process than in the other."""
 
 LIBRARY = "libzmq"
 PATIENCE = 10.0
@@ -35,30 +42,37 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return "not determined: it could not be compared with a bare socket"
     if violation.code == "ZF208":
         return "the application, where it does not read a socket; else libzmq (issues 3731 and 4503)"
-    if "libzmq assertion" in signature:
+    if LIBRARY_SAYS in signature:
         issue = next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
         return f"libzmq, known (issue {issue})" if issue else "libzmq"
     if signature.startswith("does not come back"):
         return "libzmq, known (issue 4196); the application can work around it"
     if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
         return "application (socket options)"
-    return "application" if "Error" in signature or violation.code in ("ZF204", "ZF205", "ZF301") else "unknown"
+    own = violation.code in ("ZF103", "ZF204", "ZF205", "ZF301")
+    return "application" if own or "Error" in signature else "unknown"
 
 
-async def bare_socket_too(harness: Harness, entry: Invariant, attack: Attack, surface: Surface) -> bool | None:
-    """Whether a bare socket breaks ``entry`` by the same rounds; None where there is none to compare with."""
+async def bare_socket_too(
+    harness: Harness, entry: Invariant, attack: Attack, surface: Surface, grown: float
+) -> bool | None:
+    """Whether a bare socket breaks ``entry`` by the same rounds; None where there is none to compare with.
+
+    ``grown``: octets that each round left behind in the target.
+    """
     pids = (await harness.standing()).running.pids()
     found = libraries(pids, LIBRARY)
     if harness.reference is None or not found:
         return None
     try:
-        target = harness.reference(surface, found[0])
-        if target is None:
-            return None
-        async with Harness(target, limits=harness.limits, budget=harness.budget) as bare:
+        target, known = harness.reference(surface, found[0])
+        async with Harness(target, limits=harness.limits, budget=harness.budget, credentials=known) as bare:
             key = bare.surfaces(await bare.standing())[0].key
             examiner = Examiner(bare, patience=PATIENCE)
-            if entry.examines == "rounds":
+            if entry.examines == "beside":
+                await bare.calibrate(key)
+                seen = await examiner.beside(attack, key, times=1)
+            elif entry.examines == "rounds":
                 seen = await examiner.rounds(attack, key)
             else:
                 seen = await examiner.held(attack, key, None, times=1)
@@ -66,4 +80,8 @@ async def bare_socket_too(harness: Harness, entry: Invariant, attack: Attack, su
         return None  # the library cannot be run alone
     # What is kept for a connection that never ends is memory, and a descriptor, and not told as such there.
     judges = (entry, invariants()["ZF208"])
-    return None if seen.doubts else any(judge.judge(seen, harness.limits) is not None for judge in judges)
+    if seen.doubts:
+        return None
+    if entry.code == "ZF204" and grown > 0 and growth(seen.trials) >= SAME * grown:
+        return True
+    return any(judge.judge(seen, harness.limits) is not None for judge in judges)

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from zmqfuzz.campaign.text import count, printable, quantity
 from zmqfuzz.campaign.units import length, property_text, unit_text
-from zmqfuzz.peer import SEALED
+from zmqfuzz.reading import SEALED
 from zmqfuzz.script import (
     Attack,
     Await,
@@ -165,6 +165,9 @@ def _line(label: str, arrow: str, text: str, octets: bytes, repeats: str = "", *
 def _shake_text(step: Shake) -> str:
     text = f"greeting {step.version[0]}.{step.version[1]} {printable(step.mechanism or 'NULL')}"
     text += " as a stranger" if step.stranger else ""
+    if step.username or step.password or step.known_name:
+        name = "known name" if step.known_name else property_text(Property(b"name", step.username))
+        text += f", {name} {property_text(Property(b'password', step.password))}"
     if step.instead:
         honest = f", {count(step.honest, 'honest command')}" if step.honest else ""
         return f"{text}{honest}, as {printable(step.socket_type)} then:"

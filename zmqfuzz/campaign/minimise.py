@@ -132,6 +132,10 @@ def _simpler_step(step: Step, *, keep_volume: bool) -> Iterator[Step]:
         case Shake():
             if step.identity or step.properties:
                 yield replace(step, identity=b"", properties=())
+            if step.username:
+                yield replace(step, username=b"")
+            if step.password:
+                yield replace(step, password=b"")
             if step.version != (3, 1):
                 yield replace(step, version=(3, 1))
             for fewer in (step.instead[:-1], ()) if step.instead else ():

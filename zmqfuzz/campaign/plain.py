@@ -177,7 +177,9 @@ def attack_from_lines(lines: Iterable[str], *, source: str = "the attack") -> tu
 
 
 def _attack_to_plain(attack: Attack, header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    own = {"zft": FORMAT, "strategy": attack.strategy, "seed": int(attack.seed)}
+    own: dict[str, Any] = {"zft": FORMAT, "strategy": attack.strategy, "seed": int(attack.seed)}
+    if attack.at_once:
+        own["at_once"] = int(attack.at_once)
     lines: list[dict[str, Any]] = [own | {key: value for key, value in header.items() if key not in own}]
     for script in attack.scripts:
         lines.append({"script": script.label} | ({"times": int(script.times)} if script.times != 1 else {}))
@@ -196,8 +198,8 @@ def _attack_from_plain(numbered: list[tuple[int, object]], source: str) -> tuple
             line = dict(read_object(plain))
             if position == 0:
                 _check_version(line, "zft", 'not a .zft file: line 1 must be {"zft": 1, ...}; give a .zft file')
-                header = {"strategy": "", "seed": 0} | line
-                read_text(header["strategy"]), read_int(header["seed"])
+                header = {"strategy": "", "seed": 0, "at_once": 0} | line
+                read_text(header["strategy"]), read_int(header["seed"]), read_int(header["at_once"])
                 _read_fields(Surface, read_object(header.get("surface", {"address": ""})))
             elif ended:
                 raise WrongError("something stands after the end line; remove it")
@@ -217,7 +219,7 @@ def _attack_from_plain(numbered: list[tuple[int, object]], source: str) -> tuple
     if not ended:
         raise UsageError(f'{source} is truncated: its last line is not {{"end": true}}; restore it from a copy.')
     built = tuple(Script(tuple(steps), times, label) for label, times, steps in scripts)
-    return Attack(built, header.pop("strategy"), header.pop("seed")), header
+    return Attack(built, header.pop("strategy"), header.pop("seed"), header.pop("at_once")), header
 
 
 def _check_version(plain: dict[str, Any], key: str, otherwise: str) -> None:

@@ -69,7 +69,7 @@ class Row:
     @property
     def door(self) -> str:
         """The kind of door, for people."""
-        return f"{self.mechanism} {self.socket_type or 'ZMTP'} that {self.side}s"
+        return _door(self.mechanism, self.socket_type, self.side)
 
 
 @dataclass(slots=True)
@@ -84,6 +84,7 @@ class _Seen:
     furthest: Reached = Reached.NOTHING
     ended: dict[Stage, Counter[str]] = field(default_factory=dict)
     ends: Counter[str] = field(default_factory=Counter)
+    impossible: Counter[str] = field(default_factory=Counter)
 
 
 _Place = tuple[str, str, str, str]
@@ -111,6 +112,7 @@ class Reach:
         seen.furthest = max(seen.furthest, trial.reached)
         ends = {transcript.closed_by.value for transcript in trial.transcripts}
         seen.ends.update(ends)
+        seen.impossible.update({said for transcript in trial.transcripts for said in transcript.missed})
         missed = planned(trial.attack.scripts, trial.surface) - acted
         seen.tried.update(missed)
         for stage in missed:
@@ -135,18 +137,29 @@ class Reach:
                 found.append(Row(*place, stage.value, expected, count, why))
         return tuple(found)
 
+    def impossible(self) -> tuple[str, ...]:
+        """The steps that could not be done here, for people: a line for each family and kind of door."""
+        return tuple(
+            f"{_door(*place[1:])}: {place[0]} {said} ({count} attack{'s' * (count != 1)})"
+            for place, seen in sorted(self._seen.items())
+            for said, count in sorted(seen.impossible.items())
+        )
+
     def to_plain(self) -> dict[str, Any]:
-        """For JSON: the figures, and a list of all cells."""
+        """For JSON: the figures, a list of all cells, and what could not be done."""
         rows = self.rows()
         reached, total = _share(rows)
-        names = Row.__slots__
-        cells = [{name: getattr(row, name) for name in names} for row in rows]
-        return {"reached": reached, "reachable": total, "cells": cells}
+        cells = [{name: getattr(row, name) for name in Row.__slots__} for row in rows]
+        return {"reached": reached, "reachable": total, "cells": cells, "impossible": [*self.impossible()]}
 
 
 def rows_from(plain: Mapping[str, Any]) -> tuple[Row, ...]:
     """The cells that ``to_plain`` wrote."""
     return tuple(Row(**cell) for cell in plain["cells"])
+
+
+def _door(mechanism: str, socket_type: str, side: str) -> str:
+    return f"{mechanism} {socket_type or 'ZMTP'} that {side}s"
 
 
 def _place(name: str, surface: Surface) -> _Place:

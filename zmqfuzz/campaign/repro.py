@@ -165,13 +165,15 @@ at the end, so that you can look at the target. Needs Python 3.8 or newer on a U
 '''
 
 _IMPORTS = """
-import ctypes
+import array
+import fcntl
 import ipaddress
 import os
 import select
 import socket
 import struct
 import sys
+import termios
 import threading
 import time
 

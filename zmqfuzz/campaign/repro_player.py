@@ -151,14 +151,20 @@ class Peer(threading.Thread):
             self.tell(".. nobody signalled %r" % name, True)
 
     def vanish(self):
-        """A filter (BPF_RET 0) on our own socket: no segment gets in, none is acknowledged (linux/filter.h)."""
+        """Have the kernel drop whatever comes, as too far travelled (IP_MINTTL, RFC 5082): none is acknowledged."""
         if self.sock is not None:
-            drop = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
+            left, end = array.array("i", [1]), time.monotonic() + 0.1
             try:
                 if self.sock.family == socket.AF_UNIX:
                     raise OSError("this is no tcp connection")
+                while left[0] and time.monotonic() < end:
+                    time.sleep(0.002)
+                    fcntl.ioctl(self.sock, termios.TIOCOUTQ, left)
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(drop)))
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                if self.sock.family == socket.AF_INET6:
+                    self.sock.setsockopt(socket.IPPROTO_IPV6, 73, 255)  # IPV6_MINHOPCOUNT (linux/in6.h)
+                self.sock.setsockopt(socket.IPPROTO_IP, 21, 255)  # IP_MINTTL (linux/in.h)
             except OSError as error:
                 return self.tell(".. cannot vanish here: %s" % error, True)
             self.tell(".. vanished: nothing is answered any more", True)

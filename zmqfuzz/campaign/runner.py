@@ -8,19 +8,26 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
+import trio
+
+from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_reach
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Plan, Sliced, Suspected, Unconfirmed
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.search import Catch, search, search_fast
+from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
-from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial, signature_of
+from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, Triaged, judge_trial, signature_of
+from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.canary import carries
 from zmqfuzz.catalogue import Situation, invariants
-from zmqfuzz.errors import NothingSelected, TargetDidNotStart, TargetError
+from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.probe import UNASKED
 from zmqfuzz.script import Attack
+from zmqfuzz.standing import Standing
 from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = ["Campaign"]
@@ -31,17 +38,17 @@ LOOKS = 0.15
 LAST_LOOKS = 0.25
 """Share of the budget by which the last looks may be late."""
 
+TRIAGE = 0.75
+SHORTEST_TRIAGE = 45.0
+"""Time for the triage of one catch, as a share of the budget, and in seconds at least."""
+
+TRIAGE_SHARE = 0.15
+"""Of the budget, after which a catch waits for its triage until every family has had its first turn."""
+
 LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
 GRACE = 0.5
 """Share of the budget by which a run may be late to give every family at least one short slice."""
-
-
-FEW_CASES = 10
-"""Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
-
-ENOUGH_HITS = 5
-"""Times a family may run into what is known before its other attacks are left alone: each costs a restart."""
 
 
 class Campaign:
@@ -54,6 +61,9 @@ class Campaign:
         self._triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
         self._suspicions = Suspicions(harness, self._triage, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
+        self._first_turns = True
+        self._put_off: list[tuple[Lane, Catch, tuple[Attack, ...]]] = []
+        self._triaging = 0.0
         self.outcome = Outcome(seed=plan.seed)
 
     async def run(self) -> Outcome:
@@ -72,7 +82,12 @@ class Campaign:
             self.outcome.doubts.append("the run was stopped before its end")
             raise
         finally:
-            self._reach_claims()
+            for lane, catch, _ in self._put_off:
+                self.outcome.doubts.append(
+                    f"{lane.surface.key}: {catch.violation.code}? seen, and not confirmed in time"
+                )
+            claim_reach(self.outcome, self._plan.families)
+            claim_asked(self.outcome, self._harness.asked_beside)
             self.outcome.starts = self._harness.starts
             self.outcome.seconds = time.monotonic() - started
             if self.outcome.cases:
@@ -91,9 +106,9 @@ class Campaign:
                 if self._enough() or (left + grace <= 0 and self.outcome.cases):
                     break
                 share = left / max(1, len(lanes) - place) if not lane.slices else left / len(lanes)
-                waiting = sum(not lane.slices for lane in lanes)
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share * 0.6))
-                await self._slice(lane, seconds, left, left - seconds - waiting * 3 * SMALLEST_SLICE)
+                await self._slice(lane, seconds, left, left - seconds)
+            await self._catch_up(lanes, deadline)
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
@@ -102,6 +117,21 @@ class Campaign:
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
             self.outcome.doubts.append(f"no time was left for {named} (give --for longer)")
+
+    async def _catch_up(self, lanes: list[Lane], deadline: float) -> None:
+        """What had to wait until every family had had its first turn."""
+        if not self._first_turns:
+            return
+        self._first_turns = False
+        while self._put_off and not self._enough() and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds:
+            lane, catch, history = self._put_off.pop(0)
+            self._suspicions.resume(lane, catch.violation.code)
+            await self._triaged(lane, catch, history)
+        for lane in lanes:
+            left = deadline - time.monotonic()
+            late = left < -LAST_LOOKS * self._plan.seconds
+            if not (late or self._enough()) and (left_over := await self._suspicions.look_at(lane, left)) is not None:
+                await self._triaged(lane, left_over)
 
     async def _last_looks(self, doors: list[Lane], deadline: float) -> None:
         """At what the attacks of the last slices have left behind."""
@@ -137,40 +167,33 @@ class Campaign:
                 self.outcome.doubts.append(f"{surface.key}: no honest client asked, {result.detail} (give --probe)")
             lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
             for family in self._plan.families:
-                self.outcome.reach.expect(family, self._situation(surface))
+                self.outcome.reach.expect(family, self._situation(surface, standing))
         unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
         if unused and lanes:
             self.outcome.doubts.append(unused)
         if not lanes and self.outcome.doubts:
-            raise TargetDidNotStart(
-                f"Nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
+            raise TargetServesNobody(
+                f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
         if not lanes:
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."
             )
-        self._not_covered(standing.observer.sees)
+        harness, families = self._harness, self._plan.families
+        claim_cover(self.outcome, standing.observer, harness.limits, harness.budget, families)
         self._random.shuffle(lanes)
+        lanes.sort(key=lambda lane: lane.family.known or not lane.family.mechanism)  # first a stranger at a lock
         return lanes
 
-    def _situation(self, surface: Surface) -> Situation:
-        seeds = (*self._plan.seeds, *self._harness.heard[surface.key].messages)
-        return Situation(surface, self._harness.limits, self._harness.budget, seeds, self._plan.payloads)
-
-    def _not_covered(self, watched: bool) -> None:
-        if not watched:
-            self.outcome.not_covered.append(
-                "memory, descriptors, crashes: there is no process to watch (pass -- COMMAND or --pid)"
-            )
-        for entry in invariants().values():
-            if not entry.applies(self._harness.limits):
-                option = "--" + entry.declared.replace("_", "-")
-                self.outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
+    def _situation(self, surface: Surface, standing: Standing) -> Situation:
+        seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)
+        budget, room = self._harness.budget, standing.observer.room()
+        return Situation(surface, self._harness.limits, budget, seeds, self._plan.payloads, room)
 
     async def _slice(self, lane: Lane, seconds: float, left: float, spare: float) -> None:
         """One slice of ``seconds``; ``spare`` seconds may go into what was left behind."""
-        situation = self._situation(lane.surface)
+        situation = self._situation(lane.surface, await self._harness.standing())
         seed = self._random.getrandbits(32)
 
         async def test(attack: Attack, shrinking: Violation | None) -> tuple[Violation | None, Trial]:
@@ -178,18 +201,25 @@ class Campaign:
 
         most = self._plan.cases or 100_000
         shrink = min(4.0, self._plan.minimise_seconds / 3) if self._harness.target.restartable else 0.0
+        magazine, sieve = None, None
         if self._plan.shrinking:
             drawn = search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
         else:
             guide = Guide(lane.family, situation, self.outcome.reach)
-            drawn = search_fast(guide, test, seed=seed, seconds=seconds, most=most)
+            magazine = Magazine(guide, random.Random(seed), lane.volley, await self._most_at_once(lane), lane.alone)
+            sieve = Sieve(self._harness, self._suspicions, lane, test, partial(self._note, lane))
+            together = self._harness.target.restartable and lane.surface.side == "bind" and not self._plan.cases
+            drawn = search_fast(magazine, test, sieve.screen if together else None, seconds=seconds, most=most)
         catch, cases = await drawn
+        if magazine is not None and sieve is not None:
+            lane.volley = magazine.size
+            catch = catch or await sieve.last()
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
         if catch is None:
-            catch = await self._suspicions.end_of_slice(lane, spare)
+            catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._first_turns)
         if catch is not None:
-            await self._triaged(lane, catch)
+            await self._caught(lane, catch)
         sample = (await self._harness.standing()).observer.sample()
         total = sum(self.outcome.cases.values())
         self._tell(Sliced(lane.surface, lane.family.name, cases, total, left, sample.rss if sample is not None else 0))
@@ -199,18 +229,31 @@ class Campaign:
         if shrinking is not None:
             return await self._shrunk(lane, attack, shrinking)
         trial = await harness.trial(attack, lane.surface.key)
+        self._note(lane, trial)
+        violation = judge_trial(trial, harness)
+        if violation is not None and self._suspicions.knows(lane, violation, attack, trial):
+            (await harness.standing()).spoiled = True
+            lane.hit()
+            return None, trial
+        return violation or await self._suspicions.look(lane, attack, trial), trial
+
+    async def _most_at_once(self, lane: Lane) -> int:
+        """Attacks after which an honest client is still answered in time, each of them worked off like a request.
+
+        And for whose connections the target has descriptors: without any is a family of its own.
+        """
+        each = max(self._harness.asking.each(lane.surface.key), 1e-4)
+        room = (await self._harness.standing()).observer.room()
+        most = max(FIRST // 4, int(self._harness.limits.recover / 8 / each))
+        return most if room is None else min(most, room // 4)
+
+    def _note(self, lane: Lane, trial: Trial) -> None:
+        """One attack was played, alone or together with others."""
         key = (lane.surface.key, lane.family.name)
         self.outcome.reached[key] = max(self.outcome.reached.get(key, Reached.NOTHING), trial.reached)
         self.outcome.reach.note(trial)
         self._count(trial)
         self._missed(lane, trial)
-        violation = judge_trial(trial, harness)
-        if violation is not None and self._suspicions.knows(lane, violation, attack, trial):
-            (await harness.standing()).spoiled = True
-            lane.hits += 1
-            lane.needs_more = lane.hits < ENOUGH_HITS
-            return None, trial
-        return violation or await self._suspicions.look(lane, attack, trial), trial
 
     async def _shrunk(self, lane: Lane, attack: Attack, shrinking: Violation) -> tuple[Violation | None, Trial]:
         """Does a simpler attack still show the violation that is being shrunk, on a fresh process?"""
@@ -231,19 +274,39 @@ class Campaign:
         for entry in invariants().values():
             seen = bool(trial.observation.probes) if entry.code == "ZF102" else watched or bool(entry.declared)
             seen = carries(trial.attack) if entry.code == "ZF301" else seen
-            if seen and entry.applies(self._harness.limits):
+            if seen and entry.examines != "beside" and entry.applies(self._harness.limits):
                 self.outcome.checks[entry.code] += 1
 
-    async def _triaged(self, lane: Lane, catch: Catch) -> None:
+    async def _caught(self, lane: Lane, catch: Catch) -> None:
+        """Triage at once, unless that has taken too long already from families that are still to have a turn."""
+        code = catch.violation.code
+        history = self._history()
+        if self._first_turns and self._triaging > TRIAGE_SHARE * self._plan.seconds:
+            self._suspicions.learn(
+                lane, code, signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
+            )
+            self._suspicions.put_off(lane, code)
+            self._put_off.append((lane, catch, history))
+        else:
+            await self._triaged(lane, catch, history)
+
+    def _history(self) -> tuple[Attack, ...]:
+        return tuple(attack for attack in self._harness.last_history if attack.scripts)
+
+    async def _triaged(self, lane: Lane, catch: Catch, history: tuple[Attack, ...] | None = None) -> None:
         code = catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
-        history = tuple(attack for attack in self._harness.last_history if attack.scripts)
         began = time.monotonic()
-        triaged = await self._triage.finding(catch, lane.surface, history)
+        triaged = Triaged(reason=f"{code}? seen, and not confirmed in the time there was (give --for longer)")
+        with trio.move_on_after(max(SHORTEST_TRIAGE, TRIAGE * self._plan.seconds)) as scope:
+            triaged = await self._triage.finding(catch, lane.surface, self._history() if history is None else history)
+        if scope.cancelled_caught:
+            self._harness.renew()
+        self._triaging += time.monotonic() - began
         self._suspicions.examined(lane, code, time.monotonic() - began)
         finding, trial = triaged.finding, triaged.trial
         if finding is None or trial is None:
-            if invariants()[code].examines == "rounds":  # it was a suspicion, and the examination has answered it
+            if invariants()[code].examines in ("rounds", "beside"):  # a suspicion, and the examination has answered it
                 self._suspicions.clear(lane, code, catch.trial)
                 self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
                 return
@@ -269,25 +332,6 @@ class Campaign:
             line = f"{lane.surface.key}: {said}"
             if line not in self.outcome.not_covered:
                 self.outcome.not_covered.append(line)
-
-    def _reach_claims(self) -> None:
-        """A family that never reached the state it attacks has tested nothing."""
-        few = [f"{name} {count}" for (_, name), count in sorted(self.outcome.cases.items()) if count < FEW_CASES]
-        if few:
-            self.outcome.not_covered.append(f"few attacks in the time there was: {', '.join(few)} (give --for longer)")
-        needs = {family.name: family.needs for family in self._plan.families}
-        doors = {surface.key: surface for surface in self.outcome.surfaces}
-        tested = {key for (key, name), reached in self.outcome.reached.items() if reached >= needs[name]}
-        for (key, name), reached in sorted(self.outcome.reached.items()):
-            if reached >= needs[name]:
-                continue
-            cases = self.outcome.cases[(key, name)]
-            said = f"{key}: {name} never got to {needs[name].name.lower()}, only to {reached.name.lower()}"
-            said += f" ({ends})" if (ends := self.outcome.reach.ends(name, doors[key])) else ""
-            if cases >= FEW_CASES or key not in tested:
-                self.outcome.doubts.insert(0, said)
-            else:
-                self.outcome.not_covered.append(f"{said}, in the {cases} attacks there was time for")
 
 
 def _again(violation: Violation) -> Violation:

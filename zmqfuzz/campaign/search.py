@@ -9,7 +9,6 @@ nothing of what it prints is used.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ import trio
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import strategies as st
 
-from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.minimise import weight
+from zmqfuzz.campaign.volleys import Magazine
 from zmqfuzz.catalogue import Family, Situation
 from zmqfuzz.drawing import HypothesisDraw
 from zmqfuzz.finding import Violation
@@ -71,22 +70,40 @@ class _Run:
             self.catch = Catch(violation, attack, trial, self.catch.original)
 
 
+FIRST_ALONE = 4
+"""Attacks that are played one by one at first; later only those that do not fit into a volley."""
+
 Test = Callable[[Attack, Violation | None], Awaitable[tuple[Violation | None, Trial]]]
 """Plays an attack and judges it. The second argument is the violation being shrunk, None while searching."""
 
 
-async def search_fast(
-    guide: Guide, test: Test, *, seed: int, seconds: float, most: int = 100_000
-) -> tuple[Catch | None, int]:
-    """Play the attacks that ``guide`` draws for ``seconds`` (at least one), until one is caught.
+Screen = Callable[[tuple[Attack, ...]], Awaitable[Catch | None]]
+"""Plays attacks together, and looks into what that shows."""
 
-    Returns what was caught, and how many attacks were played. Errors of ``test`` pass.
+
+async def search_fast(
+    magazine: Magazine, test: Test, screen: Screen | None, *, seconds: float, most: int = 100_000
+) -> tuple[Catch | None, int]:
+    """Play attacks for ``seconds`` (at least one), until one is caught: one by one, and many together.
+
+    Returns what was caught, and how many attacks were played. Errors of ``test`` and ``screen`` pass.
     """
-    deadline = time.monotonic() + seconds
-    numbers = random.Random(seed)
+    began = time.monotonic()
     cases = 0
-    while cases < most and (not cases or time.monotonic() < deadline):
-        attack = guide.attack(numbers)
+    while cases < most and (not cases or time.monotonic() < began + seconds):
+        started = time.monotonic()
+        if screen is not None and cases >= FIRST_ALONE and not magazine.waiting:
+            attacks = magazine.volley()
+            if not attacks:
+                screen = None if not magazine.waiting else screen
+                continue
+            catch = await screen(attacks)
+            magazine.took(time.monotonic() - started)
+            cases += len(attacks)
+            if catch is not None:
+                return catch, cases
+            continue
+        attack = magazine.next()
         cases += 1
         violation, trial = await test(attack, None)
         if violation is not None:

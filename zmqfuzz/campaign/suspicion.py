@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.search import Catch
+from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import SHAPED, Triage, judge_trial, left_behind, shape, signature_of
+from zmqfuzz.campaign.volleys import FIRST
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.examiner import stayed
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.scale import planned, round_of, scaled
+from zmqfuzz.scale import planned, round_of, scaled, units
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Surface, Trial
 
@@ -41,7 +43,8 @@ SLOWING = 0.4
 """The last step, as a share of the first, below which growth levels off."""
 
 PICKS = 2
-"""Attacks of each family, taken by chance, that are repeated at the next look at what stays behind."""
+"""Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
+of the most units, for what is kept of each."""
 
 MOST_TOGETHER = 8
 """Attacks that are repeated together."""
@@ -57,6 +60,16 @@ ROUND_SECONDS = 1.0
 """What a round of an examination for leaks should leave behind, in octets, where it takes no longer than this."""
 
 
+HELD_TOGETHER = 64 * (1 << 20)
+"""Octets that a volley must hold for one of its attacks to be suspected."""
+
+WAITING = ""
+"""Instead of a signature: what was caught is not triaged yet."""
+
+ENOUGH_HITS = 5
+"""Times a family may run into what is known before its other attacks are left alone: each costs a restart."""
+
+
 @dataclass(slots=True)
 class Lane:
     """One family against one door, over all its slices."""
@@ -67,9 +80,17 @@ class Lane:
     unconfirmed: Counter[str] = field(default_factory=Counter)
     leak: dict[str, Trial] = field(default_factory=dict)
     picked: list[Trial] = field(default_factory=list)
+    busiest: Trial | None = None
     played: int = 0
     slices: int = 0
     hits: int = 0
+    volley: int = FIRST
+    alone: deque[Attack] = field(default_factory=deque)
+
+    def hit(self) -> None:
+        """It ran into what is known."""
+        self.hits += 1
+        self.needs_more = self.hits < ENOUGH_HITS
 
 
 class Suspicions:
@@ -89,6 +110,7 @@ class Suspicions:
         self._looked: dict[str, float] = {}
         self._picked: dict[str, list[Trial]] = {}
         self._cleared: Counter[tuple[str, str]] = Counter()
+        self._silence = Silence(self._random)
         self._floor: dict[tuple[str, str], int] = {}
         self._examined: dict[str, tuple[int, float]] = {}
 
@@ -98,6 +120,14 @@ class Suspicions:
         fresh = marker not in self._known
         self._known.add(marker)
         return fresh
+
+    def put_off(self, lane: Lane, code: str) -> None:
+        """A catch waits for its triage: until then it is taken for known."""
+        self._known.add((lane.surface.key, code, WAITING))
+
+    def resume(self, lane: Lane, code: str) -> None:
+        """Its triage begins."""
+        self._known.discard((lane.surface.key, code, WAITING))
 
     def knows(self, lane: Lane, violation: Violation, attack: Attack, trial: Trial) -> bool:
         """Whether this way of failing is a finding already, or could not be confirmed twice."""
@@ -123,13 +153,7 @@ class Suspicions:
 
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
-        lane.played += 1
-        stuck = trial.observation.abandoned and self._known_here(lane, "ZF208")
-        if trial.reached >= Reached.HANDSHAKE and planned(attack) and not stuck:
-            if len(lane.picked) < PICKS:
-                lane.picked.append(trial)
-            elif (place := self._random.randrange(lane.played)) < PICKS:
-                lane.picked[place] = trial
+        self.pick(lane, trial)
         for entry in invariants().values():
             if entry.suspects is None or not entry.suspects(trial, self._harness.limits):
                 continue
@@ -137,6 +161,10 @@ class Suspicions:
                 known = lane.leak.get(entry.code)
                 if self._stays(entry, trial) and left_behind(entry, trial) > left_behind(entry, known):
                     lane.leak[entry.code] = trial
+                continue
+            if entry.examines == "beside":
+                if (catch := self._beside(lane, trial)) is not None:
+                    return catch.violation
                 continue
             floor = self._floor.get((lane.surface.key, entry.code), 0)
             if self._knows_shape(lane, entry, attack) or left_behind(entry, trial) < floor:
@@ -149,6 +177,34 @@ class Suspicions:
             said = "examined: it levels off, or honest traffic holds as much"
             self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, said))
         return None
+
+    def pick(self, lane: Lane, trial: Trial) -> None:
+        """Take this attack, by chance, for the next look at what stays behind."""
+        lane.played += 1
+        stuck = trial.observation.abandoned and self._known_here(lane, "ZF208")
+        if trial.reached >= Reached.HANDSHAKE and planned(trial.attack) and not stuck:
+            if len(lane.picked) < PICKS:
+                lane.picked.append(trial)
+            elif (place := self._random.randrange(lane.played)) < PICKS:
+                lane.picked[place] = trial
+            if lane.busiest is None or units(trial.attack) > units(lane.busiest.attack):
+                lane.busiest = trial
+
+    def suspects(self, lane: Lane, trial: Trial) -> bool:
+        """Whether many attacks together left something that one of them alone would be examined for.
+
+        Not memory that stays: a process grows with the number of its connections, once. Nor what is held a little of
+        for each of many.
+        """
+        for entry in invariants().values():
+            if entry.suspects is None or entry.code == "ZF204" or not entry.suspects(trial, self._harness.limits):
+                continue
+            if entry.examines == "held" and trial.held_growth < HELD_TOGETHER:
+                continue
+            floor = self._floor.get((lane.surface.key, entry.code), 0)
+            if not self._known_here(lane, entry.code) and left_behind(entry, trial) >= floor:
+                return True
+        return False
 
     def _knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:
         return self._known_here(lane, entry.code, shape(attack) if entry.code in SHAPED else "")
@@ -169,21 +225,45 @@ class Suspicions:
         self._peak = (self._harness.starts, max(peak, now))
         return len(self._harness.last_history) >= WARM_UP and now - peak > 2 * STEP
 
-    async def end_of_slice(self, lane: Lane, left: float) -> Catch | None:
-        """Is an honest client still served; for ``left`` seconds: does what was left behind add up when repeated?"""
-        trial = await self._harness.trial(Attack(()), lane.surface.key, ask=True)
-        catch = self._judged(lane, trial)
-        self._picked.setdefault(lane.surface.key, []).extend(lane.picked)
-        suspects = lane.leak
-        lane.leak, lane.picked, lane.played = {}, [], 0
+    async def end_of_slice(self, lane: Lane, left: float, *, only_ask: bool = False) -> Catch | None:
+        """Is an honest client still served; for ``left`` seconds: does what was left behind add up when repeated?
+
+        ``only_ask``: what was left behind is looked at later (``look_at``).
+        """
+        trial = await self._harness.trial(self._silence.next(lane.surface), lane.surface.key, ask=True)
+        catch = self._judged(lane, trial) or self._beside(lane, trial)
+        picked = [*lane.picked, *([lane.busiest] if lane.busiest is not None else [])]
+        self._picked.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
+        lane.picked, lane.busiest, lane.played = [], None, 0
+        if catch is None and not only_ask:
+            catch = await self.look_at(lane, left)
+        if catch is None and not only_ask and self._overdue(lane):
+            catch = await self.look_back(lane)
+        return catch
+
+    async def look_at(self, lane: Lane, left: float) -> Catch | None:
+        """For ``left`` seconds: do the attacks that left most behind leave more each time?"""
+        suspects, lane.leak = lane.leak, {}
+        if (trial := self._triage.leaking.pop(lane.surface.key, None)) is not None:
+            suspects.setdefault("ZF204", trial)
         for code, suspect in suspects.items():
             # Descriptors say more than memory does: no honest program keeps them for peers that have gone.
             seconds = left if code == "ZF204" else max(left, LOOK_SECONDS)
-            if catch is None and seconds > 0 and not self._known_here(lane, code):
+            if seconds > 0 and not self._known_here(lane, code):
                 catch = await self._repeated(lane, [suspect], time.monotonic() + seconds)
-        if catch is None and time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every:
-            catch = await self.look_back(lane)
-        return catch
+                if catch is not None:
+                    return catch
+        return None
+
+    def _overdue(self, lane: Lane) -> bool:
+        return time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every
+
+    def _beside(self, lane: Lane, trial: Trial) -> Catch | None:
+        """Was an honest client not served beside it, and is that not known?"""
+        seen = unserved(trial, self._harness.limits, self._cleared)
+        if seen is None or self._known_here(lane, seen[0].code):
+            return None
+        return Catch(seen[1], trial.attack, trial, trial.attack)
 
     def to_look_at(self, lane: Lane) -> bool:
         """Whether there are attacks at this door that were not repeated yet."""
@@ -200,6 +280,15 @@ class Suspicions:
         self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
         self._looked[lane.surface.key] = time.monotonic()
         return await self._repeated(lane, picked[:together], time.monotonic() + LOOK_SECONDS) if picked else None
+
+    async def _halved(self, lane: Lane, suspects: list[Trial], deadline: float) -> Catch | None:
+        """Look again without what one of them is known for: the process did not survive all of them together."""
+        middle = len(suspects) // 2
+        for part in (suspects[:middle], suspects[middle:]):
+            catch = await self._repeated(lane, part, deadline) if time.monotonic() < deadline else None
+            if catch is not None:
+                return catch
+        return None
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)
@@ -218,6 +307,8 @@ class Suspicions:
             trial = await self._harness.trial(attack, lane.surface.key, rest=True)
             catch, seconds = self._judged(lane, trial), trial.seconds
             settled = trial.observation.settled
+            if catch is None and trial.observation.exit is not None and len(suspects) > 1:
+                return await self._halved(lane, suspects, deadline)
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
             standing = await self._harness.standing()

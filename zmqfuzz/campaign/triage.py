@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from zmqfuzz.campaign.attribution import bare_socket_too, owner_of
+from zmqfuzz.budget import MIB
+from zmqfuzz.campaign.attribution import LIBRARY_SAYS, bare_socket_too, owner_of
 from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
-from zmqfuzz.examiner import Examiner, stayed
+from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Send
@@ -32,6 +33,11 @@ SHORT_RECOVER = 1.0
 
 RARE_REPLAYS = 6
 """Times the whole history is replayed for a crash that did not show again at once."""
+
+_UNSHOWN = {
+    "rounds": "what stayed behind did not add up over rounds",
+    "beside": "an honest client was served on a fresh process, or was not beside honest idle peers either",
+}
 
 CONFIRMATIONS = 3
 """Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
@@ -79,7 +85,9 @@ def signature_of(violation: Violation, attack: Attack, log: str) -> str:
     if violation.code in SHAPED:
         parts.append(shape(attack))
     place = _python_place(log)
-    if place and violation.code == "ZF101":
+    if (
+        place and violation.code == "ZF101" and LIBRARY_SAYS not in violation.signature
+    ):  # that is another thread's place
         parts.append(place)
     return ": ".join(parts)
 
@@ -98,6 +106,8 @@ def _python_place(log: str) -> str:
 
 def left_behind(entry: Invariant, trial: Trial | None) -> int:
     """What a suspect trial held or left behind, in the invariant's own unit (octets, descriptors); 0 without one."""
+    if entry.examines == "beside":
+        return int(trial is not None)
     if trial is None or (baseline := trial.observation.baseline) is None:
         return 0
     seen = trial.observation
@@ -107,13 +117,17 @@ def left_behind(entry: Invariant, trial: Trial | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did."""
+    """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
+
+    ``growth``: octets that each round of an examination left behind.
+    """
 
     shown: int
     tried: int
     violation: Violation | None = None
     trial: Trial | None = None
     doubts: tuple[str, ...] = ()
+    growth: float = 0.0
 
     @property
     def holds(self) -> bool:
@@ -138,6 +152,7 @@ class Triage:
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
+        self.leaking: dict[str, Trial] = {}
 
     async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         """Minimise and confirm what was caught."""
@@ -224,10 +239,10 @@ class Triage:
         attack, key = catch.attack, surface.key
         seen = catch.trial if entry.examines == "held" else None
         confirmed = Confirmed(0, 0)
-        if entry.examines == "rounds":
+        if entry.examines != "held":
             confirmed = await self.examine(entry, attack, key, None)
             if not confirmed.holds:
-                return Triaged(reason=f"{entry.code}? what stayed behind did not add up over rounds")
+                return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
         simpler = await self._smaller(attack, entry, key) if self._harness.target.restartable else attack
         if simpler != attack or not confirmed.holds:
             again = await self.examine(entry, simpler, key, seen)
@@ -238,7 +253,7 @@ class Triage:
             return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
         large = confirmed.trial.attack
         design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
-        bare = True if design else await bare_socket_too(self._harness, entry, large, surface)
+        bare = True if design else await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
         if entry.code == "ZF204" and bare:
             confirmed = await self.examine(invariants()["ZF209"], large, key, None)
             if confirmed.violation is None:
@@ -249,6 +264,9 @@ class Triage:
         """The simplest attack that still holds, or leaves behind, most of what ``attack`` does."""
 
         async def left(simpler: Attack) -> int:
+            if entry.examines == "beside" and entry.suspects is not None:
+                seen = await self._examiner.beside(simpler, key, times=1, control=False)
+                return int(entry.suspects(seen.trials[-1], self._harness.limits))
             if entry.examines == "rounds":
                 return await self._examiner.left(simpler, key, entry.code)
             trials = await self._harness.fresh_trials((simpler,), key)
@@ -261,16 +279,21 @@ class Triage:
 
         again = (entry.code, shape(attack)) in self._simplified  # at another door: it needs less care
         self._simplified.add((entry.code, shape(attack)))
-        seconds = self._seconds / 3 if again else self._seconds
-        return await minimise(attack, still, seconds, keep_volume=entry.code not in ("ZF205", "ZF208"))
+        seconds = self._seconds / 3 if again or entry.examines == "beside" else self._seconds
+        return await minimise(attack, still, seconds, keep_volume=entry.code in ("ZF203", "ZF204"))
 
     async def examine(
         self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
     ) -> Confirmed:
         """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
-        if entry.examines == "held":
+        if entry.examines == "beside":
+            examination = await self._examiner.beside(attack, key, times=times)
+            count = len(examination.trials)
+        elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)
             count = len(examination.trials)
+            if growth(examination.rounds) > MIB and key not in self.leaking:
+                self.leaking[key] = examination.rounds[-1]
         else:
             examination = await self._examiner.rounds(attack, key)
             count = 1
@@ -279,7 +302,7 @@ class Triage:
         violation = entry.judge(examination, self._harness.limits)
         if violation is None:
             return Confirmed(0, max(count, 1))
-        return Confirmed(count, count, violation, examination.trials[0])
+        return Confirmed(count, count, violation, examination.trials[0], growth=growth(examination.trials))
 
     def _make(
         self,

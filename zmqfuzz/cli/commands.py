@@ -217,7 +217,7 @@ def demo_command(seed: int, store: Path) -> int:
     broker = (sys.executable, "-m", "zmqfuzz.targets.examples.broker")
     click.echo("A small broker is started, attacked, and one weakness shown; nothing leaves this machine.\n")
     spec = Spec(command=broker, name="broker")
-    plan = Plan(select_families(DEMO), seconds=12.0, seed=seed, stop_after=1, minimise_seconds=4.0)
+    plan = Plan(select_families(DEMO), seconds=20.0, seed=seed, stop_after=1, minimise_seconds=4.0)
     outcome, code = _run(spec, plan, Corpus(store), "low")
     for finding in outcome.findings:
         ours = "zmqfuzz" if shutil.which("zmqfuzz") else shlex.join([sys.executable, "-m", "zmqfuzz"])

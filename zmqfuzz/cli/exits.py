@@ -63,9 +63,19 @@ def _say(text: str, code: int) -> int:
     return code
 
 
+def _without_secrets(words: list[str]) -> list[str]:
+    """The command line, for a file that is sent to somebody: no password and no key."""
+    secret = ("--password", "--client-key")
+    hidden = []
+    for before, word in zip(["", *words], words, strict=False):
+        name, equals, _ = word.partition("=")
+        hidden.append("..." if before in secret else f"{name}=..." if equals and name in secret else word)
+    return hidden
+
+
 def _bug() -> int:
     handle, path = tempfile.mkstemp(prefix="zmqfuzz-bug-", suffix=".txt")
     with os.fdopen(handle, "w") as file:
-        file.write(f"zmqfuzz {' '.join(sys.argv[1:])}\n\n{traceback.format_exc()}")
+        file.write(f"zmqfuzz {' '.join(_without_secrets(sys.argv[1:]))}\n\n{traceback.format_exc()}")
     reason = traceback.format_exception_only(sys.exc_info()[1])[-1].strip()
     return _say(f"zmqfuzz itself failed ({reason}). Please report it with this file: {path}", 70)

@@ -95,7 +95,8 @@ class Screen:
     def _ended(self, outcome: Outcome) -> None:
         if self._status is not None:
             self._status.stop()
-        for line in (*(table(outcome.reach.rows()) if self._reach else ()), *summary(outcome)):
+        reached = (*table(outcome.reach.rows()), *outcome.reach.impossible()) if self._reach else ()
+        for line in (*reached, *summary(outcome)):
             self._line(printable(line))
         try:
             self._corpus.save_reach(outcome.reach.to_plain())

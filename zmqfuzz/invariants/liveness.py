@@ -8,9 +8,9 @@ import signal
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
-from zmqfuzz.trial import Exit, Trial
+from zmqfuzz.trial import Beside, Examination, Exit, Service, Trial
 
-__all__ = ["assertion_in", "process_alive", "service_alive"]
+__all__ = ["assertion_in", "others_served", "process_alive", "service_alive"]
 
 _ASSERTION = re.compile(r"Assertion failed: (?P<text>.+?) \((?P<file>[^()\s]+?\.[ch]pp):\d+\)")
 """libzmq ``src/err.hpp:zmq_assert``."""
@@ -106,3 +106,73 @@ def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
         signature=f"deaf at {last.level}",
         advice="Catch errors per message so that no worker or loop ends, and watch workers from outside.",
     )
+
+
+def _unserved_beside(trial: Trial, limits: Limits) -> bool:
+    seen = trial.observation
+    beside = seen.beside
+    if beside is None or seen.exit is not None or seen.killed_at_cap or any(not probe.ok for probe in seen.probes):
+        return False
+    return beside.during.share < limits.beside
+
+
+@invariant(
+    "ZF103",
+    "Other clients are not served while peers hold connections",
+    severity=Severity.HIGH,
+    examines="beside",
+    suspects=_unserved_beside,
+)
+def others_served(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
+    """An honest client is served beside connections that others hold open and silent, as it is without them.
+
+    Why: a few connections that cost nothing keep everybody else out, for as long as they are held. Measured: an honest
+    pyzmq client's answers, or the share of a target's messages that it gets, before the attack, while its connections
+    are open and the target is at rest, and when they are closed, with patience, on three fresh processes; and beside
+    as many honest peers that shake hands and say nothing. Not judged: a target still at work, which is load; PAIR,
+    which serves one peer; PUSH, DEALER and REQ beside peers that may be ready, which rightly get their share; a target
+    that says nothing by itself and does not answer. Inconclusive: no process to watch, a door that is not served
+    without an attack either. To fix: never block in a send to one peer (SNDTIMEO, DONTWAIT) nor wait for one peer's
+    next message; libzmq before 4.3.3 gives messages to connections that never shake hands (CVE-2020-15166).
+    """
+    shown = [trial.observation.beside for trial in seen.trials]
+    if seen.doubts or not seen.controls or not all(beside and _starves(beside, limits) for beside in shown):
+        return
+    calm = seen.controls[0].observation.beside
+    if calm is None or not _served(calm, calm.during, limits):
+        return
+    worst = next(beside for beside in shown if beside is not None)
+    peers = f"{worst.open} connection{'s' * (worst.open != 1)}"
+    raise violated(
+        f"While {peers} stayed open and silent, an honest client got {_said(worst.during)}; else it was served.",
+        Measure("before, beside, after", ", ".join(map(_said, _moments(worst))), f"beside >= {limits.beside:.0%}"),
+        Measure("process", "alive, at rest"),
+        Measure("control", f"beside {calm.open} honest idle peers: {_said(calm.during)}"),
+        signature="not served beside held connections",
+        advice="Never block in a send to one peer (SNDTIMEO, DONTWAIT) nor wait for one peer's next message. libzmq "
+        "before 4.3.3 gives messages to connections that never shake hands: upgrade it.",
+    )
+
+
+def _moments(beside: Beside) -> tuple[Service, ...]:
+    return tuple(one for one in (beside.before, beside.during, beside.after) if one is not None)
+
+
+def _served(beside: Beside, moment: Service, limits: Limits) -> bool:
+    """Whether a client got at that moment what it got before and after, which must be something."""
+    if beside.before is None or beside.after is None:
+        return False
+    least = min(beside.before.share, beside.after.share)
+    return least > 0 and moment.share >= limits.beside * least
+
+
+def _starves(beside: Beside, limits: Limits) -> bool:
+    if beside.before is None or beside.after is None or not min(beside.before.got, beside.after.got):
+        return False
+    return not _served(beside, beside.during, limits)
+
+
+def _said(service: Service) -> str:
+    if service.wanted == 1:
+        return f"an answer after {service.seconds:.2f} s" if service.got else f"no answer in {service.seconds:.1f} s"
+    return f"{service.got} of {service.wanted} {service.what}s"

@@ -11,6 +11,8 @@ from zmqfuzz.zmtp.wire import CurveCommand, Fill, Frame, Framing, Raw, Unit, cur
 
 __all__ = ["announced_size", "body_size", "head", "unfinished", "unit_size"]
 
+_SMALL = 4096
+
 
 def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
     """What :func:`~zmqfuzz.zmtp.wire.encode` gives, without a symbolic body, and without what CURVE seals."""
@@ -33,6 +35,8 @@ def unit_size(unit: Unit, framing: Framing = Framing.V2) -> int:
     """Octets of ``unit`` on the wire."""
     if isinstance(unit, CurveCommand):
         return unit_size(Frame(Fill(curve_size(unit))), framing)
+    if isinstance(unit, Frame) and isinstance(unit.body, bytes) and len(unit.body) < _SMALL:
+        return len(encode(unit, framing))
     if isinstance(unit, Frame) and not isinstance(unit.body, Fill):
         return len(head(replace(unit, body=Fill(len(unit.body))), framing)) + len(unit.body)
     data = unit.body if isinstance(unit, Frame) else unit.data if isinstance(unit, Raw) else b""

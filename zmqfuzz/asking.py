@@ -1,0 +1,89 @@
+"""Whether honest clients are served, asked at the doors of one target: before, after and beside attacks.
+
+Where the target listens, real libzmq clients ask (:mod:`zmqfuzz.probe`, :mod:`zmqfuzz.bystander`); where it connects,
+an honest server waits for it (:mod:`zmqfuzz.listener`). Judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import trio
+
+from zmqfuzz.bystander import Bystanders
+from zmqfuzz.credentials import Credentials
+from zmqfuzz.listener import Listeners
+from zmqfuzz.probe import UNASKED, Prober, UserProbe
+from zmqfuzz.seeds import Heard
+from zmqfuzz.standing import Standing
+from zmqfuzz.trial import ProbeResult, Surface
+
+__all__ = ["Asking"]
+
+QUICK_PROBE = 0.02
+PROBE_EVERY = 0.5
+PROBE_SHARE = 10
+"""A probe that takes longer than QUICK_PROBE seconds is asked every PROBE_EVERY seconds, and every PROBE_SHARE times
+what it usually takes."""
+
+
+class Asking:
+    """The honest peers of a run. ``heard`` is what the target said to them, for each door."""
+
+    def __init__(
+        self, probe: UserProbe, credentials: Credentials, listeners: Listeners | None, bystanders: Bystanders
+    ) -> None:
+        self.heard: defaultdict[str, Heard] = defaultdict(Heard)
+        self._bystanders = bystanders
+        self._probe = probe
+        self._credentials = credentials
+        self._listeners = listeners
+        self._probers: dict[str, Prober] = {}
+
+    def close(self) -> None:
+        """Drop every socket at once."""
+        for prober in self._probers.values():
+            prober.close()
+
+    async def calibrate(self, surface: Surface) -> ProbeResult:
+        """Learn how an honest client is answered at this door, before anything is attacked."""
+        if self._listeners is not None:
+            return await self._listeners.calibrate(surface, self.heard[surface.key])
+        prober = self._prober(surface.key)
+        result = await trio.to_thread.run_sync(prober.calibrate, surface)
+        if result.ok:
+            await self._bystanders.meet(surface, prober)
+        return result
+
+    def _prober(self, key: str) -> Prober:
+        if key not in self._probers:
+            self._probers[key] = Prober(self._probe, self._credentials, self.heard[key])
+        return self._probers[key]
+
+    async def ask(self, surface: Surface, within: float) -> ProbeResult:
+        """One question, answered or not ``within`` seconds."""
+        if self._listeners is not None:
+            return await self._listeners.ask(surface, within)
+        return await trio.to_thread.run_sync(self._prober(surface.key).ask, surface, within)
+
+    def each(self, key: str) -> float:
+        """Seconds that the target took for one message of an honest client before any attack; 0: not known."""
+        prober = self._probers.get(key)
+        return prober.each if prober is not None else 0.0
+
+    def due(self, standing: Standing, key: str) -> bool:
+        """Whether it is time to ask this process again."""
+        prober = self._probers.get(key)
+        usual = prober.usual if prober is not None else 0.0
+        every = 0.0 if prober is not None and usual < QUICK_PROBE else max(PROBE_EVERY, PROBE_SHARE * usual)
+        return trio.current_time() - standing.probed_at >= every
+
+    async def served(self, standing: Standing, surface: Surface, recover: float) -> tuple[ProbeResult, ...]:
+        """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
+        standing.probed_at = trio.current_time()
+        first = await self.ask(surface, 0.5)
+        if first.level == UNASKED:
+            return ()
+        if first.ok or standing.running.exit() is not None:
+            return (first,)
+        return (await self.ask(surface, recover),)

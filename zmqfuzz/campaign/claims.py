@@ -1,0 +1,65 @@
+"""What a run may claim: what could not be seen or was not promised, and which families have tested nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.campaign.events import Outcome
+from zmqfuzz.catalogue import Family, invariants
+from zmqfuzz.observer import Observer
+
+__all__ = ["claim_asked", "claim_cover", "claim_reach"]
+
+FEW_CASES = 10
+"""Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
+
+
+def claim_reach(outcome: Outcome, families: Sequence[Family]) -> None:
+    """A family that never reached the state it attacks has tested nothing."""
+    few = [f"{name} {count}" for (_, name), count in sorted(outcome.cases.items()) if count < FEW_CASES]
+    if few:
+        outcome.not_covered.append(f"few attacks in the time there was: {', '.join(few)} (give --for longer)")
+    needs = {family.name: family.needs for family in families}
+    doors = {surface.key: surface for surface in outcome.surfaces}
+    tested = {key for (key, name), reached in outcome.reached.items() if reached >= needs[name]}
+    for (key, name), reached in sorted(outcome.reached.items()):
+        if reached >= needs[name]:
+            continue
+        cases = outcome.cases[(key, name)]
+        said = f"{key}: {name} never got to {needs[name].name.lower()}, only to {reached.name.lower()}"
+        said += f" ({ends})" if (ends := outcome.reach.ends(name, doors[key])) else ""
+        if cases >= FEW_CASES or key not in tested:
+            outcome.doubts.insert(0, said)
+        else:
+            outcome.not_covered.append(f"{said}, in the {cases} attacks there was time for")
+
+
+def claim_cover(
+    outcome: Outcome, observer: Observer, limits: Limits, budget: Budget, families: Sequence[Family]
+) -> None:
+    """What cannot be seen, or was not promised, before anything is attacked."""
+    room, most = observer.room(), budget.connections
+    if room is not None and room > most and any(family.many for family in families):
+        outcome.not_covered.append(
+            f"no descriptor left: the target may still open {room:,}, attacks hold {most:,} connections at most"
+            " (start it with a smaller `ulimit -n`)"
+        )
+    if not observer.sees:
+        outcome.not_covered.append(
+            "memory, descriptors, crashes: there is no process to watch (pass -- COMMAND or --pid)"
+        )
+    for entry in invariants().values():
+        if not entry.applies(limits):
+            option = "--" + entry.declared.replace("_", "-")
+            outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
+
+
+def claim_asked(outcome: Outcome, asked: int) -> None:
+    """How often an honest client was asked while others held connections."""
+    for entry in invariants().values():
+        if entry.examines == "beside":
+            outcome.checks[entry.code] = asked
+            if not asked:
+                said = f"{entry.code} {entry.name}: nobody could be asked while others held connections"
+                outcome.not_covered.append(said)

@@ -1,0 +1,124 @@
+"""Plays volleys, and looks into what they show: in halves, then attack by attack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from zmqfuzz.campaign.search import Catch, Test
+from zmqfuzz.campaign.suspicion import Lane, Suspicions
+from zmqfuzz.campaign.triage import SHORT_RECOVER, judge_trial
+from zmqfuzz.campaign.volleys import apart, together
+from zmqfuzz.catalogue import invariants
+from zmqfuzz.finding import Violation
+from zmqfuzz.harness import Harness
+from zmqfuzz.script import Attack
+from zmqfuzz.trial import Trial
+
+__all__ = ["Sieve"]
+
+FEW = 12
+"""Attacks that are played one by one; more are halved first."""
+
+SECONDS = 8.0
+"""For taking one volley apart."""
+
+
+class Sieve:
+    """The volleys of one lane. ``test`` plays and judges one attack; ``note`` takes the trials of single attacks."""
+
+    def __init__(
+        self,
+        harness: Harness,
+        suspicions: Suspicions,
+        lane: Lane,
+        test: Test,
+        note: Callable[[Trial], None],
+    ) -> None:
+        self._harness = harness
+        self._suspicions = suspicions
+        self._lane = lane
+        self._test = test
+        self._note = note
+        self._unasked: list[Attack] = []  # attacks since an honest client was last asked
+
+    async def screen(self, attacks: Sequence[Attack]) -> Catch | None:
+        """Play ``attacks`` together; what one of them, or some in their order, did."""
+        trial = await self._harness.trial(together(attacks), self._lane.surface.key)
+        self._unasked += attacks
+        parts = apart(trial, attacks)
+        for part in parts:
+            self._note(part)
+        catch = await self._judged(trial)
+        if catch is None and trial.observation.exit is None:
+            if self._suspicions.suspects(self._lane, trial):
+                return await self._suspected(list(attacks))
+            for part in parts:
+                self._suspicions.pick(self._lane, part)
+        return catch
+
+    async def last(self) -> Catch | None:
+        """Ask whether an honest client is served after the last volleys, if none was asked."""
+        if not self._unasked:
+            return None
+        return await self._judged(await self._harness.trial(Attack(()), self._lane.surface.key, ask=True))
+
+    async def _judged(self, trial: Trial) -> Catch | None:
+        violation = judge_trial(trial, self._harness)
+        attacks = self._unasked
+        if violation is not None or trial.observation.probes:
+            self._unasked = []
+        if violation is None:
+            return None
+        (await self._harness.standing()).spoiled = True
+        if self._suspicions.knows(self._lane, violation, trial.attack, trial):
+            self._lane.hit()
+            return None
+        return await self._violated(attacks, violation, trial)
+
+    async def _violated(self, attacks: list[Attack], violation: Violation, trial: Trial) -> Catch | None:
+        entry, deadline = invariants()[violation.code], time.monotonic() + SECONDS
+
+        async def shows(part: list[Attack]) -> bool:
+            fresh = await self._harness.fresh_trials((together(part),), self._lane.surface.key, recover=SHORT_RECOVER)
+            return any(entry.judge(again, self._harness.limits) is not None for again in fresh)
+
+        attacks = await _halved(attacks, shows, deadline)
+        catch = await self._one_by_one(attacks, deadline)
+        if catch is None and trial.observation.exit is not None:  # only together, or by chance
+            whole = together(attacks)
+            return Catch(violation, whole, trial, whole)
+        return catch
+
+    async def _suspected(self, attacks: list[Attack]) -> Catch | None:
+        deadline = time.monotonic() + SECONDS
+
+        async def shows(part: list[Attack]) -> bool:
+            trial = await self._harness.trial(together(part), self._lane.surface.key)
+            return self._suspicions.suspects(self._lane, trial)
+
+        return await self._one_by_one(await _halved(attacks, shows, deadline), deadline)
+
+    async def _one_by_one(self, attacks: list[Attack], deadline: float) -> Catch | None:
+        for attack in attacks:
+            if time.monotonic() > deadline:
+                break
+            violation, trial = await self._test(attack, None)
+            if violation is not None:
+                return Catch(violation, attack, trial, attack)
+        return None
+
+
+async def _halved(
+    attacks: list[Attack], shows: Callable[[list[Attack]], Awaitable[bool]], deadline: float
+) -> list[Attack]:
+    """The smallest part, by halves, that still shows it; FEW attacks are few enough."""
+    while len(attacks) > FEW and time.monotonic() < deadline:
+        middle = len(attacks) // 2
+        for part in (attacks[:middle], attacks[middle:]):
+            if await shows(part):
+                attacks = part
+                break
+        else:
+            break
+    return attacks

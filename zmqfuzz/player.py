@@ -1,0 +1,311 @@
+"""One short script in turns, for a poll loop that plays many: no task, no stream, no buffer of its own.
+
+What a peer does, and what its transcript says of it, is as in :mod:`zmqfuzz.peer`, which plays everything else. It
+connects over TCP and ipc, and never accepts.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import Counter
+from collections.abc import Callable, Generator
+from time import perf_counter
+
+from zmqfuzz.endpoints import Place
+from zmqfuzz.notes import why
+from zmqfuzz.reading import AT_ONCE, Record, counted
+from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
+from zmqfuzz.shaking import Keyring
+from zmqfuzz.trial import ClosedBy, Reached
+from zmqfuzz.writer import STALL, Meter, reset
+from zmqfuzz.zmtp.connection import Connection, Role
+from zmqfuzz.zmtp.measure import unfinished, unit_size
+
+__all__ = ["EVENTS", "Player", "plays"]
+
+CONNECT_WITHIN = 3.0
+"""Seconds a connection may take to open."""
+
+LARGEST = 64 * 1024
+"""Octets of one Send, at most."""
+
+LONGEST = 0.6
+"""Seconds that a script may wait, all its steps together."""
+
+GONE = 0.05
+"""Seconds that a failed write waits for the close that explains it."""
+
+EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+"""What a poll loop is to tell a Player of its connection."""
+
+_ENDS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+
+Turns = Generator[float, None, None]
+"""A peer's turns: each gives the time until which it waits, unless something happens to its connection before."""
+
+
+def plays(script: Script) -> bool:
+    """Whether a Volley can play it: short, and without the steps that need more than one poll loop."""
+    return all(map(_simple, script.steps)) and sum(map(_patience, script.steps)) <= LONGEST
+
+
+def _simple(step: Step) -> bool:
+    match step:
+        case Send():
+            whole = step.chunk is None and not step.every
+            return whole and step.times * sum(unit_size(unit) for unit in step.units) <= LARGEST
+        case Connect() | Shake() | Expect() | Wait() | ShutdownWrite() | Reset() | Close():
+            return True
+        case _:
+            return False
+
+
+def _patience(step: Step) -> float:
+    match step:
+        case Expect(_, seconds) | Wait(seconds):
+            return seconds
+        case _:
+            return 0.0
+
+
+class Player:
+    """One peer. ``until``: when it wants its next turn at the latest."""
+
+    def __init__(
+        self,
+        script: Script,
+        place: Place,
+        meter: Meter,
+        keyring: Keyring,
+        watch: Callable[[int, Player | None], None],
+    ) -> None:
+        self.script = script
+        self.record = Record(meter)
+        self.until = 0.0
+        self._place = place
+        self._meter = meter
+        self._keyring = keyring
+        self._watch = watch
+        self._sock: socket.socket | None = None
+        self._connection = Connection()
+        self._seen: Counter[str] = Counter()
+        self._replies = b""
+        self._at = 0
+        self._listens = max(
+            (at for at, step in enumerate(script.steps) if isinstance(step, Shake | Expect)), default=-1
+        )
+        self._writable = self._connected = self._heard_enough = False
+        self._turns = self._play()
+
+    def resume(self) -> bool:
+        """Take the next turn; False: the script has ended."""
+        for until in self._turns:
+            self.until = until
+            return True
+        return False
+
+    def _play(self) -> Turns:
+        for at, step in enumerate(self.script.steps):
+            self._at = at
+            match step:
+                case Connect():
+                    yield from self._connect(step)
+                case Shake():
+                    yield from self._shake(step)
+                case Send():
+                    yield from self._send(step)
+                case Expect():
+                    yield from self._expect(step.event, step.within)
+                case Wait():
+                    yield from self._until(lambda: False, step.seconds)
+                case ShutdownWrite():
+                    self._shutdown_write()
+                case Reset() | Close():
+                    self._leave(rst=isinstance(step, Reset))
+        if self._sock is not None:
+            self.record.act(self.record.stage)
+
+    # opening and closing
+
+    def _connect(self, step: Connect) -> Turns:
+        self._leave(rst=True)
+        self._connection, self._seen, self._replies = Connection(), Counter(), b""
+        self._writable = self._connected = self._heard_enough = False
+        deadline = perf_counter() + CONNECT_WITHIN
+        try:
+            sock = self._place.opened(step.buffer)
+        except OSError as error:
+            self._refused(error)
+            return
+        self._sock = sock
+        self._watch(sock.fileno(), self)
+        while not self._writable:
+            if perf_counter() > deadline:
+                self._refused(TimeoutError())
+                return
+            yield deadline
+        if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._refused(OSError(number, ""))
+            return
+        self._connected = True
+        self.record.closed_by = ClosedBy.OPEN
+        self.record.reach(Reached.CONNECTED)
+
+    def _refused(self, error: OSError) -> None:
+        self.let_go(rst=True)
+        self.record.closed_by = ClosedBy.REFUSED
+        self.record.note(f"not connected: {why(error)}")
+
+    def _shutdown_write(self) -> None:
+        if self._sock is None:
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+        self.record.half_closed()
+
+    def _leave(self, *, rst: bool) -> None:
+        if self._sock is not None:
+            self.record.left(rst=rst)
+            self.let_go(rst=rst)
+
+    def let_go(self, *, rst: bool) -> None:
+        """Close the connection, if one is open."""
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        self._watch(sock.fileno(), None)
+        if rst:
+            reset(sock)
+        else:
+            sock.close()
+
+    # reading
+
+    def happened(self, events: int) -> None:
+        """What the poll loop says of the connection."""
+        if events & select.EPOLLOUT or events & select.EPOLLERR:
+            self._writable = True
+        if self._connected and events & ~select.EPOLLOUT:
+            enough = AT_ONCE if events & _ENDS == 0 else 1  # edges are told once: read up to the end, if it has come
+            while self._sock is not None and self._read(self._sock) >= enough:
+                pass
+
+    def _read(self, sock: socket.socket) -> int:
+        try:
+            data = sock.recv(AT_ONCE)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._take(b"", ClosedBy.RST)
+            return 0
+        self._take(data, ClosedBy.FIN)
+        return len(data)
+
+    def _take(self, data: bytes, closed_by: ClosedBy) -> None:
+        if data and self._heard_enough:  # the handshake is complete, and no step waits for anything any more
+            self._seen["bytes"] += 1
+            self.record.received(data, [])
+            return
+        notes = counted(self._connection, data, self._seen, self.record)
+        self._heard_enough = self._connection.complete and self._at > self._listens
+        if data:
+            self.record.received(data, notes)
+            return
+        self._seen["close"] += 1
+        self.record.closed_by = closed_by
+        self.record.note(closed_by.value)
+        self.let_go(rst=False)
+
+    # writing
+
+    def _shake(self, step: Shake) -> Turns:
+        if self._sock is None:
+            return
+        connection, at = self._connection, self.record.now()
+        greeting, note = self._keyring.begin(connection, step, Role.CLIENT)
+        sent = yield from self._written(greeting)
+        self.record.sent(at, greeting[:sent], sent, note=note)
+        yield from self._until(lambda: self._sock is None or (connection.complete and self._flushed()), step.within)
+        yield from self._flush()
+        self.record.shaken(connection, step, Role.CLIENT)
+
+    def _flushed(self) -> bool:
+        return not (self._connection.has_data_to_send or self._replies)
+
+    def _flush(self) -> Turns:
+        """Send the honest replies that reading has produced; what cannot be sent now goes first the next time."""
+        self._replies += self._connection.data_to_send()
+        if self._replies and self._sock is not None:
+            at, replies = self.record.now(), self._replies
+            sent = yield from self._written(replies)
+            if sent:
+                self.record.sent(at, replies[:sent], sent, note="honest reply")
+                self._replies = replies[sent:]
+
+    def answer(self) -> None:
+        """Send the honest replies of a connection whose script has ended, as far as the target takes them at once."""
+        for _ in self._flush():
+            break
+
+    def _send(self, step: Send) -> Turns:
+        yield from self._flush()
+        if self._sock is None:
+            return
+        seals, stage, at = self._connection.seals, self.record.stage, self.record.now()
+        octets = self._octets(step)
+        whole = octets * step.times
+        if seals:
+            whole = octets + b"".join([self._octets(step) for _ in range(step.times - 1)])
+        sent = yield from self._written(whole)
+        if sent:
+            self.record.act(stage)
+            self.record.within_message = unfinished(step.units, self.record.within_message)
+        self.record.send(at, octets, sent, step.times, sealed=seals)
+
+    def _octets(self, step: Send) -> bytes:
+        return b"".join([self._connection.send(unit) for unit in step.units])
+
+    def _written(self, octets: bytes) -> Generator[float, None, int]:
+        """Send; returns how many octets the target took. Why it took no more is noted."""
+        rest, sent = memoryview(octets), 0
+        deadline = perf_counter() + STALL
+        while rest and self._sock is not None:
+            try:
+                count = self._sock.send(rest)
+            except BlockingIOError:
+                if perf_counter() > deadline:
+                    self.record.note(f"target took nothing for {STALL:g} s")
+                    break
+                yield deadline
+                continue
+            except OSError as error:  # reading usually sees the close first
+                self.record.note(f"write failed: {why(error)}")
+                deadline = perf_counter() + GONE
+                while self._sock is not None and perf_counter() < deadline:
+                    yield deadline
+                break
+            rest, sent = rest[count:], sent + count
+            self._meter.sent += count
+            deadline = perf_counter() + STALL
+        return sent
+
+    # waiting
+
+    def _until(self, condition: Callable[[], bool], within: float) -> Turns:
+        """Answer honestly, where the script shook hands, until ``condition`` holds or ``within`` seconds are over."""
+        deadline = perf_counter() + within
+        while not condition():
+            yield from self._flush()
+            if condition() or perf_counter() >= deadline:
+                return
+            yield deadline
+
+    def _expect(self, event: str, within: float) -> Turns:
+        seen = self._seen
+        taken = seen["message:taken"] if event == "message" else 0
+        yield from self._until(lambda: self._sock is None or seen[event] > taken, within)
+        if event == "message" and seen["message"] > taken:
+            seen["message:taken"] += 1
