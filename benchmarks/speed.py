@@ -39,7 +39,7 @@ PEERS = Path(__file__).parent / "speed_peers"
 EXAMPLES = Path(__file__).parent.parent / "targets" / "examples"
 TARGETS = {"PULL": "pull", "ROUTER": "router"}
 STORED = 1500
-TOGETHER = 500
+TOGETHER = 1000
 
 
 def spec(kind: str) -> Spec:
@@ -51,7 +51,8 @@ def stored(surface: Surface) -> list[Attack]:
     """Attacks of all families, as a campaign would have stored them; those that wait say nothing of speed."""
     situation = Situation(surface, Limits(), Budget())
     found: list[Attack] = []
-    families = [family for family in select_families() if family.applies(surface)]
+    # churn ends a libzmq 4.3.5 (issue 4841), and what is wanted here is a living target
+    families = [family for family in select_families((), ("churn",)) if family.applies(surface)]
     numbers = random.Random(1)
     for family in families:
         magazine = Magazine(Guide(family, situation), numbers, size=3 * STORED // len(families))

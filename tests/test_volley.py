@@ -24,7 +24,20 @@ from zmqfuzz.catalogue import Situation, select_families
 from zmqfuzz.endpoints import Place, connect
 from zmqfuzz.injector import inject
 from zmqfuzz.player import plays
-from zmqfuzz.script import Attack, Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Vanish, Wait
+from zmqfuzz.script import (
+    Attack,
+    Close,
+    Connect,
+    Expect,
+    Reset,
+    Script,
+    Send,
+    Shake,
+    ShutdownWrite,
+    StopReading,
+    Vanish,
+    Wait,
+)
 from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stage, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Property, Raw
@@ -50,6 +63,10 @@ SCRIPTS = (
     Script((*SHAKEN, Reset(), *SHAKEN, Send((Frame(Fill(30_000)),)), Wait(0.01))),
     Script((Connect(), Shake("PUSH", instead=(Command(b"READY", properties=(TYPE,)),)), Wait(0.02))),
     Script((Send((Frame(b"never"),)), Wait(0.0), Close())),
+    Script((Connect(), Send((Greeting(), Raw(b"\xff")), chunk=3), Wait(0.01), Reset())),
+    Script((*SHAKEN, Send((Frame(b"now and then"),), times=4, every=0.005), Close())),
+    Script((*SHAKEN, StopReading(), Send((Command(b"PING", b"\0\0"),)), Wait(0.02), Close())),
+    Script((*SHAKEN, StopReading(), Send((Frame(b"x", reserved=0x80),)), Expect("close", 0.1))),
 )
 
 
@@ -130,7 +147,7 @@ def test_a_closed_door_is_told() -> None:
 def test_long_and_particular_scripts_are_not_for_it() -> None:
     assert not plays(Script((*SHAKEN, Wait(5.0))))
     assert not plays(Script((*SHAKEN, Send((Frame(Fill(1 << 20)),)))))
-    assert not plays(Script((*SHAKEN, Send((Frame(b"slowly"),), chunk=1))))
+    assert not plays(Script((*SHAKEN, Send((Frame(b"slowly"),), chunk=1, every=0.1))))
     assert not plays(Script((*SHAKEN, Vanish())))
 
 

@@ -6,7 +6,7 @@ never judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -47,7 +47,8 @@ REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
 
 MOST_HISTORY = 200
-"""Attacks before the last one that a finding may need."""
+MOST_PLAYED = 1500
+"""Attacks before the last one that a finding may need, and scripts of all of them together."""
 
 
 Reference = Callable[[Surface, str], tuple[Target, Credentials]]
@@ -208,7 +209,7 @@ class Harness:
         ``rest``: wait until the target has worked off what it was sent before it is looked at.
         """
         settle = ROUND_SETTLE if rest else SETTLE
-        beside = None if rest else 0.0
+        beside = None if rest or attack.at_once else 0.0
         return await self.play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle, beside=beside)
 
     async def fresh_trials(
@@ -254,7 +255,7 @@ class Harness:
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
         dial: Dial = partial(_dial, surface.address) if listeners is None else listeners.dial(surface)
         self.trials += 1
-        self.last_history = tuple(standing.history[-MOST_HISTORY:])
+        self.last_history = _recent(standing.history)
         standing.history.append(attack)
         meter = Meter()
         observer.begin(meter)
@@ -317,6 +318,16 @@ class Harness:
         )
         self.asking.heard[key].learn(transcripts)
         return Trial(attack, surface, transcripts, observation, seconds)
+
+
+def _recent(history: Sequence[Attack]) -> tuple[Attack, ...]:
+    scripts, count = 0, 0
+    for attack in reversed(history[-MOST_HISTORY:]):
+        scripts += len(attack.scripts)
+        if scripts > MOST_PLAYED and count:
+            break
+        count += 1
+    return tuple(history[len(history) - count :])
 
 
 async def _dial(address: str, buffer: int | None = None, /) -> trio.socket.SocketType:

@@ -15,10 +15,10 @@ from time import perf_counter
 from zmqfuzz.endpoints import Place
 from zmqfuzz.notes import why
 from zmqfuzz.reading import AT_ONCE, Record, counted
-from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, Wait
+from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, StopReading, Wait
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import ClosedBy, Reached
-from zmqfuzz.writer import STALL, Meter, reset
+from zmqfuzz.writer import MOST_PIECES, STALL, Meter, reset
 from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.measure import unfinished, unit_size
 
@@ -53,9 +53,8 @@ def plays(script: Script) -> bool:
 def _simple(step: Step) -> bool:
     match step:
         case Send():
-            whole = step.chunk is None and not step.every
-            return whole and step.times * sum(unit_size(unit) for unit in step.units) <= LARGEST
-        case Connect() | Shake() | Expect() | Wait() | ShutdownWrite() | Reset() | Close():
+            return _size(step) <= LARGEST
+        case Connect() | Shake() | Expect() | Wait() | StopReading() | ShutdownWrite() | Reset() | Close():
             return True
         case _:
             return False
@@ -65,8 +64,15 @@ def _patience(step: Step) -> float:
     match step:
         case Expect(_, seconds) | Wait(seconds):
             return seconds
+        case Send():
+            pieces = step.times if step.chunk is None else min(MOST_PIECES, _size(step) // max(step.chunk, 1))
+            return pieces * step.every
         case _:
             return 0.0
+
+
+def _size(step: Send) -> int:
+    return step.times * sum(unit_size(unit) for unit in step.units)
 
 
 class Player:
@@ -95,7 +101,7 @@ class Player:
         self._listens = max(
             (at for at, step in enumerate(script.steps) if isinstance(step, Shake | Expect)), default=-1
         )
-        self._writable = self._connected = self._heard_enough = False
+        self._writable = self._connected = self._heard_enough = self._deaf = False
         self._turns = self._play()
 
     def resume(self) -> bool:
@@ -119,6 +125,8 @@ class Player:
                     yield from self._expect(step.event, step.within)
                 case Wait():
                     yield from self._until(lambda: False, step.seconds)
+                case StopReading():
+                    self._deaf = True
                 case ShutdownWrite():
                     self._shutdown_write()
                 case Reset() | Close():
@@ -131,7 +139,7 @@ class Player:
     def _connect(self, step: Connect) -> Turns:
         self._leave(rst=True)
         self._connection, self._seen, self._replies = Connection(), Counter(), b""
-        self._writable = self._connected = self._heard_enough = False
+        self._writable = self._connected = self._heard_enough = self._deaf = False
         deadline = perf_counter() + CONNECT_WITHIN
         try:
             sock = self._place.opened(step.buffer)
@@ -188,7 +196,10 @@ class Player:
         """What the poll loop says of the connection."""
         if events & select.EPOLLOUT or events & select.EPOLLERR:
             self._writable = True
-        if self._connected and events & ~select.EPOLLOUT:
+        if self._deaf:
+            if events & _ENDS and "close" not in self._seen:
+                self._closed(ClosedBy.RST if events & select.EPOLLERR else ClosedBy.FIN)
+        elif self._connected and events & ~select.EPOLLOUT:
             enough = AT_ONCE if events & _ENDS == 0 else 1  # edges are told once: read up to the end, if it has come
             while self._sock is not None and self._read(self._sock) >= enough:
                 pass
@@ -214,10 +225,14 @@ class Player:
         if data:
             self.record.received(data, notes)
             return
+        if "close" not in self._seen:
+            self._closed(closed_by)
+        self.let_go(rst=False)
+
+    def _closed(self, closed_by: ClosedBy) -> None:
         self._seen["close"] += 1
         self.record.closed_by = closed_by
         self.record.note(closed_by.value)
-        self.let_go(rst=False)
 
     # writing
 
@@ -259,7 +274,12 @@ class Player:
         whole = octets * step.times
         if seals:
             whole = octets + b"".join([self._octets(step) for _ in range(step.times - 1)])
-        sent = yield from self._written(whole)
+        if step.chunk is not None:
+            sent = yield from self._pieces(whole, step.chunk, step.every)
+        elif step.every:
+            sent = yield from self._pieces(whole, len(octets), step.every)
+        else:
+            sent = yield from self._written(whole)
         if sent:
             self.record.act(stage)
             self.record.within_message = unfinished(step.units, self.record.within_message)
@@ -290,6 +310,20 @@ class Player:
             rest, sent = rest[count:], sent + count
             self._meter.sent += count
             deadline = perf_counter() + STALL
+        return sent
+
+    def _pieces(self, octets: bytes, size: int, every: float) -> Generator[float, None, int]:
+        """Send ``size`` octets at a time, ``every`` seconds apart; returns how many octets the target took."""
+        sent = 0
+        for number, start in enumerate(range(0, len(octets), max(size, 1))):
+            piece = octets[start:] if number == MOST_PIECES else octets[start : start + size]
+            taken = yield from self._written(piece)
+            sent += taken
+            if taken < len(piece) or number == MOST_PIECES:
+                break
+            until = perf_counter() + every
+            while self._sock is not None and perf_counter() < until:
+                yield until
         return sent
 
     # waiting

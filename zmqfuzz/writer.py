@@ -14,7 +14,7 @@ from time import perf_counter
 
 import trio
 
-__all__ = ["STALL", "Meter", "Stalled", "Writer", "acknowledged", "reset", "vanish"]
+__all__ = ["MOST_PIECES", "STALL", "Meter", "Stalled", "Writer", "acknowledged", "reset", "vanish"]
 
 BLOCK = 256 * 1024
 """Octets handed to the kernel at once when something is repeated: larger blocks did not send faster on loopback."""

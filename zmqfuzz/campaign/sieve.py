@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from zmqfuzz.campaign.search import Catch, Test
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, judge_trial
-from zmqfuzz.campaign.volleys import apart, together
+from zmqfuzz.campaign.volleys import AT_ONCE, apart, together
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Trial
+from zmqfuzz.trial import ClosedBy, Trial
 
 __all__ = ["Sieve"]
 
 FEW = 12
 """Attacks that are played one by one; more are halved first."""
 
-SECONDS = 8.0
+SECONDS = 10.0
 """For taking one volley apart."""
 
 
@@ -49,7 +49,7 @@ class Sieve:
         parts = apart(trial, attacks)
         for part in parts:
             self._note(part)
-        catch = await self._judged(trial)
+        catch = await self._judged(trial, list(attacks))
         if catch is None and trial.observation.exit is None:
             if self._suspicions.suspects(self._lane, trial):
                 return await self._suspected(list(attacks))
@@ -61,16 +61,16 @@ class Sieve:
         """Ask whether an honest client is served after the last volleys, if none was asked."""
         if not self._unasked:
             return None
-        return await self._judged(await self._harness.trial(Attack(()), self._lane.surface.key, ask=True))
+        return await self._judged(await self._harness.trial(Attack(()), self._lane.surface.key, ask=True), [])
 
-    async def _judged(self, trial: Trial) -> Catch | None:
+    async def _judged(self, trial: Trial, played: list[Attack]) -> Catch | None:
         violation = judge_trial(trial, self._harness)
-        attacks = self._unasked
+        attacks = played if trial.observation.exit is not None and played else self._unasked
         if violation is not None or trial.observation.probes:
             self._unasked = []
         if violation is None:
             return None
-        (await self._harness.standing()).spoiled = True
+        self._harness.renew()
         if self._suspicions.knows(self._lane, violation, trial.attack, trial):
             self._lane.hit()
             return None
@@ -83,10 +83,15 @@ class Sieve:
             fresh = await self._harness.fresh_trials((together(part),), self._lane.surface.key, recover=SHORT_RECOVER)
             return any(entry.judge(again, self._harness.limits) is not None for again in fresh)
 
+        history = self._harness.last_history
+        last = _last_begun(attacks, trial)
+        if len(last) < len(attacks) and await shows(last):
+            attacks = last
         attacks = await _halved(attacks, shows, deadline)
         catch = await self._one_by_one(attacks, deadline)
         if catch is None and trial.observation.exit is not None:  # only together, or by chance
             whole = together(attacks)
+            self._harness.last_history = history
             return Catch(violation, whole, trial, whole)
         return catch
 
@@ -107,6 +112,16 @@ class Sieve:
             if violation is not None:
                 return Catch(violation, attack, trial, attack)
         return None
+
+
+def _last_begun(attacks: list[Attack], trial: Trial) -> list[Attack]:
+    """Those that were played when the process ended, or had just been: the ones before the first that was refused."""
+    if trial.observation.exit is None or not trial.transcripts:
+        return attacks
+    for place, part in enumerate(apart(trial, attacks)):
+        if any(transcript.closed_by is ClosedBy.REFUSED for transcript in part.transcripts):
+            return attacks[max(0, place - AT_ONCE) : place + 1]
+    return attacks
 
 
 async def _halved(

@@ -17,15 +17,15 @@ from zmqfuzz.scale import planned
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
 
-__all__ = ["FIRST", "Magazine", "apart", "together"]
+__all__ = ["AT_ONCE", "FIRST", "Magazine", "apart", "together"]
 
 AT_ONCE = 96
 """Scripts of a volley that are played at a time."""
 
-FIRST, MOST = 32, 512
+FIRST, MOST = 32, 1024
 """Attacks of a first volley, and at most; twice as many as the last one when that took less than QUICK seconds."""
 
-QUICK = 0.4
+QUICK = 0.8
 
 PEERS = 8
 OCTETS = 64 * 1024
