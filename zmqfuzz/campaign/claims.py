@@ -8,8 +8,9 @@ from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Outcome
 from zmqfuzz.catalogue import Family, invariants
 from zmqfuzz.observer import Observer
+from zmqfuzz.trial import Trial
 
-__all__ = ["claim_asked", "claim_cover", "claim_reach"]
+__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach"]
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
@@ -53,6 +54,14 @@ def claim_cover(
         if not entry.applies(limits):
             option = "--" + entry.declared.replace("_", "-")
             outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
+
+
+def claim_missed(outcome: Outcome, trial: Trial) -> None:
+    """Steps that could not be done here are no cover: a family would seem to have tested what it did not."""
+    for said in {said for transcript in trial.transcripts for said in transcript.missed}:
+        line = f"{trial.surface.key}: {said}"
+        if line not in outcome.not_covered:
+            outcome.not_covered.append(line)
 
 
 def claim_asked(outcome: Outcome, asked: int) -> None:

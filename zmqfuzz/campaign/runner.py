@@ -12,7 +12,7 @@ from functools import partial
 
 import trio
 
-from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_reach
+from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Plan, Sliced, Suspected, Unconfirmed
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.search import Catch, search, search_fast
@@ -40,7 +40,9 @@ LAST_LOOKS = 0.25
 
 TRIAGE = 0.75
 SHORTEST_TRIAGE = 45.0
-"""Time for the triage of one catch, as a share of the budget, and in seconds at least."""
+FIRST_TRIAGE = 25.0
+"""For the triage of one catch, as a share of the budget and in seconds; less while families wait for their first turn:
+what is not confirmed then is taken up again."""
 
 TRIAGE_SHARE = 0.15
 """Of the budget, after which a catch waits for its triage until every family has had its first turn."""
@@ -123,14 +125,18 @@ class Campaign:
         if not self._first_turns:
             return
         self._first_turns = False
-        while self._put_off and not self._enough() and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds:
+        self._put_off.sort(
+            key=lambda waiting: not invariants()[waiting[1].violation.code].examines
+        )  # seen well already
+        late = deadline + max(SHORTEST_TRIAGE, GRACE * self._plan.seconds)
+        while self._put_off and not self._enough() and time.monotonic() < late:
             lane, catch, history = self._put_off.pop(0)
             self._suspicions.resume(lane, catch.violation.code)
             await self._triaged(lane, catch, history)
         for lane in lanes:
             left = deadline - time.monotonic()
-            late = left < -LAST_LOOKS * self._plan.seconds
-            if not (late or self._enough()) and (left_over := await self._suspicions.look_at(lane, left)) is not None:
+            over = left < -LAST_LOOKS * self._plan.seconds
+            if not (over or self._enough()) and (left_over := await self._suspicions.look_at(lane, left)) is not None:
                 await self._triaged(lane, left_over)
 
     async def _last_looks(self, doors: list[Lane], deadline: float) -> None:
@@ -253,7 +259,7 @@ class Campaign:
         self.outcome.reached[key] = max(self.outcome.reached.get(key, Reached.NOTHING), trial.reached)
         self.outcome.reach.note(trial)
         self._count(trial)
-        self._missed(lane, trial)
+        claim_missed(self.outcome, trial)
 
     async def _shrunk(self, lane: Lane, attack: Attack, shrinking: Violation) -> tuple[Violation | None, Trial]:
         """Does a simpler attack still show the violation that is being shrunk, on a fresh process?"""
@@ -281,57 +287,60 @@ class Campaign:
         """Triage at once, unless that has taken too long already from families that are still to have a turn."""
         code = catch.violation.code
         history = self._history()
-        if self._first_turns and self._triaging > TRIAGE_SHARE * self._plan.seconds:
-            self._suspicions.learn(
-                lane, code, signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
-            )
-            self._suspicions.put_off(lane, code)
-            self._put_off.append((lane, catch, history))
-        else:
-            await self._triaged(lane, catch, history)
+        at_once = not self._first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
+        if at_once and (await self._triaged(lane, catch, history) or not self._first_turns):
+            return
+        self._suspicions.learn(lane, code, _drawn(catch))
+        self._suspicions.put_off(lane, code)
+        self._put_off.append((lane, catch, history))
 
     def _history(self) -> tuple[Attack, ...]:
         return tuple(attack for attack in self._harness.last_history if attack.scripts)
 
-    async def _triaged(self, lane: Lane, catch: Catch, history: tuple[Attack, ...] | None = None) -> None:
+    async def _triaged(self, lane: Lane, catch: Catch, history: tuple[Attack, ...] | None = None) -> bool:
+        """Triage; False when there was no time for it."""
         code = catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
         began = time.monotonic()
         triaged = Triaged(reason=f"{code}? seen, and not confirmed in the time there was (give --for longer)")
-        with trio.move_on_after(max(SHORTEST_TRIAGE, TRIAGE * self._plan.seconds)) as scope:
+        hurried = self._first_turns and self._plan.stop_after is None
+        least, share = (FIRST_TRIAGE, TRIAGE / 3) if hurried else (SHORTEST_TRIAGE, TRIAGE)
+        with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
             triaged = await self._triage.finding(catch, lane.surface, self._history() if history is None else history)
+        self._triaging += time.monotonic() - began
         if scope.cancelled_caught:
             self._harness.renew()
-        self._triaging += time.monotonic() - began
+            if hurried:
+                return False
         self._suspicions.examined(lane, code, time.monotonic() - began)
         finding, trial = triaged.finding, triaged.trial
         if finding is None or trial is None:
             if invariants()[code].examines in ("rounds", "beside"):  # a suspicion, and the examination has answered it
                 self._suspicions.clear(lane, code, catch.trial)
                 self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
-                return
+                return True
             lane.unconfirmed[code] += 1
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
             self.outcome.doubts.append(f"{lane.surface.key}: {triaged.reason}")
-            return
+            return True
         if finding.code != code:  # the library's own: the application may still have one
             self._suspicions.clear(lane, code, catch.trial)
             code = finding.code
-        drawn = signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
+        drawn = _drawn(catch)
         self._suspicions.learn(lane, code, drawn)
-        lane.needs_more = catch.trial.observation.exit is None
+        if catch.trial.observation.exit is not None:
+            lane.hit()
         if self._suspicions.learn(lane, code, finding.signature) or drawn == finding.signature:
             self.outcome.findings.append(finding)
             self._tell(Found(finding, trial))
         else:
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
+        return True
 
-    def _missed(self, lane: Lane, trial: Trial) -> None:
-        """Steps that could not be done here are no cover: a family would seem to have tested what it did not."""
-        for said in {said for transcript in trial.transcripts for said in transcript.missed}:
-            line = f"{lane.surface.key}: {said}"
-            if line not in self.outcome.not_covered:
-                self.outcome.not_covered.append(line)
+
+def _drawn(catch: Catch) -> str:
+    """The signature of what was caught, as it was drawn."""
+    return signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
 
 
 def _again(violation: Violation) -> Violation:

@@ -205,7 +205,7 @@ def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str, *, reach: bool = 
     return outcome, exit_code(outcome, fail_on)
 
 
-DEMO = ("flood", "malformed-frame", "malformed-message", "multipart", "oversized-frame", "tempo")
+DEMO = ("flood", "malformed-frame", "malformed-message", "multipart")
 """A few of the families: all of them would not get their turn in a demonstration's time."""
 
 

@@ -22,13 +22,20 @@ __all__ = [
 SUSPICIOUS_GROWTH = 6 * MIB
 """Octets a trial must hold before it is examined: below that a Python program's own growth hides everything."""
 
+AMPLIFIED = 10
+CONNECTION = 64 * 1024
+"""Octets held for each octet sent that make half as much suspicious; those of a connection itself do not count."""
+
 EXAMINED_GROWTH = 24 * MIB
 """Octets an examined attack must hold to be a finding."""
 
 
 def _suspects_held(trial: Trial, limits: Limits) -> bool:
     growth = trial.held_growth
-    return growth > SUSPICIOUS_GROWTH and growth > limits.held_per_byte * trial.sent
+    if growth > SUSPICIOUS_GROWTH and growth > limits.held_per_byte * trial.sent:
+        return True
+    rest = growth - CONNECTION * len(trial.transcripts)
+    return rest > SUSPICIOUS_GROWTH / 2 and rest > AMPLIFIED * trial.sent
 
 
 def _second_half(trial: Trial) -> float:
