@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import trio
-
 from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach
-from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Plan, Sliced, Suspected, Unconfirmed
+from zmqfuzz.campaign.docket import Docket
+from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.guidance import Guide
-from zmqfuzz.campaign.search import Catch, search, search_fast
+from zmqfuzz.campaign.search import search, search_fast
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
-from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, Triaged, judge_trial, signature_of
+from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.canary import carries
 from zmqfuzz.catalogue import Situation, invariants
@@ -35,17 +34,8 @@ __all__ = ["Campaign"]
 LOOKS = 0.15
 """Share of the budget between two looks at what stays behind at a door."""
 
-LAST_LOOKS = 0.25
-"""Share of the budget by which the last looks may be late."""
-
-TRIAGE = 0.75
-SHORTEST_TRIAGE = 45.0
-FIRST_TRIAGE = 25.0
-"""For the triage of one catch, as a share of the budget and in seconds; less while families wait for their first turn:
-what is not confirmed then is taken up again."""
-
-TRIAGE_SHARE = 0.15
-"""Of the budget, after which a catch waits for its triage until every family has had its first turn."""
+FIRST_TURNS = 0.5
+"""Share of the budget for the first turns of all families; the rest is for what they leave behind, and more turns."""
 
 LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
@@ -60,13 +50,11 @@ class Campaign:
         self._harness = harness
         self._plan = plan
         self._tell = tell
-        self._triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
-        self._suspicions = Suspicions(harness, self._triage, plan.seed, tell, look_every=LOOKS * plan.seconds)
+        triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
+        self._suspicions = Suspicions(harness, triage, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
-        self._first_turns = True
-        self._put_off: list[tuple[Lane, Catch, tuple[Attack, ...]]] = []
-        self._triaging = 0.0
         self.outcome = Outcome(seed=plan.seed)
+        self._docket = Docket(harness, plan, triage, self._suspicions, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -84,10 +72,7 @@ class Campaign:
             self.outcome.doubts.append("the run was stopped before its end")
             raise
         finally:
-            for lane, catch, _ in self._put_off:
-                self.outcome.doubts.append(
-                    f"{lane.surface.key}: {catch.violation.code}? seen, and not confirmed in time"
-                )
+            self.outcome.doubts += self._docket.unheard()
             claim_reach(self.outcome, self._plan.families)
             claim_asked(self.outcome, self._harness.asked_beside)
             self.outcome.starts = self._harness.starts
@@ -107,50 +92,24 @@ class Campaign:
                 grace = 0.0 if lane.slices else GRACE * self._plan.seconds
                 if self._enough() or (left + grace <= 0 and self.outcome.cases):
                     break
-                share = left / max(1, len(lanes) - place) if not lane.slices else left / len(lanes)
-                seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share * 0.6))
+                share = 0.6 * left / len(lanes)
+                if not lane.slices:
+                    share = (left - (1 - FIRST_TURNS) * self._plan.seconds) / (len(lanes) - place)
+                seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
-            await self._catch_up(lanes, deadline)
+            await self._docket.catch_up(lanes, deadline)
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
-        await self._last_looks(doors, deadline + LAST_LOOKS * self._plan.seconds)
+        await self._docket.finish(doors, deadline)
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
             self.outcome.doubts.append(f"no time was left for {named} (give --for longer)")
 
-    async def _catch_up(self, lanes: list[Lane], deadline: float) -> None:
-        """What had to wait until every family had had its first turn."""
-        if not self._first_turns:
-            return
-        self._first_turns = False
-        self._put_off.sort(
-            key=lambda waiting: not invariants()[waiting[1].violation.code].examines
-        )  # seen well already
-        late = deadline + max(SHORTEST_TRIAGE, GRACE * self._plan.seconds)
-        while self._put_off and not self._enough() and time.monotonic() < late:
-            lane, catch, history = self._put_off.pop(0)
-            self._suspicions.resume(lane, catch.violation.code)
-            await self._triaged(lane, catch, history)
-        for lane in lanes:
-            left = deadline - time.monotonic()
-            over = left < -LAST_LOOKS * self._plan.seconds
-            if not (over or self._enough()) and (left_over := await self._suspicions.look_at(lane, left)) is not None:
-                await self._triaged(lane, left_over)
-
-    async def _last_looks(self, doors: list[Lane], deadline: float) -> None:
-        """At what the attacks of the last slices have left behind."""
-        for lane in doors:
-            while self._suspicions.to_look_at(lane) and not self._enough() and time.monotonic() < deadline:
-                catch = await self._suspicions.look_back(lane)
-                if catch is not None:
-                    await self._triaged(lane, catch)
-
     def _enough(self) -> bool:
-        enough = self._plan.stop_after is not None and len(self.outcome.findings) >= self._plan.stop_after
         spent = self._plan.cases is not None and sum(self.outcome.cases.values()) >= self._plan.cases
-        return enough or spent
+        return self._docket.enough or spent
 
     async def _lanes(self) -> list[Lane]:
         standing = await self._harness.standing()
@@ -223,9 +182,9 @@ class Campaign:
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
         if catch is None:
-            catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._first_turns)
+            catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._docket.first_turns)
         if catch is not None:
-            await self._caught(lane, catch)
+            await self._docket.caught(lane, catch)
         sample = (await self._harness.standing()).observer.sample()
         total = sum(self.outcome.cases.values())
         self._tell(Sliced(lane.surface, lane.family.name, cases, total, left, sample.rss if sample is not None else 0))
@@ -282,65 +241,6 @@ class Campaign:
             seen = carries(trial.attack) if entry.code == "ZF301" else seen
             if seen and entry.examines != "beside" and entry.applies(self._harness.limits):
                 self.outcome.checks[entry.code] += 1
-
-    async def _caught(self, lane: Lane, catch: Catch) -> None:
-        """Triage at once, unless that has taken too long already from families that are still to have a turn."""
-        code = catch.violation.code
-        history = self._history()
-        at_once = not self._first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
-        if at_once and (await self._triaged(lane, catch, history) or not self._first_turns):
-            return
-        self._suspicions.learn(lane, code, _drawn(catch))
-        self._suspicions.put_off(lane, code)
-        self._put_off.append((lane, catch, history))
-
-    def _history(self) -> tuple[Attack, ...]:
-        return tuple(attack for attack in self._harness.last_history if attack.scripts)
-
-    async def _triaged(self, lane: Lane, catch: Catch, history: tuple[Attack, ...] | None = None) -> bool:
-        """Triage; False when there was no time for it."""
-        code = catch.violation.code
-        self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
-        began = time.monotonic()
-        triaged = Triaged(reason=f"{code}? seen, and not confirmed in the time there was (give --for longer)")
-        hurried = self._first_turns and self._plan.stop_after is None
-        least, share = (FIRST_TRIAGE, TRIAGE / 3) if hurried else (SHORTEST_TRIAGE, TRIAGE)
-        with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
-            triaged = await self._triage.finding(catch, lane.surface, self._history() if history is None else history)
-        self._triaging += time.monotonic() - began
-        if scope.cancelled_caught:
-            self._harness.renew()
-            if hurried:
-                return False
-        self._suspicions.examined(lane, code, time.monotonic() - began)
-        finding, trial = triaged.finding, triaged.trial
-        if finding is None or trial is None:
-            if invariants()[code].examines in ("rounds", "beside"):  # a suspicion, and the examination has answered it
-                self._suspicions.clear(lane, code, catch.trial)
-                self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
-                return True
-            lane.unconfirmed[code] += 1
-            self._tell(Unconfirmed(lane.surface, lane.family.name, code, triaged.reason))
-            self.outcome.doubts.append(f"{lane.surface.key}: {triaged.reason}")
-            return True
-        if finding.code != code:  # the library's own: the application may still have one
-            self._suspicions.clear(lane, code, catch.trial)
-            code = finding.code
-        drawn = _drawn(catch)
-        self._suspicions.learn(lane, code, drawn)
-        if catch.trial.observation.exit is not None:
-            lane.hit()
-        if self._suspicions.learn(lane, code, finding.signature) or drawn == finding.signature:
-            self.outcome.findings.append(finding)
-            self._tell(Found(finding, trial))
-        else:
-            self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
-        return True
-
-
-def _drawn(catch: Catch) -> str:
-    """The signature of what was caught, as it was drawn."""
-    return signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
 
 
 def _again(violation: Violation) -> Violation:

@@ -22,7 +22,7 @@ from zmqfuzz.scale import planned, round_of, scaled, units
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Surface, Trial
 
-__all__ = ["Lane", "Suspicions"]
+__all__ = ["LEFT_BEHIND", "Lane", "Suspicions"]
 
 WARM_UP = 8
 """Attacks after which a process has allocated what it needs to work at all."""
@@ -49,7 +49,7 @@ of the most units, for what is kept of each."""
 MOST_TOGETHER = 8
 """Attacks that are repeated together."""
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 15.0
 """Time for one look, which is short unless the target is slow."""
 
 LARGEST_ROUND = 32 * (1 << 20)
@@ -62,6 +62,9 @@ ROUND_SECONDS = 1.0
 
 HELD_TOGETHER = 64 * (1 << 20)
 """Octets that a volley must hold for one of its attacks to be suspected."""
+
+LEFT_BEHIND = ("ZF205", "ZF204", "ZF208")
+"""What an attack may leave behind, in the order in which it is looked for."""
 
 WAITING = ""
 """Instead of a signature: what was caught is not triaged yet."""
@@ -181,7 +184,7 @@ class Suspicions:
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look at what stays behind."""
         lane.played += 1
-        stuck = trial.observation.abandoned and self._known_here(lane, "ZF208")
+        stuck = trial.observation.abandoned  # ZF208 looks at it, and it would hide what the others leave
         if trial.reached >= Reached.HANDSHAKE and planned(trial.attack) and not stuck:
             if len(lane.picked) < PICKS:
                 lane.picked.append(trial)
@@ -236,24 +239,22 @@ class Suspicions:
         self._picked.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
         lane.picked, lane.busiest, lane.played = [], None, 0
         if catch is None and not only_ask:
-            catch = await self.look_at(lane, left)
+            for code in LEFT_BEHIND:
+                catch = catch or await self.look_at(lane, time.monotonic() + left, code)
         if catch is None and not only_ask and self._overdue(lane):
             catch = await self.look_back(lane)
         return catch
 
-    async def look_at(self, lane: Lane, left: float) -> Catch | None:
-        """For ``left`` seconds: do the attacks that left most behind leave more each time?"""
-        suspects, lane.leak = lane.leak, {}
-        if (trial := self._triage.leaking.pop(lane.surface.key, None)) is not None:
-            suspects.setdefault("ZF204", trial)
-        for code, suspect in suspects.items():
-            # Descriptors say more than memory does: no honest program keeps them for peers that have gone.
-            seconds = left if code == "ZF204" else max(left, LOOK_SECONDS)
-            if seconds > 0 and not self._known_here(lane, code):
-                catch = await self._repeated(lane, [suspect], time.monotonic() + seconds)
-                if catch is not None:
-                    return catch
-        return None
+    async def look_at(self, lane: Lane, deadline: float, code: str) -> Catch | None:
+        """Until ``deadline``: does the attack that left most behind, as ``code`` means it, leave more each time?"""
+        if code == "ZF204" and (trial := self._triage.leaking.pop(lane.surface.key, None)) is not None:
+            lane.leak.setdefault(code, trial)
+        suspect = lane.leak.pop(code, None)
+        if suspect is None or self._known_here(lane, code):
+            return None
+        if code != "ZF204":  # descriptors say more than memory does: no honest program keeps them for peers gone
+            deadline = max(deadline, time.monotonic() + LOOK_SECONDS)
+        return await self._repeated(lane, [suspect], deadline) if time.monotonic() < deadline else None
 
     def _overdue(self, lane: Lane) -> bool:
         return time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every

@@ -1,0 +1,188 @@
+"""What was caught, from the catch to the finding: at once, or when every family has had its turn.
+
+One finding can take as long as a whole run of a minute, minimised and confirmed on fresh processes of a busy machine;
+it must not take that time from families that have not been played at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import trio
+
+from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.search import Catch
+from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Lane, Suspicions
+from zmqfuzz.campaign.triage import Triage, Triaged, signature_of
+from zmqfuzz.catalogue import invariants
+from zmqfuzz.finding import Finding
+from zmqfuzz.harness import Harness
+from zmqfuzz.script import Attack
+from zmqfuzz.trial import Trial
+
+__all__ = ["Docket"]
+
+LAST = "ZF208"
+"""Triaged when all else is done: mostly the library's own, and seen by every run at some doors."""
+
+FIRST_LOOKS = 2
+"""Looks at what attacks taken by chance leave behind together, as soon as every family has had its first turn."""
+
+LAST_LOOKS = 0.25
+"""Share of the budget by which looks may be late."""
+
+TRIAGE = 0.75
+SHORTEST_TRIAGE = 45.0
+FIRST_TRIAGE = 25.0
+"""For the triage of one catch, as a share of the budget and in seconds; less while families wait for their first turn:
+what is not confirmed then is taken up again."""
+
+TRIAGE_SHARE = 0.15
+"""Of the budget, after which a catch waits for its triage until every family has had its first turn."""
+
+LATE = 0.5
+"""Share of the budget by which triage may begin late."""
+
+
+class Docket:
+    """The catches of one run. ``first_turns``: families are still to be played for the first time."""
+
+    def __init__(
+        self,
+        harness: Harness,
+        plan: Plan,
+        triage: Triage,
+        suspicions: Suspicions,
+        outcome: Outcome,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.first_turns = True
+        self._harness = harness
+        self._plan = plan
+        self._triage = triage
+        self._suspicions = suspicions
+        self._outcome = outcome
+        self._tell = tell
+        self._waiting: list[tuple[Lane, Catch, tuple[Attack, ...]]] = []
+        self._triaging = 0.0
+
+    @property
+    def enough(self) -> bool:
+        """Whether as much was found as was asked for."""
+        return self._plan.stop_after is not None and len(self._outcome.findings) >= self._plan.stop_after
+
+    def unheard(self) -> list[str]:
+        """What was never triaged, in words; what is looked at last only because there was time is not missed."""
+        return [
+            f"{lane.surface.key}: {catch.violation.code}? seen, and not confirmed in time"
+            for lane, catch, _ in self._waiting
+            if catch.violation.code != LAST
+        ]
+
+    async def caught(self, lane: Lane, catch: Catch) -> None:
+        """Triage at once, unless that has taken too long already from families that are still to have a turn."""
+        code = catch.violation.code
+        history = tuple(attack for attack in self._harness.last_history if attack.scripts)
+        at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
+        if code != LAST and at_once and (await self._triaged(lane, catch, history) or not self.first_turns):
+            return
+        self._suspicions.learn(lane, code, _drawn(catch))
+        self._suspicions.put_off(lane, code)
+        self._waiting.append((lane, catch, history))
+
+    async def catch_up(self, lanes: Sequence[Lane], deadline: float) -> None:
+        """Every family has had its first turn: take up what has waited for that."""
+        if not self.first_turns:
+            return
+        self.first_turns = False
+        await self.take_up(deadline)
+        doors = tuple({lane.surface.key: lane for lane in lanes}.values())
+        for lane in doors * FIRST_LOOKS:
+            if self._in_time(deadline):
+                await self._told(lane, await self._suspicions.look_back(lane))
+        for code in LEFT_BEHIND:
+            for lane in lanes:
+                if self._in_time(deadline):
+                    await self._told(lane, await self._suspicions.look_at(lane, deadline, code))
+
+    async def finish(self, doors: Sequence[Lane], deadline: float) -> None:
+        """Look at what the attacks of the last slices have left behind, and triage all that still waits."""
+        for lane in doors:
+            while self._suspicions.to_look_at(lane) and self._in_time(deadline):
+                await self._told(lane, await self._suspicions.look_back(lane))
+        await self.take_up(deadline, all_of_them=True)
+
+    async def take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
+        """Triage what has waited: first what was examined already, and LAST only with ``all_of_them``."""
+        self._waiting.sort(key=lambda waiting: _rank(waiting[1].violation.code))
+        late = deadline + max(SHORTEST_TRIAGE, LATE * self._plan.seconds)
+        while self._waiting and not self.enough and time.monotonic() < late:
+            lane, catch, history = self._waiting[0]
+            if catch.violation.code == LAST and not (all_of_them and self._in_time(deadline)):
+                break
+            del self._waiting[0]
+            self._suspicions.resume(lane, catch.violation.code)
+            await self._triaged(lane, catch, history)
+
+    def _in_time(self, deadline: float) -> bool:
+        return not self.enough and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds
+
+    async def _told(self, lane: Lane, catch: Catch | None) -> None:
+        if catch is not None:
+            await self.caught(lane, catch)
+
+    async def _triaged(self, lane: Lane, catch: Catch, history: tuple[Attack, ...]) -> bool:
+        """Triage; False when there was no time for it."""
+        code = catch.violation.code
+        self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
+        began = time.monotonic()
+        triaged = Triaged(reason=f"{code}? seen, and not confirmed in the time there was (give --for longer)")
+        hurried = self.first_turns and self._plan.stop_after is None
+        least, share = (FIRST_TRIAGE, TRIAGE / 3) if hurried else (SHORTEST_TRIAGE, TRIAGE)
+        with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
+            triaged = await self._triage.finding(catch, lane.surface, history)
+        self._triaging += time.monotonic() - began
+        if scope.cancelled_caught:
+            self._harness.renew()
+            if hurried:
+                return False
+        self._suspicions.examined(lane, code, time.monotonic() - began)
+        if triaged.finding is None or triaged.trial is None:
+            self._unconfirmed(lane, catch, triaged.reason)
+        else:
+            self._found(lane, catch, triaged.finding, triaged.trial)
+        return True
+
+    def _unconfirmed(self, lane: Lane, catch: Catch, reason: str) -> None:
+        code = catch.violation.code
+        self._tell(Unconfirmed(lane.surface, lane.family.name, code, reason))
+        if invariants()[code].examines in ("rounds", "beside"):  # a suspicion, and the examination has answered it
+            self._suspicions.clear(lane, code, catch.trial)
+            return
+        lane.unconfirmed[code] += 1
+        self._outcome.doubts.append(f"{lane.surface.key}: {reason}")
+
+    def _found(self, lane: Lane, catch: Catch, finding: Finding, trial: Trial) -> None:
+        code = catch.violation.code
+        if finding.code != code:  # the library's own: the application may still have one
+            self._suspicions.clear(lane, code, catch.trial)
+            code = finding.code
+        drawn = _drawn(catch)
+        self._suspicions.learn(lane, code, drawn)
+        if catch.trial.observation.exit is not None:
+            lane.hit()
+        if self._suspicions.learn(lane, code, finding.signature) or drawn == finding.signature:
+            self._outcome.findings.append(finding)
+            self._tell(Found(finding, trial))
+        else:
+            self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
+
+
+def _rank(code: str) -> int:
+    return 2 if code == LAST else 0 if invariants()[code].examines else 1
+
+
+def _drawn(catch: Catch) -> str:
+    """The signature of what was caught, as it was drawn."""
+    return signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
