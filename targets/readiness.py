@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import trio
 
-from zmqfuzz.budget import parse_duration
 from zmqfuzz.errors import UsageError
+from zmqfuzz.quantities import parse_duration
 
 __all__ = ["Readiness", "parse_readiness"]
 

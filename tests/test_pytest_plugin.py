@@ -132,6 +132,7 @@ def test_a_weak_target_fails_with_our_text_once_without_a_traceback_and_a_harden
     assert session.out.count("The process does not survive what a peer sends") == 1
     assert session.out.count("Transcript (") == 1
     assert "zmqfuzz/suite.py" not in session.out
+    assert "zmqfuzz/items.py" not in session.out
     assert "attack.run(" not in session.out.replace("never called attack.run()", "")
 
 
@@ -303,7 +304,7 @@ def test_a_suite_that_does_not_use_zmqfuzz_pays_nothing_and_sees_nothing(tmp_pat
     spy = f"""
 import sys
 def pytest_unconfigure():
-    print("loaded:", [name for name in {HEAVY!r} if name in sys.modules], "zmqfuzz.suite" in sys.modules)
+    print("loaded:", [name for name in {HEAVY!r} if name in sys.modules], "zmqfuzz.items" in sys.modules)
 """
     write(tmp_path, test_plain="def test_plain(): pass\n", conftest=spy)
     # Without the other plugins of this environment, which may load what they like.
@@ -329,7 +330,7 @@ def test_public_names_are_there_and_win_over_submodules() -> None:
     [
         (lambda: zmqfuzz.target(["x"], max_fram=1), r"no option 'max_fram'\. Did you mean 'max_frame'"),  # type: ignore[arg-type]
         (lambda: zmqfuzz.target("python server.py"), r"write zmqfuzz\.target\(\['python', 'server\.py'\]\)"),
-        (lambda: zmqfuzz.target(["x"], memory="1 heap"), "memory: '1 heap' is not a quantity"),
+        (lambda: zmqfuzz.target(["x"], memory="1 heap"), "memory: '1 heap' is not a size"),
         (lambda: zmqfuzz.target(), "needs a command"),
         (lambda: zmqfuzz.target(["x"]).parametrize(print), "with parentheses"),
         (lambda: zmqfuzz.target(["x"]).parametrize(families="floot"), "Did you mean 'flood'"),
@@ -344,6 +345,6 @@ def test_wrong_usage_is_said_at_the_line_that_is_wrong(wrong: Callable[[], objec
 def test_a_wrong_option_is_one_sentence(tmp_path: Path) -> None:
     budget, seed = run(tmp_path, "--zmqfuzz-budget=soon"), run(tmp_path, ZMQFUZZ_SEED="lucky")
     assert budget.returncode == seed.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "'soon' is not a quantity" in budget.stderr
+    assert "'soon' is not a duration" in budget.stderr
     assert "ZMQFUZZ_SEED is 'lucky'; set it to a whole number" in seed.stderr
     assert "Traceback" not in budget.stderr + seed.stderr

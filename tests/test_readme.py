@@ -16,6 +16,8 @@ from zmqfuzz import Limits
 from zmqfuzz.catalogue import Family, Invariant, families, invariants
 from zmqfuzz.cli.commands import cli
 from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.declared import read
+from zmqfuzz.errors import UsageError
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Observation, Sample, Surface, Trial
 
@@ -68,12 +70,24 @@ def test_every_command_and_option_exists() -> None:
     # What belongs to the programs of the examples and to pip, git and pytest itself.
     known |= {"--help", "--hardened", "--run-slow"}
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
-    plugin = {name for name in spoken if name.startswith("--zmqfuzz-")}
+    plugin = {name for name in spoken if name.startswith("--zmqfuzz")}
     assert spoken - plugin <= known
     helped = subprocess.run(
         [sys.executable, "-m", "pytest", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert all(name in helped.stdout for name in plugin)
+
+
+def test_what_is_declared_can_be_read(tmp_path: Path) -> None:
+    declared, _ = blocks("toml")
+    (tmp_path / "pyproject.toml").write_text(declared, encoding="utf-8")
+    gateway = read(tmp_path / "pyproject.toml")["gateway"]
+    assert gateway.contract({}) == Limits(max_frame=1 << 20, memory=200 << 20, recover=0.5)
+    wrong = next(block for block in blocks("text") if "did you mean" in block)
+    (tmp_path / "pyproject.toml").write_text(declared.replace("max-frame", "max-fram"), encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        read(tmp_path / "pyproject.toml")
+    assert str(raised.value).endswith(wrong.strip().removeprefix("zmqfuzz: pyproject.toml"))
 
 
 def test_the_two_commands_are_the_first_two_sh_blocks() -> None:
@@ -109,7 +123,7 @@ def example() -> str:
 
 def test_the_example_works_as_an_installed_package(tmp_path: Path) -> None:
     (tmp_path / "my_checks.py").write_text(example(), encoding="utf-8")
-    (points,) = blocks("toml")
+    _, points = blocks("toml")
     place = tmp_path / "mine-1.0.dist-info"
     place.mkdir()
     (place / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n", encoding="utf-8")

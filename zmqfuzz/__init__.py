@@ -21,8 +21,9 @@ if TYPE_CHECKING:
         ZmqfuzzError,
     )
     from zmqfuzz.finding import Finding, Measure, Severity, Verdict, Violation
+    from zmqfuzz.items import AttackFailed, FamilyAttack
     from zmqfuzz.machine import ZmtpMachine
-    from zmqfuzz.suite import AttackFailed, FamilyAttack, SuiteTarget, target
+    from zmqfuzz.suite import SuiteTarget, target
 
 __version__ = "0.1.0"
 
@@ -54,8 +55,9 @@ _ROOMS = {
     "catalogue": ("invariant", "strategy"),
     "errors": ("NothingSelected", "TargetDidNotStart", "TargetError", "TargetVanished", "UsageError", "ZmqfuzzError"),
     "finding": ("Finding", "Measure", "Severity", "Verdict", "Violation"),
+    "items": ("AttackFailed", "FamilyAttack"),
     "machine": ("ZmtpMachine",),
-    "suite": ("AttackFailed", "FamilyAttack", "SuiteTarget", "target"),
+    "suite": ("SuiteTarget", "target"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

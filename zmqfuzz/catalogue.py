@@ -83,7 +83,8 @@ class Invariant:
 
     ``check`` raises ``violation`` when a Trial (or, where ``examines`` names a kind, an Examination) breaks it.
     ``suspects`` says cheaply whether one Trial is worth an Examination. ``declared`` names the field of Limits
-    without which there is no promise to check.
+    without which there is no promise to check. ``tests`` says whether a Trial puts it to the test; None: every one
+    does, where there is a process to watch.
     """
 
     code: str
@@ -96,10 +97,17 @@ class Invariant:
     examines: str = ""
     suspects: Callable[[Trial, Limits], bool] | None = None
     declared: str = ""
+    tests: Callable[[Trial, Limits], bool] | None = None
 
     def applies(self, limits: Limits) -> bool:
         """Whether the promise was made at all."""
         return not self.declared or getattr(limits, self.declared) is not None
+
+    def tested(self, trial: Trial, limits: Limits) -> bool:
+        """Whether the trial put the promise to the test: it was made, and could have been seen to be broken."""
+        if self.examines == "beside" or not self.applies(limits):
+            return False
+        return self.tests(trial, limits) if self.tests is not None else trial.observation.baseline is not None
 
     def judge(self, seen: Trial | Examination, limits: Limits) -> Violation | None:
         """The violation that ``seen`` shows, or None."""
@@ -158,6 +166,7 @@ def invariant(
     examines: str = "",
     suspects: Callable[[Trial, Limits], bool] | None = None,
     declared: str = "",
+    tests: Callable[[Trial, Limits], bool] | None = None,
 ) -> Callable[[Callable[[T, Limits, type[Violation]], None]], Invariant]:
     """Register an invariant: ``check(seen, limits, violated)`` raises ``violated(...)`` when it is broken.
 
@@ -175,7 +184,7 @@ def invariant(
         check.__module__ = function.__module__
         name = getattr(function, "__name__", code).replace("_", "-")
         doc = inspect.getdoc(function) or ""
-        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects, declared)
+        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects, declared, tests)
         _invariants[code] = entry
         return entry
 

@@ -30,8 +30,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.report import failure_message
-from zmqfuzz.campaign.triage import judge_trial, signature_of
+from zmqfuzz.campaign.triage import judge_trial
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness

@@ -11,14 +11,15 @@ import os
 import random
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import pytest
 
 from zmqfuzz import __version__
-from zmqfuzz.budget import parse_duration
 from zmqfuzz.errors import UsageError
-from zmqfuzz.suite import AttackFailed, FamilyAttack, Session
+from zmqfuzz.items import AttackFailed, FamilyAttack, Session
+from zmqfuzz.quantities import parse_duration
 
 T = TypeVar("T")
 
@@ -27,12 +28,20 @@ PROFILES = {"quick": 5.0, "ci": 30.0, "deep": 300.0}
 
 _SESSION = pytest.StashKey[Session]()
 _PROFILE = pytest.StashKey[str]()
+_DECLARED = pytest.StashKey[Path]()
 _SEED_OF_WORKER = "zmqfuzz_seed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options; all have a default that depends on the profile or the environment."""
     group = parser.getgroup("zmqfuzz", "fuzzing of live ZeroMQ programs (zmqfuzz)")
+    group.addoption(
+        "--zmqfuzz",
+        dest="zmqfuzz_declared",
+        action="store_true",
+        default=None,
+        help="also attack every target declared in pyproject.toml ([tool.zmqfuzz.targets.NAME])",
+    )
     group.addoption(
         "--zmqfuzz-profile",
         choices=tuple(PROFILES),
@@ -73,8 +82,11 @@ def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Decide once what holds for all items. Raises pytest.UsageError for a ZMQFUZZ_SEED that is no number."""
-    config.addinivalue_line("markers", "zmqfuzz: an item made by @target.parametrize() of zmqfuzz")
+    """Decide once what holds for all items.
+
+    Raises pytest.UsageError: ZMQFUZZ_SEED is no number, or ``--zmqfuzz`` finds no declared target.
+    """
+    config.addinivalue_line("markers", "zmqfuzz: an item made by @target.parametrize() or --zmqfuzz of zmqfuzz")
     profile = config.getoption("zmqfuzz_profile") or ("ci" if os.environ.get("CI") else "quick")
     budget = config.getoption("zmqfuzz_budget")
     inconclusive = config.getoption("zmqfuzz_inconclusive") or ("fail" if profile == "ci" else "warn")
@@ -88,6 +100,20 @@ def pytest_configure(config: pytest.Config) -> None:
         shell=config.invocation_params.dir,
         store=config.rootpath / ".zmqfuzz" if store is None else config.invocation_params.dir / store,
     )
+    if config.getoption("zmqfuzz_declared"):
+        from zmqfuzz.pytest_declared import add_declared
+
+        config.stash[_DECLARED] = add_declared(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """With ``--zmqfuzz``: the file that declares targets, wherever it is met."""
+    declared = parent.config.stash.get(_DECLARED, None)
+    if declared is None or file_path.name != declared.name or file_path.resolve() != declared:
+        return None
+    from zmqfuzz.pytest_declared import DeclaredFile
+
+    return DeclaredFile.from_parent(parent, path=file_path)
 
 
 def _seed(config: pytest.Config) -> int:
@@ -114,7 +140,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def _chosen(config: pytest.Config) -> bool:
     """Whether the user gave any of our options."""
-    names = ("profile", "budget", "seed", "inconclusive", "store")
+    names = ("declared", "profile", "budget", "seed", "inconclusive", "store")
     return any(config.getoption(f"zmqfuzz_{name}") is not None for name in names) or bool(os.getenv("ZMQFUZZ_SEED"))
 
 
@@ -139,6 +165,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 
 def _attack_of(item: pytest.Item) -> FamilyAttack | None:
+    own = getattr(item, "attack", None)
+    if isinstance(own, FamilyAttack):
+        return own
     callspec = getattr(item, "callspec", None)
     values = callspec.params.values() if callspec is not None else ()
     return next((value for value in values if isinstance(value, FamilyAttack)), None)
@@ -149,7 +178,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tell the item's attack which session and item it belongs to."""
     attack = _attack_of(item)
     if attack is not None:
-        attack.begin(item.config.stash[_SESSION], _nodeid_for_shell(item))
+        option = "" if hasattr(item, "callspec") else "--zmqfuzz"
+        attack.begin(item.config.stash[_SESSION], _nodeid_for_shell(item), option)
 
 
 def _nodeid_for_shell(item: pytest.Item) -> str:

@@ -10,25 +10,25 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Never
 
-from zmqfuzz.budget import Limits, parse_duration, parse_size
+from zmqfuzz.budget import Limits
+from zmqfuzz.contract import Promise, read_limits
 from zmqfuzz.credentials import Credentials
-from zmqfuzz.errors import UsageError, ZmqfuzzError
+from zmqfuzz.declared import SECRETS, Declared
+from zmqfuzz.errors import UsageError
+from zmqfuzz.items import FamilyAttack
+from zmqfuzz.quantities import parse_duration
 
 if TYPE_CHECKING:
     import pytest
     from hypothesis.strategies import SearchStrategy
 
     from zmqfuzz.assembly import Spec
-    from zmqfuzz.campaign.events import Event, Outcome
 
-__all__ = ["AttackFailed", "FamilyAttack", "Result", "Session", "SuiteTarget", "target"]
-
-T = TypeVar("T")
+__all__ = ["SuiteTarget", "declared_target", "target"]
 
 Size = int | str
 """Octets, as a number or as ``1MiB``."""
@@ -36,41 +36,11 @@ Size = int | str
 Duration = float | str
 """Seconds, as a number or as ``500ms``."""
 
+Rate = float | str
+"""So many a second, as a number or as ``200/s``."""
+
 Words = str | Sequence[str]
 """One word or several."""
-
-
-class AttackFailed(AssertionError):
-    """An item failed; the message is complete, printable, and needs no traceback. ``summary`` is one line of it."""
-
-    def __init__(self, text: str, summary: str) -> None:
-        super().__init__(text)
-        self.summary = summary
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What the pytest session has decided for all of its items.
-
-    ``folder`` is where relative paths begin (rootdir), ``shell`` where the user typed the command.
-    """
-
-    seconds: float
-    seed: int
-    inconclusive: Literal["fail", "warn", "pass"]
-    folder: Path
-    shell: Path
-    store: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How an item ended, small and plain enough to travel between pytest-xdist's processes."""
-
-    verdict: str
-    findings: tuple[str, ...] = ()
-    cases: int = 0
-    reason: str = ""
 
 
 def target(
@@ -89,9 +59,11 @@ def target(
     max_frame: Size | None = None,
     max_message: Size | None = None,
     memory: Size | None = None,
+    rate: Rate | None = None,
     held_per_byte: float | None = None,
     descriptors: int | None = None,
     recover: Duration | None = None,
+    beside: float | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -120,15 +92,9 @@ def target(
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
         raise UsageError("A target needs a command to start, or connect= with the endpoint of a program that runs.")
-    limits: dict[str, int | float | None] = {
-        "max_frame": _read("max_frame", max_frame, parse_size),
-        "max_message": _read("max_message", max_message, parse_size),
-        "memory": _read("memory", memory, parse_size),
-        "held_per_byte": held_per_byte,
-        "descriptors": descriptors,
-        "recover": _read("recover", recover, parse_duration),
-        "hard_cap": _read("hard_cap", hard_cap, parse_size),
-    }
+    declared = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate}
+    declared |= {"held_per_byte": held_per_byte, "descriptors": descriptors, "recover": recover, "beside": beside}
+    secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),
         "connect": _words(connect),
@@ -137,22 +103,30 @@ def target(
         "socket_type": socket_type.upper(),
         "name": name,
         "ready": ready,
-        "start_within": _read("start_within", start_within, parse_duration),
+        "start_within": _start_within(start_within),
         "probe": probe if probe is None or callable(probe) or isinstance(probe, str) else shlex.join(probe),
         "allow_remote": _words(allow_remote),
         "credentials": Credentials.read(
-            username=_secret("username", username),
-            password=_secret("password", password),
-            server_key=_secret("server_key", server_key),
-            client_key=_secret("client_key", client_key),
-            our_secret_key=_secret("our_secret_key", our_secret_key),
+            **{name: _secret(name, given) for name, given in zip(SECRETS, secrets, strict=True)}
         ),
     }
     material = {"seeds": seeds, "payloads": payloads}
-    given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
     if payloads is not None and not hasattr(payloads, "example"):
         raise UsageError(f"payloads= is {type(payloads).__name__}; give a Hypothesis strategy, such as st.binary().")
-    return SuiteTarget(description, Limits(**given), Path(cwd) if cwd is not None else Path(), material)
+    limits = read_limits({**declared, "hard_cap": hard_cap}, _keyword)
+    return SuiteTarget(description, limits, Path(cwd) if cwd is not None else Path(), material)
+
+
+def declared_target(declared: Declared) -> SuiteTarget:
+    """The target of a table in pyproject.toml; credentials in the environment win, as on the command line.
+
+    Raises UsageError: a file or variable that its credentials are in is missing.
+    """
+    nothing: dict[str, Any] = {"command": (), "connect": (), "bind": (), "pid": None}
+    credentials = declared.credentials({name: _secret(name, None) for name in SECRETS})
+    description = {**nothing, **declared.description, "credentials": credentials}
+    material = {"seeds": declared.seeds, "payloads": None}
+    return SuiteTarget(description, declared.contract({}), declared.cwd, material)
 
 
 def _unknown_keyword(name: str) -> str:
@@ -170,11 +144,15 @@ def _words(value: Words) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _read(name: str, value: T | str | None, parse: Callable[[str], T]) -> T | None:
+def _keyword(promise: Promise) -> str:
+    return promise.name
+
+
+def _start_within(value: Duration) -> float:
     try:
-        return parse(value) if isinstance(value, str) else value
+        return parse_duration(value)
     except UsageError as error:
-        raise UsageError(f"{name}: {error}") from None
+        raise UsageError(f"start_within: {error}") from None
 
 
 class SuiteTarget:
@@ -195,22 +173,26 @@ class SuiteTarget:
         __tracebackhide__ = True
         import pytest
 
-        from zmqfuzz.catalogue import select_families
-
         if misplaced:
             raise UsageError("Write @target.parametrize() with parentheses; families= and exclude= are keywords.")
         try:
-            chosen = select_families(_words(families), _words(exclude))
+            attacks = self.attacks(families, exclude)
         except UsageError as error:
             raise error.with_traceback(None) from None  # the line to look at is the caller's
+        items = [pytest.param(attack, id=attack.family, marks=pytest.mark.zmqfuzz) for attack in attacks]
+        return pytest.mark.parametrize("attack", items)
+
+    def attacks(self, families: Words = (), exclude: Words = ()) -> list[FamilyAttack]:
+        """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
+        from zmqfuzz.catalogue import select_families
+
+        chosen = select_families(_words(families), _words(exclude))
         if not chosen:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
             chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
-        names, mark = [family.name for family in chosen], pytest.mark.zmqfuzz
-        items = [pytest.param(FamilyAttack(self, name), id=name, marks=mark) for name in names]
-        return pytest.mark.parametrize("attack", items)
+        return [FamilyAttack(self, family.name) for family in chosen]
 
     def spec(self, folder: Path) -> Spec:
         """The engine's description of it; ``folder`` is where a relative ``cwd`` begins."""
@@ -218,131 +200,3 @@ class SuiteTarget:
 
         started = bool(self._description["command"])
         return Spec(**self._description, limits=self.limits, cwd=str(folder / self._cwd) if started else None)
-
-
-class FamilyAttack:
-    """One attack family against one target: what a test's ``attack`` argument is."""
-
-    def __init__(self, target: SuiteTarget, family: str) -> None:
-        self.target = target
-        self.family = family
-        self.result: Result | None = None
-        self._session: Session | None = None
-        self._nodeid = ""
-
-    def __repr__(self) -> str:
-        return f"<attack {self.family}>"
-
-    def begin(self, session: Session, nodeid: str) -> None:
-        """Called by the plugin before each run of the item."""
-        self.result = None
-        self._session = session
-        self._nodeid = nodeid
-
-    def run(self, *, cases: int | None = None, stop_after: int | None = None) -> None:
-        """Play attacks of this family for the budget of the item (``--zmqfuzz-budget``), and check what must hold.
-
-        ``cases`` and ``stop_after`` end it sooner: after so many attacks, so many findings. Raises AttackFailed;
-        what is inconclusive skips, fails or passes as ``--zmqfuzz-inconclusive`` says.
-        """
-        __tracebackhide__ = True
-        session = self._session
-        if session is None:
-            raise UsageError("attack.run() works inside its own test item; run the suite without -p no:zmqfuzz.")
-        messages: dict[str, str] = {}
-        try:
-            outcome = self._campaign(session, cases, stop_after, messages)
-        except ZmqfuzzError as error:
-            text = _lines_printable(str(error))
-            self.result = Result("error", tuple(messages), reason=text)
-            parts = [*messages.values(), f"zmqfuzz: {text}"] + ([self._again(session, messages)] if messages else [])
-            raise AttackFailed("\n\n".join(parts) + "\n", ", ".join([*messages, text.split("\n")[0]])) from None
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("zmqfuzz stopped the target; findings so far are saved") from None
-        self._judge(session, outcome, messages)
-
-    def _campaign(
-        self, session: Session, cases: int | None, stop_after: int | None, messages: dict[str, str]
-    ) -> Outcome:
-        """Fills ``messages`` as findings come, by ID: an error at the end must not cost them."""
-        __tracebackhide__ = True
-        from zmqfuzz.campaign.corpus import Corpus
-        from zmqfuzz.campaign.events import Found, Plan
-        from zmqfuzz.campaign.report import failure_message
-        from zmqfuzz.campaign.runner import Campaign
-        from zmqfuzz.catalogue import select_families
-        from zmqfuzz.seeds import read_seeds
-        from zmqfuzz.threaded import in_a_thread
-
-        spec = self.target.spec(session.folder)
-        corpus = Corpus(session.store)
-
-        def tell(event: Event) -> None:
-            if not isinstance(event, Found):
-                return
-            folder = corpus.findings / event.finding.id
-            text = failure_message(event.finding, event.trial, folder=folder).rstrip("\n")
-            try:
-                corpus.save(event.finding, spec.to_plain(), event.trial)
-            except ZmqfuzzError as error:  # a full disk must not cost the finding
-                text += f"\n  Not saved: {_lines_printable(str(error))}"
-            messages[event.finding.id] = text
-
-        seconds, chosen, material = session.seconds, select_families([self.family]), self.target.material
-        minimise = min(12.0, max(2.0, seconds / 2))
-        plan = Plan(
-            chosen,
-            seconds,
-            seed=session.seed,
-            stop_after=stop_after,
-            cases=cases,
-            minimise_seconds=minimise,
-            shrinking=True,
-            seeds=read_seeds(session.folder / material["seeds"]) if material["seeds"] is not None else (),
-            payloads=material["payloads"],
-        )
-
-        async def campaign() -> Outcome:
-            async with spec.harness() as harness:
-                return await Campaign(harness, plan, tell).run()
-
-        return in_a_thread(campaign)
-
-    def _judge(self, session: Session, outcome: Outcome, messages: Mapping[str, str]) -> None:
-        __tracebackhide__ = True
-        import pytest
-
-        from zmqfuzz.campaign.report import summary_line
-        from zmqfuzz.finding import Verdict
-
-        doubts = [_lines_printable(doubt) for doubt in dict.fromkeys(outcome.doubts)]
-        reason = "; ".join(doubts) or "not one attack was played"
-        unclear = outcome.verdict is Verdict.INCONCLUSIVE
-        self.result = Result(
-            outcome.verdict.value, tuple(messages), sum(outcome.cases.values()), reason if unclear else ""
-        )
-        if outcome.findings:
-            more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-            notes = "\n".join(f"  Also inconclusive: {doubt}" for doubt in doubts)
-            parts = [*messages.values(), notes, self._again(session, messages)]
-            raise AttackFailed("\n\n".join(filter(None, parts)) + "\n", summary_line(outcome.findings[0]) + more)
-        if unclear and session.inconclusive == "fail":
-            text = "\n".join(["INCONCLUSIVE", *[f"  {line}" for line in doubts or [reason]], ""])
-            raise AttackFailed(f"{text}\n{self._again(session, ())}\n", f"INCONCLUSIVE: {reason}")
-        if unclear and session.inconclusive == "warn":
-            pytest.skip(reason)
-
-    def _again(self, session: Session, ids: Iterable[str]) -> str:
-        """How to see it again: each finding alone, and this whole item."""
-        store = f" --store {shlex.quote(str(session.store))}" if session.store != session.shell / ".zmqfuzz" else ""
-        quoted = shlex.quote(self._nodeid) if set(self._nodeid) & set('"$`\\!') else f'"{self._nodeid}"'
-        lines = [f"    zmqfuzz replay {name}{store}" for name in ids]
-        lines.append(f"    pytest {quoted} --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s")
-        return "\n".join(["  See it again", *map(_lines_printable, lines)])
-
-
-def _lines_printable(text: str) -> str:
-    """``text`` with its line breaks, and nothing else that could act on a terminal or break an XML file."""
-    from zmqfuzz.campaign.report import printable
-
-    return "\n".join(printable(line) for line in text.rstrip().split("\n"))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Outcome
 from zmqfuzz.catalogue import Family, invariants
+from zmqfuzz.contract import PROMISES
 from zmqfuzz.observer import Observer
 from zmqfuzz.trial import Trial
 
-__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach"]
+__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested"]
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
@@ -54,6 +55,11 @@ def claim_cover(
         if not entry.applies(limits):
             option = "--" + entry.declared.replace("_", "-")
             outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
+    judged = {entry.declared for entry in invariants().values()}
+    for promise in PROMISES:
+        unjudged = getattr(Limits(), promise.name) is None and promise.name not in judged
+        if unjudged and getattr(limits, promise.name) is not None:
+            outcome.doubts.append(f"--{promise.key} was declared, and no invariant checks it yet")
 
 
 def claim_missed(outcome: Outcome, trial: Trial) -> None:
@@ -62,6 +68,13 @@ def claim_missed(outcome: Outcome, trial: Trial) -> None:
         line = f"{trial.surface.key}: {said}"
         if line not in outcome.not_covered:
             outcome.not_covered.append(line)
+
+
+def claim_tested(outcome: Outcome, limits: Limits) -> None:
+    """A declared promise that no attack has put to the test was not kept, nor broken."""
+    for entry in invariants().values():
+        if entry.declared and entry.applies(limits) and not outcome.checks[entry.code]:
+            outcome.not_covered.append(f"{entry.code} {entry.name}: no attack put it to the test")
 
 
 def claim_asked(outcome: Outcome, asked: int) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import trio
 
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Lane, Suspicions
-from zmqfuzz.campaign.triage import Triage, Triaged, signature_of
+from zmqfuzz.campaign.triage import Triage, Triaged
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Finding
 from zmqfuzz.harness import Harness
@@ -33,7 +34,7 @@ LAST_LOOKS = 0.25
 """Share of the budget by which looks may be late."""
 
 TRIAGE = 0.75
-SHORTEST_TRIAGE = 45.0
+SHORTEST_TRIAGE = 60.0
 FIRST_TRIAGE = 25.0
 """For the triage of one catch, as a share of the budget and in seconds; less while families wait for their first turn:
 what is not confirmed then is taken up again."""

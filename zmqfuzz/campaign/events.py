@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
+from zmqfuzz.campaign.envelope import Envelope
 from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
 from zmqfuzz.finding import Finding, Verdict
@@ -103,6 +104,7 @@ class Outcome:
     checks: Counter[str] = field(default_factory=Counter)
     reached: dict[tuple[str, str], Reached] = field(default_factory=dict)
     reach: Reach = field(default_factory=Reach)
+    envelope: Envelope = field(default_factory=Envelope)
     cases: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: list[str] = field(default_factory=list)
     surfaces: list[Surface] = field(default_factory=list)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach
+from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.guidance import Guide
@@ -19,7 +19,6 @@ from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Lane, Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial
 from zmqfuzz.campaign.volleys import FIRST, Magazine
-from zmqfuzz.canary import carries
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
 from zmqfuzz.finding import Violation
@@ -74,6 +73,7 @@ class Campaign:
         finally:
             self.outcome.doubts += self._docket.unheard()
             claim_reach(self.outcome, self._plan.families)
+            claim_tested(self.outcome, self._harness.limits)
             claim_asked(self.outcome, self._harness.asked_beside)
             self.outcome.starts = self._harness.starts
             self.outcome.seconds = time.monotonic() - started
@@ -217,7 +217,9 @@ class Campaign:
         key = (lane.surface.key, lane.family.name)
         self.outcome.reached[key] = max(self.outcome.reached.get(key, Reached.NOTHING), trial.reached)
         self.outcome.reach.note(trial)
-        self._count(trial)
+        self.outcome.envelope.note(trial)
+        for entry in invariants().values():
+            self.outcome.checks[entry.code] += entry.tested(trial, self._harness.limits)
         claim_missed(self.outcome, trial)
 
     async def _shrunk(self, lane: Lane, attack: Attack, shrinking: Violation) -> tuple[Violation | None, Trial]:
@@ -232,15 +234,6 @@ class Campaign:
             return entry.judge(trial, harness.limits), trial
         still = entry.suspects is not None and entry.suspects(trial, harness.limits)
         return (_again(shrinking) if still else None), trial
-
-    def _count(self, trial: Trial) -> None:
-        """Which promises this trial put to the test: those that were made, and could be seen."""
-        watched = trial.observation.baseline is not None
-        for entry in invariants().values():
-            seen = bool(trial.observation.probes) if entry.code == "ZF102" else watched or bool(entry.declared)
-            seen = carries(trial.attack) if entry.code == "ZF301" else seen
-            if seen and entry.examines != "beside" and entry.applies(self._harness.limits):
-                self.outcome.checks[entry.code] += 1
 
 
 def _again(violation: Violation) -> Violation:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
+from zmqfuzz.campaign.naming import SHAPED, shape, signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
-from zmqfuzz.campaign.triage import SHAPED, Triage, judge_trial, left_behind, shape, signature_of
+from zmqfuzz.campaign.triage import Triage, judge_trial, left_behind
 from zmqfuzz.campaign.volleys import FIRST
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.examiner import stayed

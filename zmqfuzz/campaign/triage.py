@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from zmqfuzz.budget import MIB
-from zmqfuzz.campaign.attribution import LIBRARY_SAYS, bare_socket_too, owner_of
+from zmqfuzz.campaign.attribution import bare_socket_too, owner_of
 from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.campaign.minimise import minimise, minimise_history
+from zmqfuzz.campaign.naming import shape, signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
-from zmqfuzz.script import Attack, Send
+from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface, Trial
-from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
-from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["SHAPED", "Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "shape", "signature_of"]
-
-SHAPED = ("ZF203", "ZF206")
-"""Invariants whose findings differ by what the attack is made of: parts of a message, or one announced frame, are held
-for different reasons. What is left behind says nothing of the kind."""
+__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind"]
 
 EXECUTED = "ZF301"
 """The invariant that is judged first: code that was executed may end the process, too."""
 
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
+
+MOST_PARTS = 6
+"""Scripts of an attack that are examined one by one, at most."""
 
 RARE_REPLAYS = 6
 """Times the whole history is replayed for a crash that did not show again at once."""
@@ -51,57 +48,6 @@ def judge_trial(trial: Trial, harness: Harness) -> Violation | None:
             if violation is not None:
                 return violation
     return None
-
-
-def shape(attack: Attack) -> str:
-    """What the attack's largest Send is made of, in a word or two: tells findings about volume apart."""
-    largest: Send | None = None
-    for script in attack.scripts:
-        for step in script.steps:
-            if isinstance(step, Send) and (largest is None or _volume(step) > _volume(largest)):
-                largest = step
-    if largest is None:
-        return "no octets"
-    words = set()
-    for unit in largest.units:
-        if not isinstance(unit, Frame):
-            words.add(type(unit).__name__.lower())
-        elif announced_size(unit) > body_size(unit):
-            words.add("frame announced larger")
-        elif unit.more:
-            words.add("frame MORE")
-        else:
-            words.add("frame")
-    return " + ".join(sorted(words))
-
-
-def _volume(step: Send) -> int:
-    return step.times * sum(unit_size(unit) for unit in step.units)
-
-
-def signature_of(violation: Violation, attack: Attack, log: str) -> str:
-    """What tells this way of failing from another one with the same code; free of seeds, times and addresses."""
-    parts = [violation.signature]
-    if violation.code in SHAPED:
-        parts.append(shape(attack))
-    place = _python_place(log)
-    if (
-        place and violation.code == "ZF101" and LIBRARY_SAYS not in violation.signature
-    ):  # that is another thread's place
-        parts.append(place)
-    return ": ".join(parts)
-
-
-def _python_place(log: str) -> str:
-    """The innermost function of the last Python traceback, without line numbers."""
-    # faulthandler prints the innermost call first, and several threads: the first is the one that crashed.
-    inner, _, crashed = log.rpartition("most recent call first")
-    found = re.findall(r'File "([^"]+)", line \d+,? in (\S+)', crashed if inner else log)
-    frames = [frame for frame in found if not frame[0].startswith("<frozen")]
-    if not frames:
-        return ""
-    file, function = frames[0] if inner else frames[-1]
-    return f"{file.rsplit('/', 1)[-1]}:{function}"
 
 
 def left_behind(entry: Invariant, trial: Trial | None) -> int:
@@ -254,11 +200,24 @@ class Triage:
         large = confirmed.trial.attack
         design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
         bare = True if design else await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
+        if entry.code == "ZF204" and bare and (own := await self._own_part(entry, large, surface)) is not None:
+            return self._make(catch, own.trial.attack if own.trial else large, own, surface, bare=False)
         if entry.code == "ZF204" and bare:
             confirmed = await self.examine(invariants()["ZF209"], large, key, None)
             if confirmed.violation is None:
                 return Triaged(reason="ZF209? a bare socket keeps as much; the target did not show it a second time")
         return self._make(catch, large, confirmed, surface, bare=bare)
+
+    async def _own_part(self, entry: Invariant, attack: Attack, surface: Surface) -> Confirmed | None:
+        """What the application itself keeps of an attack that shows the library's leak, too: one script of several."""
+        for script in attack.scripts[:MOST_PARTS] if len(attack.scripts) > 1 else ():
+            part = replace(attack, scripts=(script,))
+            own = await self.examine(entry, part, surface.key, None)
+            if not own.holds or own.trial is None:
+                continue
+            if await bare_socket_too(self._harness, entry, own.trial.attack, surface, own.growth) is False:
+                return own
+        return None
 
     async def _smaller(self, attack: Attack, entry: Invariant, key: str) -> Attack:
         """The simplest attack that still holds, or leaves behind, most of what ``attack`` does."""

@@ -1,4 +1,4 @@
-"""The commands: run, demo, replay, list, explain."""
+"""The commands: run, demo, replay, list, explain; `audit` has a module of its own."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ import random
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from zmqfuzz import __version__
 from zmqfuzz.assembly import Spec, check, replay
-from zmqfuzz.budget import Limits, parse_duration, parse_size
+from zmqfuzz.audit.auditor import rules
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Outcome, Plan
 from zmqfuzz.campaign.report import printable
-from zmqfuzz.catalogue import families, invariants, select_families
+from zmqfuzz.catalogue import Family, families, invariants, select_families
+from zmqfuzz.cli.auditing import audit_command
 from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.cli.options import DURATION, TargetCommand, credential_options, names, promise_options, started
 from zmqfuzz.cli.screen import Screen, exit_code
+from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
+from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
 from zmqfuzz.seeds import read_seeds
@@ -34,66 +38,31 @@ __all__ = ["cli"]
 _SEVERITIES = click.Choice([severity.value for severity in Severity])
 
 
-class _Size(click.ParamType[int]):
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        return value if isinstance(value, int) else parse_size(str(value))
-
-
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        return value if isinstance(value, float) else parse_duration(str(value))
-
-
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zmqfuzz")
 def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-def _credential_options(command: Callable[..., int]) -> Callable[..., int]:
-    """What the target wants to know before it lets a peer in; each may be given in the environment, too."""
-    for option, metavar, text in (
-        (
-            "--our-secret-key",
-            "Z85",
-            "With --bind: our secret key, of the pair that a CURVE client expects.",
-        ),
-        ("--client-key", "PUB:SEC", "CURVE: the key pair that it lets in, where not any will do; Z85 or @FILE."),
-        ("--server-key", "Z85", "CURVE: its public key, or @FILE; without it only strangers attack."),
-        ("--password", "TEXT", "PLAIN: the password."),
-        ("--username", "TEXT", "PLAIN: a user that it lets in."),
-    ):
-        variable = "ZMQFUZZ_" + option.removeprefix("--").replace("-", "_").upper()
-        command = click.option(option, metavar=metavar, envvar=variable, help=f"{text} [{variable}]")(command)
-    return command
+cli.add_command(audit_command)
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
-
-
-@cli.command("run", epilog=EXIT_CODES)
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@cli.command("run", cls=TargetCommand, epilog=EXIT_CODES)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [-- COMMAND...]")
 @click.option(
     "--connect", multiple=True, metavar="EP", help="Attack only this endpoint; without -- COMMAND, attach to it."
 )
 @click.option("--bind", multiple=True, metavar="EP", help="Be the server at EP: the program connects to us.")
 @click.option("--pid", type=int, help="The process behind --connect, so that memory and crashes are seen.")
-@click.option(
-    "--socket-type", "--socket", metavar="TYPE", default="", help="The target's socket type, where it does not say."
-)
+@click.option("--socket-type", "--socket", metavar="TYPE", help="The target's socket type, where it does not say.")
 @click.option(
     "--libzmq", type=click.Path(path_type=Path), metavar="PATH", help="Test this libzmq itself: a .so, folder or wheel."
 )
 @click.option("--mechanism", type=click.Choice(MECHANISMS, case_sensitive=False), help="The mechanism of --libzmq.")
 @click.option("--connect-side", is_flag=True, help="The socket of --libzmq connects to us, instead of listening.")
-@click.option("--ready", default="handshake", show_default=True, help="handshake, log:REGEX, file:PATH or sleep:S.")
-@click.option("--start-within", type=_Duration(), default=20.0, help="Time the target has to be ready. [default: 20s]")
-@click.option("--for", "seconds", type=_Duration(), default=60.0, help="Wall time of the run. [default: 60s]")
+@click.option("--ready", help="handshake, log:REGEX, file:PATH or sleep:S. [default: handshake]")
+@click.option("--start-within", type=DURATION, help="Time the target has to be ready. [default: 20s]")
+@click.option("--for", "seconds", type=DURATION, default=60.0, help="Wall time of the run. [default: 60s]")
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after this many attacks.")
 @click.option("--seed", type=int, help="Repeat a run's choices. [default: random, printed]")
 @click.option(
@@ -101,93 +70,87 @@ def _names(text: str | None) -> tuple[str, ...]:
 )
 @click.option("--only", "--families", metavar="A,B", help="Only these attack families (see `zmqfuzz list`).")
 @click.option("--exclude", metavar="A,B", help="All families but these.")
-@click.option("--max-frame", type=_Size(), help="Promise: larger frames are refused (MAXMSGSIZE), at the exact octet.")
-@click.option("--max-message", type=_Size(), help="Promise: larger messages are refused, all parts together.")
-@click.option("--memory", type=_Size(), help="Promise: resident memory stays below this.")
-@click.option("--held-per-byte", type=float, default=0.5, show_default=True, help="Octets held per octet sent.")
-@click.option("--recover", type=_Duration(), default=5.0, help="Time to serve again after an attack. [default: 5s]")
+@promise_options
 @click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced.")
-@_credential_options
-@click.option("--mem-cap", type=_Size(), default=2 << 30, help="Kill the target above this. [default: 2GiB]")
+@credential_options
 @click.option("--fail-on", type=_SEVERITIES, default="low", show_default=True, help="Exit 1 from this severity up.")
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
 @click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
 @click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
 def run_command(
-    command: tuple[str, ...],
+    words: tuple[str, ...],
     connect: tuple[str, ...],
     bind: tuple[str, ...],
     pid: int | None,
-    socket_type: str,
+    socket_type: str | None,
     libzmq: Path | None,
     mechanism: str | None,
     connect_side: bool,
-    ready: str,
-    start_within: float,
+    ready: str | None,
+    start_within: float | None,
     seconds: float,
     cases: int | None,
     seed: int | None,
     seeds: Path | None,
     only: str | None,
     exclude: str | None,
-    max_frame: int | None,
-    max_message: int | None,
-    memory: int | None,
-    held_per_byte: float,
-    recover: float,
     probe: str | None,
-    mem_cap: int,
     fail_on: str,
     stop_after: int | None,
     reach: bool,
     allow_remote: tuple[str, ...],
     store: Path,
-    **secrets: str | None,
+    **more: Any,
 ) -> int:
     """Start COMMAND (or attach to it), find its ZMTP doors, attack each, check what must hold.
 
+    NAME is a target declared in pyproject.toml ([tool.zmqfuzz.targets.NAME]); what is given here goes before what is
+    declared there.
+
     \b
+        zmqfuzz run gateway
         zmqfuzz run -- python my_server.py
         zmqfuzz run --connect tcp://127.0.0.1:5555 --pid 4121
         zmqfuzz run --bind tcp://127.0.0.1:5555 -- python my_client.py
         zmqfuzz run --libzmq /usr/lib/libzmq.so.5 --socket ROUTER
     """
-    credentials = Credentials.read(**secrets)
-    name = None
-    if libzmq is not None:
-        if command or connect or bind or pid is not None:
-            raise UsageError("--libzmq is a target by itself; leave out -- COMMAND, --connect, --bind and --pid.")
-        library = hosted(libzmq, socket_type, mechanism=mechanism or "null", connecting=connect_side)
-        command, bind, name = library.command, library.bind, library.name
-        credentials = library.known()
-    elif mechanism or connect_side:
+    called, command = started(words)
+    if libzmq is not None and (words or command or connect or bind or pid is not None):
+        raise UsageError("--libzmq is a target by itself; leave out -- COMMAND, --connect, --bind and --pid.")
+    if libzmq is None and (mechanism or connect_side):
         raise UsageError("--mechanism and --connect-side say how --libzmq PATH is used; add it, or leave them out.")
-    limits = Limits(
-        max_frame=max_frame,
-        max_message=max_message,
-        memory=memory,
-        held_per_byte=held_per_byte,
-        recover=recover,
-        hard_cap=mem_cap,
-    )
+    limits = {promise.name: more.pop(promise.name) for promise in PROMISES}
+    declared = named(called, Path.cwd()) if called else Declared("", Path(FILE), Path.cwd())
+    credentials = declared.credentials(more)
+    given: dict[str, Any] = {
+        "command": command,
+        "connect": connect,
+        "bind": bind,
+        "pid": pid,
+        "socket_type": (socket_type or "").upper(),
+        "ready": ready,
+        "start_within": start_within,
+        "allow_remote": allow_remote,
+        "probe": probe,
+    }
+    if libzmq is not None:
+        library = hosted(libzmq, socket_type or "", mechanism=mechanism or "null", connecting=connect_side)
+        given |= {"command": library.command, "bind": library.bind, "name": library.name}
+        credentials = library.known()
+    description = {
+        **declared.description,
+        **{key: value for key, value in given.items() if value not in (None, (), "")},
+    }
     spec = Spec(
-        command=command,
-        cwd=os.getcwd() if command else None,
-        connect=connect,
-        pid=pid,
-        bind=bind,
-        socket_type=socket_type.upper(),
-        name=name,
-        ready=ready,
-        start_within=start_within,
-        allow_remote=allow_remote,
-        probe=probe,
+        **description,
+        cwd=str(Path.cwd() if given["command"] else declared.cwd) if description.get("command") else None,
         credentials=credentials,
-        limits=limits,
+        limits=declared.contract(limits),
     )
+    seeds = declared.seeds if seeds is None else seeds
     plan = Plan(
-        families=select_families(_names(only), _names(exclude)),
+        families=_families(declared, names(only), names(exclude)),
         seconds=seconds,
         seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
         stop_after=stop_after,
@@ -196,6 +159,16 @@ def run_command(
         seeds=read_seeds(seeds) if seeds is not None else (),
     )
     return _run(spec, plan, Corpus(store), fail_on, reach=reach)[1]
+
+
+def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[Family, ...]:
+    """Those that were given, else those that were declared."""
+    if only or exclude or not (declared.families or declared.exclude):
+        return select_families(only, exclude)
+    try:
+        return select_families(declared.families, declared.exclude)
+    except UsageError as error:
+        raise declared.blamed("families", error) from None
 
 
 def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str, *, reach: bool = False) -> tuple[Outcome, int]:
@@ -232,7 +205,7 @@ def demo_command(seed: int, store: Path) -> int:
 @click.option("--connect", multiple=True, metavar="EP", help="Replay against this endpoint instead.")
 @click.option("--pid", type=int, help="The process behind --connect.")
 @click.option("--times", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh processes to replay on.")
-@_credential_options
+@credential_options
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
 def replay_command(
     finding: str,
@@ -280,13 +253,16 @@ def replay_command(
 
 @cli.command("list")
 def list_command() -> int:
-    """The attack families and the invariants, with their one-line purposes."""
+    """The attack families, the invariants and the rules of an audit, with their one-line purposes."""
     click.echo("Attack families")
     for family in families().values():
         click.echo(f"  {family.name:22}{family.summary}")
     click.echo("\nInvariants")
     for entry in invariants().values():
         click.echo(f"  {entry.code}  {entry.name:22}{entry.title}")
+    click.echo("\nRules of an audit")
+    for rule in rules():
+        click.echo(f"  {rule.code}  {rule.title}")
     return 0
 
 
@@ -294,7 +270,8 @@ def list_command() -> int:
 @click.argument("code")
 def explain_command(code: str) -> int:
     """What CODE means, why it matters, how it is measured, how to fix it."""
-    entry = invariants().get(code.upper().split("-")[0])
+    wanted = code.upper().split("-")[0]
+    entry = invariants().get(wanted) or {rule.code: rule for rule in rules()}.get(wanted)
     if entry is None:
         raise UsageError(f"There is no code {code!r}; `zmqfuzz list` shows all of them.")
     click.echo(f"{entry.code}  {entry.severity.upper()}  {entry.title}\n")

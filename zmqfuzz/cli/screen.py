@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 
 from zmqfuzz.assembly import Spec
-from zmqfuzz.budget import MIB
+from zmqfuzz.budget import MIB, Limits
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
 from zmqfuzz.campaign.reach import summary as reach_line
@@ -96,7 +96,7 @@ class Screen:
         if self._status is not None:
             self._status.stop()
         reached = (*table(outcome.reach.rows()), *outcome.reach.impossible()) if self._reach else ()
-        for line in (*reached, *summary(outcome)):
+        for line in (*reached, *summary(outcome, self._spec.limits)):
             self._line(printable(line))
         try:
             self._corpus.save_reach(outcome.reach.to_plain())
@@ -104,8 +104,8 @@ class Screen:
             self._line(f"  the reach map was not saved: {printable(str(error))}")
 
 
-def summary(outcome: Outcome) -> list[str]:
-    """The last lines of a run: what held, what did not, what was not tested."""
+def summary(outcome: Outcome, limits: Limits) -> list[str]:
+    """The last lines of a run: what held, what did not, what was seen without a promise, what was not tested."""
     lines = [""]
     broken = {finding.code for finding in outcome.findings}
     held = [code for code, count in sorted(outcome.checks.items()) if count and code not in broken]
@@ -122,6 +122,8 @@ def summary(outcome: Outcome) -> list[str]:
     if held:
         where = "held" if outcome.verdict is not Verdict.INCONCLUSIVE else "held where it was tested"
         lines.append(f"  {where}: {', '.join(f'{code} {invariants()[code].name}' for code in held)}")
+    if observed := outcome.envelope.observed(limits):
+        lines.append(f"  observed: {', '.join(observed)}")
     lines += [f"  inconclusive: {doubt}" for doubt in dict.fromkeys(outcome.doubts)]
     lines += [f"  not covered: {line}" for line in dict.fromkeys(outcome.not_covered)]
     return [printable(line) for line in lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zmqfuzz.budget import Limits
+from zmqfuzz.canary import carries
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.trial import Trial
@@ -10,7 +11,12 @@ from zmqfuzz.trial import Trial
 __all__ = ["code_not_executed"]
 
 
-@invariant("ZF301", "Code that a peer sends is executed", severity=Severity.CRITICAL)
+@invariant(
+    "ZF301",
+    "Code that a peer sends is executed",
+    severity=Severity.CRITICAL,
+    tests=lambda trial, limits: carries(trial.attack),
+)
 def code_not_executed(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """The target reads what peers send as data, and never runs it.
 

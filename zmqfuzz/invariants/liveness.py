@@ -73,7 +73,12 @@ def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
     raise violated(f"The process {how}{said}.", *measures, signature=signature, advice=advice)
 
 
-@invariant("ZF102", "Alive and deaf: nobody is served any more after an attack", severity=Severity.HIGH)
+@invariant(
+    "ZF102",
+    "Alive and deaf: nobody is served any more after an attack",
+    severity=Severity.HIGH,
+    tests=lambda trial, limits: bool(trial.observation.probes),
+)
 def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """An honest client is served after every attack, as it was before.
 

@@ -289,7 +289,7 @@ def connections_close(seen: Examination, limits: Limits, violated: type[Violatio
     )
 
 
-@invariant("ZF206", "Memory goes over the declared limit", severity=Severity.HIGH)
+@invariant("ZF206", "Memory goes over the declared limit", severity=Severity.HIGH, declared="memory")
 def memory_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """The resident memory of the target stays under the declared limit (--memory).
 

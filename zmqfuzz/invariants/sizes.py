@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
@@ -9,11 +11,14 @@ from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Close, Expect, Reset, Script, Send, Shake
 from zmqfuzz.trial import ClosedBy, Reached, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
-from zmqfuzz.zmtp.wire import Frame
+from zmqfuzz.zmtp.wire import Frame, Unit
 
 __all__ = ["frame_limit", "frame_within_limit", "message_limit"]
 
 _BY_TARGET = (ClosedBy.FIN, ClosedBy.RST)
+
+_BUFFERED = 8 * (1 << 20)
+"""Octets that the buffers of both kernels hold, at most."""
 
 
 def _frames(script: Script) -> list[Frame]:
@@ -31,7 +36,56 @@ def _watched_close(script: Script) -> bool:
     return waited and not any(isinstance(step, Close | Reset) for step in script.steps)
 
 
-@invariant("ZF201", "A frame over the declared limit is accepted", severity=Severity.HIGH, declared="max_frame")
+def _over(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
+    """The peers that sent a frame over the limit and could see it refused, and its size."""
+    for script, transcript in _pairs(trial):
+        over = [announced_size(frame) for frame in _frames(script) if announced_size(frame) > (limits.max_frame or 0)]
+        shakes = any(isinstance(step, Shake) for step in script.steps)
+        got_there = transcript.reached >= (Reached.TRAFFIC if shakes else Reached.GREETING)
+        if over and got_there and _watched_close(script):
+            yield over[0], transcript
+
+
+def _within(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
+    """The peers that sent an honest frame just within the limit and nothing else, and its size."""
+    for script, transcript in _pairs(trial):
+        frames = _frames(script)
+        units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
+        shaken = any(isinstance(step, Shake) for step in script.steps) and transcript.reached is Reached.TRAFFIC
+        if not frames or len(units) != 1 or not shaken or not is_honest_frame(frames[0]) or frames[0].more:
+            continue
+        size = announced_size(frames[0])
+        if (limits.max_frame or 0) // 2 < size <= (limits.max_frame or 0):
+            yield size, transcript
+
+
+def _part(unit: Unit) -> bool:
+    return isinstance(unit, Frame) and unit.more and is_honest_frame(unit)
+
+
+def _in_parts(trial: Trial, limits: Limits) -> Iterator[int]:
+    """Octets of messages in honest parts that were sent beyond the limit, by peers that were still connected."""
+    for script, transcript in _pairs(trial):
+        if transcript.reached is not Reached.TRAFFIC:
+            continue
+        largest = 0
+        for step in script.steps:
+            if isinstance(step, Send) and all(_part(unit) for unit in step.units):
+                sizes = [announced_size(unit) for unit in step.units if isinstance(unit, Frame)]
+                largest = max(largest, sum(sizes) * step.times)
+        # What fits in the buffers of both kernels was sent, but perhaps not taken.
+        if largest > (limits.max_message or 0) + _BUFFERED:
+            taken = transcript.closed_by is ClosedBy.OPEN and transcript.sent > (limits.max_message or 0) + _BUFFERED
+            yield largest if taken else 0
+
+
+@invariant(
+    "ZF201",
+    "A frame over the declared limit is accepted",
+    severity=Severity.HIGH,
+    declared="max_frame",
+    tests=lambda trial, limits: any(True for _ in _over(trial, limits)),
+)
 def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """A frame larger than the declared limit (--max-frame) ends its connection.
 
@@ -42,22 +96,23 @@ def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None
     """
     if limits.max_frame is None or trial.observation.exit is not None:
         return
-    for script, transcript in _pairs(trial):
-        over = [announced_size(frame) for frame in _frames(script) if announced_size(frame) > limits.max_frame]
-        if not over or not _watched_close(script) or transcript.reached < Reached.GREETING:
-            continue
-        if any(isinstance(step, Shake) for step in script.steps) and transcript.reached < Reached.TRAFFIC:
-            continue
+    for size, transcript in _over(trial, limits):
         if transcript.closed_by not in _BY_TARGET and transcript.closed_by is not ClosedBy.REFUSED:
             raise violated(
-                f"A frame of {over[0]:,} octets was accepted; the connection stayed open.",
-                Measure("frame size", f"{over[0]:,} accepted", f"<= {limits.max_frame:,}"),
+                f"A frame of {size:,} octets was accepted; the connection stayed open.",
+                Measure("frame size", f"{size:,} accepted", f"<= {limits.max_frame:,}"),
                 signature="over the limit accepted",
                 advice="Set MAXMSGSIZE on the socket before bind or connect: set later it has no effect.",
             )
 
 
-@invariant("ZF202", "A frame within the declared limit is refused", severity=Severity.MEDIUM, declared="max_frame")
+@invariant(
+    "ZF202",
+    "A frame within the declared limit is refused",
+    severity=Severity.MEDIUM,
+    declared="max_frame",
+    tests=lambda trial, limits: any(True for _ in _within(trial, limits)),
+)
 def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """A frame of at most the declared size does not end its connection.
 
@@ -67,14 +122,8 @@ def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) 
     """
     if limits.max_frame is None or trial.observation.exit is not None:
         return
-    for script, transcript in _pairs(trial):
-        frames = _frames(script)
-        units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
-        shaken = any(isinstance(step, Shake) for step in script.steps) and transcript.reached is Reached.TRAFFIC
-        if not frames or len(units) != 1 or not shaken or not is_honest_frame(frames[0]) or frames[0].more:
-            continue
-        size = announced_size(frames[0])
-        if limits.max_frame // 2 < size <= limits.max_frame and transcript.closed_by in _BY_TARGET:
+    for size, transcript in _within(trial, limits):
+        if transcript.closed_by in _BY_TARGET:
             raise violated(
                 f"An honest frame of {size:,} octets ended its connection.",
                 Measure("frame size", f"{size:,} refused", f"<= {limits.max_frame:,} promised"),
@@ -88,6 +137,7 @@ def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) 
     "A message over the declared limit is accepted part by part",
     severity=Severity.MEDIUM,
     declared="max_message",
+    tests=lambda trial, limits: any(True for _ in _in_parts(trial, limits)),
 )
 def message_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """All parts of one message together stay under the declared limit (--max-message), or its connection ends.
@@ -97,20 +147,10 @@ def message_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> No
     """
     if limits.max_message is None or trial.observation.exit is not None:
         return
-    for script, transcript in _pairs(trial):
-        if transcript.reached is not Reached.TRAFFIC or transcript.closed_by is not ClosedBy.OPEN:
-            continue
-        largest = 0
-        for step in script.steps:
-            units = step.units if isinstance(step, Send) else ()
-            if units and all(isinstance(unit, Frame) and unit.more and is_honest_frame(unit) for unit in units):
-                total = sum(announced_size(unit) for unit in units if isinstance(unit, Frame)) * step.times  # type: ignore[union-attr]
-                largest = max(largest, total)
-        # What fits in the buffers of both kernels was sent, but perhaps not taken.
-        if min(largest, transcript.sent) > limits.max_message + 8 * (1 << 20):
-            raise violated(
-                f"One message of {largest:,} octets in parts was taken; the connection stayed open.",
-                Measure("message size", f"{largest:,} accepted", f"<= {limits.max_message:,}"),
-                signature="whole message over the limit accepted",
-                advice="No socket option bounds a whole message: count octets per message in front of the socket.",
-            )
+    for size in filter(None, _in_parts(trial, limits)):
+        raise violated(
+            f"One message of {size:,} octets in parts was taken; the connection stayed open.",
+            Measure("message size", f"{size:,} accepted", f"<= {limits.max_message:,}"),
+            signature="whole message over the limit accepted",
+            advice="No socket option bounds a whole message: count octets per message in front of the socket.",
+        )

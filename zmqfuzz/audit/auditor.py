@@ -1,0 +1,154 @@
+"""One audit: paths in, what the sources tell out. Nothing of the audited program is imported or run."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import zmqfuzz.audit.rules  # noqa: F401  (registers them)
+from zmqfuzz.audit.inventory import Inventory, take
+from zmqfuzz.audit.lines import Line, Rule, checks
+from zmqfuzz.audit.policy import Policy
+from zmqfuzz.audit.scopes import Index, index
+from zmqfuzz.audit.sources import Source, Unreadable, absolute, find_files, parse, read_sources
+from zmqfuzz.audit.suppress import NOTES, Suppressed, suppress
+from zmqfuzz.errors import NothingSelected
+
+__all__ = ["Audit", "audit", "rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was looked at, and what was found, in the order of files and lines.
+
+    ``concerned``: files that have to do with ZeroMQ. ``untold``: sockets of which the source does not tell the type,
+    or of no endpoint anything.
+    """
+
+    files: int
+    concerned: int
+    sockets: int
+    untold: int
+    lines: tuple[Line, ...]
+    suppressed: tuple[Suppressed, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why it is inconclusive, in sentences."""
+        found = [f"{each.path} was not audited. {each.sentence}" for each in self.unreadable]
+        if self.concerned and not self.sockets:
+            found.append(
+                "ZeroMQ is imported, and no place was seen where a socket is created; audit the whole program."
+            )
+        return tuple(found)
+
+
+def rules() -> tuple[Rule, ...]:
+    """All rules, by code."""
+    return (*(rule for rule, _ in checks()), *NOTES)
+
+
+def audit(paths: Sequence[Path], policy: Policy) -> Audit:
+    """Audit the Python files at and below ``paths``. Raises UsageError and NothingSelected."""
+    files = find_files(paths, policy.exclude)
+    sources, broken = read_sources(files.python)
+    concerned = _concerned(sources)
+    indexes, unparsed = _parsed(sources, concerned)
+    unreadable = (*files.unreadable, *broken, *unparsed)
+    if not concerned and not files.keys and not unreadable:
+        what = f"None of {len(sources)} Python files has to do with ZeroMQ" if sources else "There is no Python file"
+        raise NothingSelected(f"{what} at {', '.join(map(str, paths))}; name the folder of the program.")
+    inventory = take(indexes, files.keys)
+    lines, suppressed = _judged(inventory, sources, policy)
+    return Audit(
+        files=len(files.python),
+        concerned=len(indexes),
+        sockets=len(inventory.entries),
+        untold=sum(not entry.types or not any(door.text for door in entry.doors) for entry in inventory.entries),
+        lines=tuple(sorted(lines, key=lambda one: (str(one.path), one.line, one.column, one.code, one.sentence))),
+        suppressed=tuple(suppressed),
+        unreadable=unreadable,
+    )
+
+
+def _parsed(sources: list[Source], concerned: set[Source]) -> tuple[list[Index], list[Unreadable]]:
+    """All are parsed, so that a file that is not Python is told; the trees of those that matter are walked and kept."""
+    indexes: list[Index] = []
+    unparsed: list[Unreadable] = []
+    collecting = gc.isenabled()
+    gc.disable()  # trees have no cycles, and looking for some doubles the time
+    try:
+        for source in sources:
+            tree = parse(source)
+            if isinstance(tree, Unreadable):
+                unparsed.append(tree)
+            elif source in concerned:
+                indexes.append(index(source, tree))
+    finally:
+        if collecting:
+            gc.enable()
+    return indexes, unparsed
+
+
+def _concerned(sources: list[Source]) -> set[Source]:
+    """The files that name zmq, and those that import one of them."""
+    named = [source for source in sources if "zmq" in source.text]
+    modules = {source.name for source in named}
+    others = [source for source in sources if "zmq" not in source.text and not modules.isdisjoint(_imports(source))]
+    return {*named, *others}
+
+
+_FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|(.*))", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*import[ \t]+(.+)", re.MULTILINE)
+
+
+def _imports(source: Source) -> Iterator[str]:
+    """The full names that may be modules in a file's imports."""
+    for match in _IMPORT.finditer(source.text):
+        yield from re.findall(r"[\w.]+", match[1])
+    for match in _FROM.finditer(source.text):
+        base = absolute(source, len(match[1]), match[2])
+        yield base
+        yield from (f"{base}.{name}" for name in re.findall(r"\w+", match[3] or match[4] or ""))
+
+
+def _merged(lines: Iterable[Line]) -> Iterable[Line]:
+    """One line where several sockets pass the same place, with the worst severity."""
+    found: dict[tuple[object, ...], Line] = {}
+    for line in lines:
+        key = (line.path, line.line, line.column, line.sentence)
+        if key not in found:
+            found[key] = line
+            continue
+        before = found[key]
+        kinds = sorted({*before.socket.split(" or "), *line.socket.split(" or ")} - {""})
+        worst = min(before, line, key=lambda one: one.severity.rank)
+        found[key] = replace(worst, socket=" or ".join(kinds))
+    return found.values()
+
+
+def _judged(inventory: Inventory, sources: list[Source], policy: Policy) -> tuple[list[Line], list[Suppressed]]:
+    by_path: dict[Path, list[Line]] = defaultdict(list)
+    for rule, check in checks():
+        for line in _merged(check(inventory, rule)):
+            by_path[line.path].append(line)
+    kept: list[Line] = []
+    suppressed: list[Suppressed] = []
+    for source in sources:
+        mine, its = suppress(source, by_path.pop(source.path, ()))
+        kept += mine
+        suppressed += its
+    kept += [line for lines in by_path.values() for line in lines]  # of key files
+    judged: list[Line] = []
+    for line in kept:
+        result = policy.apply(line)
+        if isinstance(result, Suppressed):
+            suppressed.append(result)
+        else:
+            judged.append(result)
+    return judged, suppressed

@@ -1,0 +1,306 @@
+"""Every socket that the source creates, with what is done to it: endpoints, options, messages, its end.
+
+One entry a creating call. What an unknown function may do to a socket that is given to it is not known; such a socket
+is ``given_away``, and what it *lacks* is only likely.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zmqfuzz.audit.flow import Flow
+from zmqfuzz.audit.names import receiving, sending
+from zmqfuzz.audit.scopes import Branches, Called, Index, Scope
+from zmqfuzz.audit.texts import texts
+from zmqfuzz.audit.values import HOLE, Const, Context, Outside, Socket, Value, Values, shown
+
+__all__ = ["ContextUse", "Door", "Entry", "Inventory", "Setting", "Use", "take"]
+
+_SETTING = {"setsockopt", "set", "setsockopt_string", "set_string", "setsockopt_unicode"}
+_READERS = (".ZMQStream", "recv_monitor_message", "zmq.proxy", "zmq.device", "zmq.select", "zmq.zmq_poll")
+_WAITING = {"poll", "register", "on_recv", "on_recv_stream", "modify"}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One thing that is done to a socket or context, and where."""
+
+    node: ast.expr
+    scope: Scope
+    path: Branches
+    statement: ast.stmt
+    method: str = ""
+    caught: tuple[ast.Try, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A ``bind`` or ``connect``: the endpoints it may mean, their unknown parts as holes."""
+
+    use: Use
+    bound: bool
+    endpoints: tuple[Const, ...]
+
+    @property
+    def text(self) -> str:
+        """The endpoint for people; empty where the source does not tell."""
+        known = [str(one.value) for one in self.endpoints if str(one.value).strip(HOLE)]
+        return shown(min(known, key=lambda text: text.count(HOLE))) if known else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An option that is set: its name without ``ZMQ_``, empty where not known; what it may be set to."""
+
+    use: Use
+    name: str
+    values: Values
+    value: ast.expr | None
+
+    def numbers(self) -> list[Const]:
+        """The whole numbers among the values."""
+        return [one for one in self.values if isinstance(one, Const) and isinstance(one.value, int)]
+
+
+@dataclass(slots=True)
+class ContextUse:
+    """What is done to contexts made by one call: defaults for their sockets, and how they end."""
+
+    settings: list[Setting] = field(default_factory=list)
+    ends: list[Use] = field(default_factory=list)
+    lingers: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """One socket."""
+
+    index: Index
+    created: Called
+    types: frozenset[str]
+    contexts: Values
+    monitors: bool = False
+    doors: list[Door] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+    received: list[Use] = field(default_factory=list)
+    sent: list[Use] = field(default_factory=list)
+    waits: list[Use] = field(default_factory=list)
+    closes: list[Use] = field(default_factory=list)
+    given_away: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The socket's type for people; empty where the source does not tell."""
+        return " or ".join(sorted(self.types))
+
+    @property
+    def opaque(self) -> bool:
+        """Whether options are set whose names the source does not tell."""
+        return any(not setting.name for setting in self.settings)
+
+    def set_to(self, *names: str) -> list[Setting]:
+        """The settings of these options."""
+        return [setting for setting in self.settings if setting.name in names]
+
+
+@dataclass(slots=True)
+class Inventory:
+    """All audited files that have to do with ZeroMQ, their sockets and contexts."""
+
+    flow: Flow
+    entries: list[Entry]
+    contexts: dict[Value, ContextUse]
+    indexes: list[Index]
+    authenticators: list[Called] = field(default_factory=list)
+    keys: list[Path] = field(default_factory=list)
+
+    def of(self, entry: Entry) -> list[ContextUse]:
+        """What is done to the contexts that ``entry`` may belong to; to all of them where that is not known."""
+        mine = [self.contexts[one] for one in entry.contexts if one in self.contexts]
+        return mine or list(self.contexts.values())
+
+    def ends(self, entry: Entry) -> list[Use]:
+        """How the context of ``entry`` ends; for a shared or unknown one, what its own file does to such contexts."""
+        made = {one for one in entry.contexts if one != Context(None)}
+        ends = []
+        for context, use in self.contexts.items():
+            mine = context in made
+            near = not made and (context in entry.contexts or not entry.contexts)
+            ends += [end for end in use.ends if mine or (near and end.scope.module == entry.index.source.name)]
+        return ends
+
+
+def take(indexes: list[Index], keys: list[Path]) -> Inventory:
+    """The inventory of files; ``keys``: files that were found beside them and look like secret keys."""
+    flow = Flow(indexes)
+    taken = Inventory(flow, [], {}, indexes, keys=keys)
+    by_call: dict[ast.Call, Entry] = {}
+    for one in indexes:
+        for called in one.calls:
+            found = flow.values(called.node, called.scope)
+            if Socket(called.node) in found:
+                by_call[called.node] = _entry(flow, one, called)
+            if any(isinstance(value, Context) and value.call is called.node for value in found):
+                taken.contexts.setdefault(Context(called.node), ContextUse())
+            elif Context(None) in found:
+                taken.contexts.setdefault(Context(None), ContextUse())
+    taken.entries = list(by_call.values())
+    for one in indexes:
+        for called in one.calls:
+            _call(taken, by_call, called)
+        for assigned in one.assigned:
+            use = Use(assigned.target, assigned.scope, assigned.path, assigned.statement)
+            values = flow.values(assigned.value, assigned.scope)
+            setting = Setting(use, assigned.target.attr.upper(), values, assigned.value)
+            for value in flow.values(assigned.target.value, assigned.scope):
+                _set(taken, by_call, value, setting)
+        for expression, scope in one.entered:
+            for value in flow.values(expression, scope):
+                if isinstance(value, Context) and value in taken.contexts:
+                    statement = ast.Expr(expression)
+                    taken.contexts[value].ends.append(Use(expression, scope, (), statement, "with"))
+    return taken
+
+
+def _entry(flow: Flow, one: Index, called: Called) -> Entry:
+    func = called.node.func
+    monitors = isinstance(func, ast.Attribute) and func.attr in ("get_monitor_socket", "monitor")
+    types: frozenset[str] = frozenset({"PAIR"}) if monitors else frozenset()
+    contexts: Values = frozenset()
+    if not monitors:
+        given = flow.calls.socket_type_argument(called.node)
+        types = flow.calls.types(given, called.scope) if given is not None else types
+        on = func.value if isinstance(func, ast.Attribute) else called.node.args[0] if called.node.args else None
+        found = flow.values(on, called.scope) if on is not None else frozenset()
+        contexts = frozenset(value for value in found if isinstance(value, Context))
+    return Entry(one, called, types, contexts, monitors)
+
+
+def _option(values: Values) -> str:
+    names = {value.name.rpartition(".")[2] for value in values if isinstance(value, Outside)}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _argument(node: ast.Call, position: int, word: str) -> ast.expr | None:
+    for each in node.keywords:
+        if each.arg == word:
+            return each.value
+    return node.args[position] if position < len(node.args) else None
+
+
+def _call(taken: Inventory, by_call: dict[ast.Call, Entry], called: Called) -> None:
+    flow, node, scope = taken.flow, called.node, called.scope
+    func = node.func
+    use = Use(node, scope, called.path, called.statement, caught=called.caught)
+    method = func.attr if isinstance(func, ast.Attribute) else ""
+    if isinstance(func, ast.Attribute):
+        for value in flow.values(func.value, scope):
+            named = Use(node, scope, called.path, called.statement, method, called.caught)
+            if isinstance(value, Socket) and value.call in by_call:
+                _used(taken, by_call[value.call], value, named, node, by_call)
+            elif isinstance(value, Context):
+                _context(taken, by_call, value, named, node)
+    if isinstance(func, ast.Name) and func.id == "setattr" and len(node.args) == 3:
+        names = [one.value for one in flow.values(node.args[1], scope) if isinstance(one, Const)]
+        name = str(names[0]).upper() if len(names) == 1 else ""
+        setting = Setting(use, name, flow.values(node.args[2], scope), node.args[2])
+        for value in flow.values(node.args[0], scope):
+            _set(taken, by_call, value, setting)
+    functions = flow.values(func, scope)
+    outside = {value.name for value in functions if isinstance(value, Outside)}
+    if any(name.startswith("zmq.auth") and name.endswith("Authenticator") for name in outside):
+        taken.authenticators.append(called)
+    _handed(flow, by_call, called, use, outside, known=bool(functions - {Outside(name) for name in outside}))
+
+
+_HARMLESS = {
+    "builtins.print",
+    "builtins.isinstance",
+    "builtins.setattr",
+    "builtins.getattr",
+    "builtins.id",
+    "builtins.len",
+    "builtins.str",
+    "builtins.repr",
+    "zmq.proxy",
+    "zmq.device",
+    "zmq.zmq_poll",
+    "zmq.select",
+}
+
+
+def _handed(
+    flow: Flow, by_call: dict[ast.Call, Entry], called: Called, use: Use, outside: set[str], *, known: bool
+) -> None:
+    """Sockets among the arguments: read by a poller or proxy, or given to what we cannot see into."""
+    func = called.node.func
+    method = func.attr if isinstance(func, ast.Attribute) else ""
+    given = [*called.node.args, *(word.value for word in called.node.keywords)]
+    inner = [part for each in given if isinstance(each, ast.Tuple | ast.List) for part in each.elts]
+    for argument in (*given, *inner):
+        if not isinstance(argument, ast.Name | ast.Attribute):
+            continue
+        for value in flow.values(argument, called.scope):
+            if not isinstance(value, Socket) or value.call not in by_call:
+                continue
+            entry = by_call[value.call]
+            if method in _WAITING or any(name.endswith(_READERS) for name in outside):
+                entry.waits.append(use)
+            elif not known and not outside & _HARMLESS:
+                entry.given_away = True
+
+
+def _used(
+    taken: Inventory, entry: Entry, value: Socket, use: Use, node: ast.Call, by_call: dict[ast.Call, Entry]
+) -> None:
+    method, flow = use.method, taken.flow
+    if method in ("bind", "bind_to_random_port", "connect"):
+        address = _argument(node, 0, "addr")
+        found = texts(flow.values(address, use.scope)) if address is not None else [Const(HOLE)]
+        entry.doors.append(Door(use, method != "connect", tuple(found)))
+    elif method in _SETTING:
+        option, given = _argument(node, 0, "option"), _argument(node, 1, "optval")
+        name = _option(flow.values(option, use.scope)) if option is not None else ""
+        values: Values = flow.values(given, use.scope) if given is not None else frozenset()
+        entry.settings.append(Setting(use, name, values, given))
+    elif method == "set_hwm" and node.args:
+        entry.settings.append(Setting(use, "HWM", flow.values(node.args[0], use.scope), node.args[0]))
+    elif receiving(method):
+        entry.received.append(use)
+    elif sending(method):
+        entry.sent.append(use)
+    elif method in _WAITING:
+        entry.waits.append(use)
+    elif method in ("close", "__exit__"):
+        entry.closes.append(use)
+        given = _argument(node, 0, "linger")
+        if given is not None:
+            entry.settings.append(Setting(use, "LINGER", flow.values(given, use.scope), given))
+    elif method in ("subscribe", "unsubscribe"):
+        entry.settings.append(Setting(use, method.upper(), frozenset(), None))
+
+
+def _context(taken: Inventory, by_call: dict[ast.Call, Entry], value: Context, use: Use, node: ast.Call) -> None:
+    record = taken.contexts.setdefault(value, ContextUse())
+    if use.method in ("term", "destroy"):
+        record.ends.append(use)
+        given = _argument(node, 0, "linger") if use.method == "destroy" else None
+        if given is not None:
+            record.lingers = True
+    elif use.method in _SETTING:
+        option, given = _argument(node, 0, "option"), _argument(node, 1, "optval")
+        name = _option(taken.flow.values(option, use.scope)) if option is not None else ""
+        values: Values = taken.flow.values(given, use.scope) if given is not None else frozenset()
+        _set(taken, by_call, value, Setting(use, name, values, given))
+
+
+def _set(taken: Inventory, by_call: dict[ast.Call, Entry], value: Value, setting: Setting) -> None:
+    match value:
+        case Socket(call) if call in by_call:
+            by_call[call].settings.append(setting)
+        case Context():
+            record = taken.contexts.setdefault(value, ContextUse())
+            record.settings.append(setting)
+            record.lingers |= setting.name == "LINGER"

@@ -1,0 +1,162 @@
+"""An audit as text, as plain data for JSON, and as SARIF 2.1.0. Nothing is printed or written here."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from zmqfuzz.audit.auditor import Audit, rules
+from zmqfuzz.audit.lines import Line
+from zmqfuzz.finding import Severity
+
+__all__ = ["plain", "sarif", "text"]
+
+_COLUMNS = 100
+
+_LEVELS = {
+    Severity.CRITICAL: ("error", "9.5"),
+    Severity.HIGH: ("error", "8.0"),
+    Severity.MEDIUM: ("warning", "5.5"),
+    Severity.LOW: ("note", "3.0"),
+    Severity.INFO: ("note", "0.0"),
+}
+"""SARIF's level, and the number by which code scanning sorts."""
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def text(audit: Audit) -> list[str]:
+    """The lines for a terminal: each finding with its place first, then what was looked at."""
+    shown: list[str] = []
+    for line in audit.lines:
+        what = "  ".join(part for part in (line.socket, line.endpoint) if part)
+        head = f"{line.path}:{line.line}:{line.column}  {line.code}  {line.severity.upper()}  {line.certainty}"
+        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence), *_indented(f"To fix: {line.remedy}"), ""]
+    levels = Counter(line.severity for line in audit.lines)
+    parts = ", ".join(f"{levels[each]} {each}" for each in Severity if levels[each])
+    found = _count(len(audit.lines), "finding") + (f" ({parts})" if parts else "")
+    looked = f"{_count(audit.files, 'Python file')}, {audit.concerned:,} with ZeroMQ, {_count(audit.sockets, 'socket')}"
+    shown.append(f"{found} in {looked}")
+    if audit.suppressed:
+        shown.append(f"  suppressed: {_count(len(audit.suppressed), 'finding')}, each with a reason")
+    if audit.untold:
+        shown.append(f"  not told by the source: type or endpoint of {_count(audit.untold, 'socket')}")
+    shown += [f"  inconclusive: {doubt}" for doubt in audit.doubts]
+    return shown
+
+
+def _indented(sentence: str) -> list[str]:
+    return textwrap.wrap(sentence, _COLUMNS, initial_indent="    ", subsequent_indent="    ")
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "code": line.code,
+        "severity": line.severity.value,
+        "certainty": line.certainty.value,
+        "path": line.path.as_posix(),
+        "line": line.line,
+        "column": line.column,
+        "socket": line.socket or None,
+        "endpoint": line.endpoint or None,
+        "sentence": line.sentence,
+        "remedy": line.remedy,
+    }
+
+
+def plain(audit: Audit) -> dict[str, Any]:
+    """The audit as JSON's types; ``format`` changes when a field changes its meaning."""
+    return {
+        "format": 1,
+        "files": audit.files,
+        "concerned": audit.concerned,
+        "sockets": audit.sockets,
+        "untold": audit.untold,
+        "findings": [_line(line) for line in audit.lines],
+        "suppressed": [{**_line(each.line), "reason": each.reason} for each in audit.suppressed],
+        "unreadable": [{"path": each.path.as_posix(), "sentence": each.sentence} for each in audit.unreadable],
+        "doubts": list(audit.doubts),
+    }
+
+
+def _address(path: Path) -> dict[str, Any]:
+    """Relative where it is below the current folder, as code scanning wants it."""
+    full = path.absolute()
+    try:
+        return {"uri": quote(full.relative_to(Path.cwd()).as_posix()), "uriBaseId": "%SRCROOT%"}
+    except ValueError:
+        return {"uri": full.as_uri()}
+
+
+def _result(line: Line, positions: dict[str, int], seen: Counter[str], reason: str = "") -> dict[str, Any]:
+    # Lines above it may come and go: the name of a finding holds what it is about, and how many like it came before.
+    named = "\0".join((line.code, line.path.as_posix(), line.socket, line.endpoint, line.sentence))
+    seen[named] += 1
+    fingerprint = hashlib.sha256(f"{named}\0{seen[named]}".encode()).hexdigest()[:32]
+    what = " ".join(part for part in (line.socket, line.endpoint) if part)
+    result: dict[str, Any] = {
+        "ruleId": line.code,
+        "ruleIndex": positions[line.code],
+        "level": _LEVELS[line.severity][0],
+        "message": {"text": f"{what + ': ' if what else ''}{line.sentence} {line.remedy}"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": _address(line.path),
+                    "region": {"startLine": line.line, "startColumn": line.column},
+                }
+            }
+        ],
+        "partialFingerprints": {"zmqfuzzAudit/v1": fingerprint},
+        "properties": {"certainty": line.certainty.value, "severity": line.severity.value},
+    }
+    if reason:
+        result["suppressions"] = [{"kind": "inSource", "justification": reason}]
+    return result
+
+
+def sarif(audit: Audit, version: str) -> dict[str, Any]:
+    """The audit as a SARIF 2.1.0 log; ``version`` is that of zmqfuzz."""
+    known = rules()
+    positions = {rule.code: position for position, rule in enumerate(known)}
+    seen: Counter[str] = Counter()
+    results = [_result(line, positions, seen) for line in audit.lines]
+    results += [_result(each.line, positions, seen, each.reason) for each in audit.suppressed]
+    notes = [
+        {"level": "error", "message": {"text": each.sentence}, "locations": [_place(each.path)]}
+        for each in audit.unreadable
+    ]
+    driver = {
+        "name": "zmqfuzz",
+        "semanticVersion": version,
+        "rules": [
+            {
+                "id": rule.code,
+                "shortDescription": {"text": rule.title},
+                "fullDescription": {"text": rule.doc or rule.title},
+                "defaultConfiguration": {"level": _LEVELS[rule.severity][0]},
+                "properties": {"tags": ["security"], "security-severity": _LEVELS[rule.severity][1]},
+            }
+            for rule in known
+        ],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "originalUriBaseIds": {"%SRCROOT%": {"uri": Path.cwd().as_uri() + "/"}},
+        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}],
+        "results": results,
+    }
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _place(path: Path) -> dict[str, Any]:
+    return {"physicalLocation": {"artifactLocation": _address(path)}}

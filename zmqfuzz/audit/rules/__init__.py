@@ -1,0 +1,8 @@
+"""The rules, by subject; importing this package registers them.
+
+Their codes are ZF601 to ZF699, and those of suppressions ZF690 and ZF691.
+"""
+
+from zmqfuzz.audit.rules import curve, exposure, files, limits, loops, options, patterns, payload, secrets, shutdown
+
+__all__ = ["curve", "exposure", "files", "limits", "loops", "options", "patterns", "payload", "secrets", "shutdown"]

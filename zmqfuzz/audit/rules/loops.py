@@ -1,0 +1,90 @@
+"""One message that ends the loop which serves everybody."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from zmqfuzz.audit.exposure import only_within
+from zmqfuzz.audit.inventory import Entry, Inventory, Use
+from zmqfuzz.audit.lines import Line, Rule, of, rule
+from zmqfuzz.audit.scopes import Called, Index, catches
+from zmqfuzz.audit.values import Outside, Received
+from zmqfuzz.finding import Severity
+
+__all__ = ["ends_by_exception"]
+
+_DECODERS = frozenset(
+    f"{package}.{name}"
+    for package in ("json", "simplejson", "ujson", "orjson", "msgpack", "umsgpack", "cbor2", "pickle", "bson", "struct")
+    for name in ("loads", "unpackb", "unpack", "decode")
+) | {"builtins.int", "builtins.float", "yaml.safe_load", "uuid.UUID"}
+_DECODING = {"recv_json", "recv_string", "recv_unicode", "recv_pyobj", "recv_serialized"}
+
+
+@rule("ZF612", "A message that cannot be decoded ends the loop", severity=Severity.LOW)
+def ends_by_exception(inventory: Inventory, rule: Rule) -> Iterator[Line]:
+    """In ``while True`` a message is received and decoded, and nothing within the loop catches what that raises.
+
+    Why: one message that is no JSON, or not UTF-8, ends the program or, worse, only its thread or task, while the
+    socket stays. Looked for: ``json.loads``, ``decode``, ``int`` and their like on what a socket received, and
+    ``recv_json`` and ``recv_string``, in such a loop without a ``try`` in it for ValueError or Exception; medium where
+    the socket is bound. Likely, as whoever calls the function may catch it and call it again. To fix: catch what
+    decoding raises inside the loop, and drop the message.
+    """
+    entries = {entry.created.node: entry for entry in inventory.entries}
+    told: set[ast.While] = set()
+    for index in inventory.indexes:
+        for called in index.calls:
+            loop = _loop(index, called)
+            if loop is None or loop in told:
+                continue
+            entry = _decodes(inventory, entries, called)
+            inside = [each for each in called.caught if each.lineno > loop.lineno]
+            if entry is None or only_within(entry) or entry.monitors or catches(inside, "ValueError"):
+                continue
+            told.add(loop)
+            yield of(
+                entry,
+                rule,
+                f"What this raises for a message of another kind ends the loop of line {loop.lineno}.",
+                "Catch what decoding raises inside the loop, and drop the message.",
+                inventory=inventory,
+                use=Use(called.node, called.scope, called.path, called.statement),
+                sure=False,
+                severity=Severity.MEDIUM if any(door.bound for door in entry.doors) else None,
+            )
+
+
+def _loop(index: Index, called: Called) -> ast.While | None:
+    """The innermost ``while True`` around a call."""
+    for number, _ in reversed(called.path):
+        node = index.branches[number]
+        if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
+            return node
+    return None
+
+
+def _decodes(inventory: Inventory, entries: dict[ast.Call, Entry], called: Called) -> Entry | None:
+    """The socket whose message ``called`` decodes."""
+    flow, func = inventory.flow, called.node.func
+    if isinstance(func, ast.Attribute) and func.attr in _DECODING:
+        for found in flow.values(called.node, called.scope):
+            if isinstance(found, Received):
+                return entries.get(found.socket.call)
+    data: ast.expr | None = None
+    if isinstance(func, ast.Attribute) and func.attr == "decode" and not _lenient(called.node):
+        data = func.value
+    elif any(isinstance(v, Outside) and v.name in _DECODERS for v in flow.values(func, called.scope)):
+        data = called.node.args[-1] if called.node.args else None
+    for value in flow.values(data, called.scope) if data is not None else ():
+        if isinstance(value, Received):
+            return entries.get(value.socket.call)
+    return None
+
+
+def _lenient(node: ast.Call) -> bool:
+    """``decode("latin-1")`` and ``decode(errors="replace")`` never raise."""
+    words = [*node.args, *(word.value for word in node.keywords)]
+    given = {str(word.value).lower() for word in words if isinstance(word, ast.Constant)}
+    return bool(given & {"latin-1", "latin1", "iso-8859-1", "replace", "ignore", "backslashreplace", "surrogateescape"})

@@ -1,0 +1,92 @@
+"""Options that more than one command has, or that are made from a table, and how a target is named before ``--``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from zmqfuzz.contract import PROMISES
+from zmqfuzz.errors import UsageError
+from zmqfuzz.quantities import parse_duration
+
+__all__ = ["DURATION", "TargetCommand", "credential_options", "names", "promise_options", "started"]
+
+_STARTED = "zmqfuzz.started"
+
+Command = Callable[..., int]
+
+
+class _Quantity(click.ParamType[float]):
+    """Reads a text with a unit; an error begins with the option."""
+
+    def __init__(self, name: str, read: Callable[[Any], float]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return self._read(value)
+        except UsageError as error:
+            raise UsageError(f"{param.opts[0]}: {error}" if param is not None else str(error)) from None
+
+
+DURATION = _Quantity("time", parse_duration)
+
+
+class TargetCommand(click.Command):
+    """A command whose target is a name, or behind ``--`` a command to start with all its words, or both."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep apart what click would put together: the words behind ``--``."""
+        if "--" in args:
+            cut = args.index("--")
+            ctx.meta[_STARTED] = tuple(args[cut + 1 :])
+            args = args[:cut]
+        return super().parse_args(ctx, args)
+
+
+def started(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The name of a declared target (empty: none) and the command to start, from the ``words`` that are no options.
+
+    Several words without ``--`` are a command. Raises UsageError: words on both sides of it that are no name.
+    """
+    command: tuple[str, ...] | None = click.get_current_context().meta.get(_STARTED)
+    if command is None:
+        return (words[0], ()) if len(words) == 1 else ("", words)
+    if len(words) > 1:
+        raise UsageError(f"Before -- only the name of a declared target can stand, not {' '.join(words)!r}; move it.")
+    return (words[0] if words else ""), command
+
+
+def credential_options(command: Command) -> Command:
+    """What the target wants to know before it lets a peer in; each may be given in the environment, too."""
+    for option, metavar, text in (
+        (
+            "--our-secret-key",
+            "Z85",
+            "With --bind: our secret key, of the pair that a CURVE client expects.",
+        ),
+        ("--client-key", "PUB:SEC", "CURVE: the key pair that it lets in, where not any will do; Z85 or @FILE."),
+        ("--server-key", "Z85", "CURVE: its public key, or @FILE; without it only strangers attack."),
+        ("--password", "TEXT", "PLAIN: the password."),
+        ("--username", "TEXT", "PLAIN: a user that it lets in."),
+    ):
+        variable = "ZMQFUZZ_" + option.removeprefix("--").replace("-", "_").upper()
+        command = click.option(option, metavar=metavar, envvar=variable, help=f"{text} [{variable}]")(command)
+    return command
+
+
+def promise_options(command: Command) -> Command:
+    """One option for each promise; None: not given."""
+    for promise in reversed(PROMISES):
+        kind = _Quantity(promise.metavar.lower(), promise.read)
+        option = click.option(f"--{promise.key}", promise.name, type=kind, metavar=promise.metavar, help=promise.help)
+        command = option(command)
+    return command
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """The words of ``A,B``."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

@@ -1,0 +1,71 @@
+"""What a target can be promised to do: one table, from which the ways to declare a promise are made.
+
+Contract: each promise is a field of :class:`~zmqfuzz.budget.Limits`. A row here makes it an option of ``zmqfuzz run``,
+a keyword of ``zmqfuzz.target()`` and a key of ``[tool.zmqfuzz.targets.NAME.limits]``, read by one parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zmqfuzz.budget import Limits
+from zmqfuzz.errors import UsageError
+from zmqfuzz.quantities import parse_count, parse_duration, parse_rate, parse_share, parse_size
+
+__all__ = ["PROMISES", "Promise", "read_limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """``name`` is the field of Limits, ``read`` its parser, ``metavar`` and ``help`` what ``--help`` shows.
+
+    ``option`` is the long option without its dashes, and the key in pyproject.toml, where that is not the name.
+    """
+
+    name: str
+    read: Callable[[Any], int | float]
+    metavar: str
+    help: str
+    option: str = ""
+
+    @property
+    def key(self) -> str:
+        """As it is written on a command line and in pyproject.toml."""
+        return self.option or self.name.replace("_", "-")
+
+
+PROMISES = (
+    Promise(
+        "max_frame",
+        parse_size,
+        "SIZE",
+        "Promise: larger frames are refused (MAXMSGSIZE), at the exact octet, as 64KiB.",
+    ),
+    Promise("max_message", parse_size, "SIZE", "Promise: larger messages are refused, all parts together."),
+    Promise("memory", parse_size, "SIZE", "Promise: resident memory stays below this."),
+    Promise("rate", parse_rate, "RATE", "Promise: it takes no more messages than this, such as 200/s."),
+    Promise("held_per_byte", parse_share, "NUMBER", "Octets held per octet sent. [default: 0.5]"),
+    Promise("descriptors", parse_count, "COUNT", "Descriptors that may stay behind. [default: 2]"),
+    Promise("recover", parse_duration, "TIME", "Time to serve again after an attack. [default: 5s]"),
+    Promise("beside", parse_share, "NUMBER", "Share of its service kept beside connections held open. [default: 0.7]"),
+    Promise("hard_cap", parse_size, "SIZE", "Kill the target above this. [default: 2GiB]", option="mem-cap"),
+)
+
+
+def read_limits(given: Mapping[str, object], spelt: Callable[[Promise], str]) -> Limits:
+    """Limits from texts and numbers by field name; None: not declared. ``spelt`` names a promise in errors.
+
+    Raises UsageError, which begins with that name.
+    """
+    values: dict[str, Any] = {}
+    for promise in PROMISES:
+        value = given.get(promise.name)
+        if value is None:
+            continue
+        try:
+            values[promise.name] = promise.read(value)
+        except UsageError as error:
+            raise UsageError(f"{spelt(promise)}: {error}") from None
+    return Limits(**values)
