@@ -41,7 +41,7 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
 @strategy("multipart", needs=Reached.TRAFFIC)
 def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages of few to very many parts, of one size or two, with and without an end, from several peers."""
-    volume = draw.choice((256 * 1024, 20 * MIB, 4 * MIB, 4096))
+    volume = draw.choice((64 * 1024, 20 * MIB, 4 * MIB, 256 * 1024))
     size = draw.choice(_PART_SIZES)
     units = [Frame(Fill(size), more=True)]
     if draw.boolean():

@@ -161,7 +161,7 @@ def test_a_handler_that_lets_nobody_in_is_told_from_one_that_does_not_answer(
                 surface = running.surfaces[0]
                 prober = Prober(credentials=KNOWN)
                 try:
-                    result = await trio.to_thread.run_sync(prober.ask, surface, 0.7)
+                    result = await trio.to_thread.run_sync(prober.ask, surface, 2.0)
                 finally:
                     prober.close()
                 assert not result.ok

@@ -28,7 +28,7 @@ FIRST, MOST = 32, 1024
 QUICK = 0.8
 
 PEERS = 8
-OCTETS = 64 * 1024
+OCTETS = 48 * 1024
 """Of one attack of a volley, at most: what is larger is about volume, and is played alone."""
 
 APART = 16

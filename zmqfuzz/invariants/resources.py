@@ -24,7 +24,7 @@ SUSPICIOUS_GROWTH = 6 * MIB
 
 AMPLIFIED = 10
 CONNECTION = 64 * 1024
-"""Octets held for each octet sent that make half as much suspicious; those of a connection itself do not count."""
+"""Octets held for each octet sent that make a third as much suspicious; those of a connection itself do not count."""
 
 EXAMINED_GROWTH = 24 * MIB
 """Octets an examined attack must hold to be a finding."""
@@ -35,7 +35,7 @@ def _suspects_held(trial: Trial, limits: Limits) -> bool:
     if growth > SUSPICIOUS_GROWTH and growth > limits.held_per_byte * trial.sent:
         return True
     rest = growth - CONNECTION * len(trial.transcripts)
-    return rest > SUSPICIOUS_GROWTH / 2 and rest > AMPLIFIED * trial.sent
+    return rest > SUSPICIOUS_GROWTH / 3 and rest > AMPLIFIED * trial.sent
 
 
 def _second_half(trial: Trial) -> float:
