@@ -33,7 +33,7 @@ def abrupt_disconnect(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             octets = encode(Frame(Fill(draw.choice(BOUNDARIES)), more=draw.boolean()))
             steps.append(Send((Raw(octets[: draw.integer(0, min(len(octets), 300))]),)))
         elif moment == 4:
-            steps.append(Send((Frame(Fill(draw.choice(BOUNDARIES)), more=True),), times=draw.choice((1, 2, 50))))
+            steps.append(Send((Frame(Fill(draw.choice(BOUNDARIES)), more=True),), times=draw.choice((1, 2, 20))))
         elif moment == 5:
             steps.append(Expect("message", within=0.01))
     cut = draw.choice(_CUTS)
