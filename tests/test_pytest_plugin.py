@@ -241,7 +241,7 @@ class Late(Exception): pass
 
 def late(*_): raise Late
 
-target = zmqfuzz.target([sys.executable, "-m", "zmqfuzz.targets.examples.router", "--bind", "{endpoint}"])
+target = zmqfuzz.target([sys.executable, "-m", "zmqfuzz.targets.examples.pull", "--bind", "{endpoint}"])
 
 @target.parametrize(families="malformed-greeting")
 def test_first(attack):

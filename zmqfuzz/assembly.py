@@ -130,10 +130,10 @@ class Spec:
         )
 
 
-def _bare_socket(surface: Surface, library: str) -> tuple[Target, Credentials]:
+def _bare_socket(surface: Surface, library: str, rcvhwm: int) -> tuple[Target, Credentials]:
     """A bare socket that listens, made from the libzmq at ``library``, behind the same lock. Raises UsageError."""
     made = hosted(library, surface.socket_type, mechanism=surface.mechanism or "null")
-    command = (*made.command, "--rcvhwm", "16")  # the smallest queue is the first to fill
+    command = (*made.command, "--rcvhwm", str(rcvhwm))
     spec = Spec(command, name="a bare socket", credentials=made.known())
     return spec.target(), spec.credentials
 

@@ -51,9 +51,9 @@ MOST_PLAYED = 1500
 """Attacks before the last one that a finding may need, and scripts of all of them together."""
 
 
-Reference = Callable[[Surface, str], tuple[Target, Credentials]]
-"""Makes a bare socket like the one behind a door, from the shared library at a path, and says what it asks its peers
-for. Raises UsageError: that is not possible."""
+Reference = Callable[[Surface, str, int], tuple[Target, Credentials]]
+"""Makes a bare socket like the one behind a door, from the shared library at a path and with this many messages as
+RCVHWM, and says what it asks its peers for. Raises UsageError: that is not possible."""
 
 
 class Harness:
@@ -282,7 +282,7 @@ class Harness:
                 seconds=self.budget.trial_seconds,
                 held=on_held,
                 stop=capped,
-                place=Place.at(surface.address) if listeners is None else None,
+                place=Place.at(surface.address) if attack.at_once and listeners is None else None,
             )
         if baseline is not None and running.exit() is None:
             if rest and not await observer.steady(REST):

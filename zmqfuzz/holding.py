@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from zmqfuzz.script import Attack, Close, Connect, Reset, Script, Send, Shake, Step
 from zmqfuzz.trial import Surface
-from zmqfuzz.zmtp.measure import head, unit_size
+from zmqfuzz.zmtp.measure import head
 from zmqfuzz.zmtp.patterns import peer_type
 from zmqfuzz.zmtp.wire import Fill, Frame, Greeting, Raw, encode
 
@@ -71,7 +71,7 @@ def may_be_ready(script: Script) -> bool:
         if isinstance(step, Shake):
             return True
         if isinstance(step, Send):
-            octets += step.times * sum(map(unit_size, step.units))
+            octets += step.octets
             for unit in step.units * min(step.times, _VERSIONED):
                 if len(start) < _VERSIONED:
                     start += _start(unit)

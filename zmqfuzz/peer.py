@@ -8,7 +8,6 @@ PONG) wait for the moments between two sends.
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
 from typing import Protocol
@@ -131,7 +130,7 @@ class Peer:
             case Vanish():
                 await self._vanish()
             case ShutdownWrite():
-                self._shutdown_write()
+                self._record.half_close(self._sock)
             case Reset():
                 self._close(rst=True)
             case Close():
@@ -160,15 +159,6 @@ class Peer:
         self._record.closed_by = ClosedBy.OPEN
         self._record.reach(Reached.CONNECTED)
         self._nursery.start_soon(self._reading.run)
-
-    def _shutdown_write(self) -> None:
-        if self._sock is None:
-            return
-        try:
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            return
-        self._record.half_closed()
 
     def _close(self, *, rst: bool) -> None:
         sock = self._let_go()

@@ -20,7 +20,7 @@ from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import ClosedBy, Reached
 from zmqfuzz.writer import MOST_PIECES, STALL, Meter, reset
 from zmqfuzz.zmtp.connection import Connection, Role
-from zmqfuzz.zmtp.measure import unfinished, unit_size
+from zmqfuzz.zmtp.measure import unfinished
 
 __all__ = ["EVENTS", "Player", "plays"]
 
@@ -53,7 +53,7 @@ def plays(script: Script) -> bool:
 def _simple(step: Step) -> bool:
     match step:
         case Send():
-            return _size(step) <= LARGEST
+            return step.octets <= LARGEST
         case Connect() | Shake() | Expect() | Wait() | StopReading() | ShutdownWrite() | Reset() | Close():
             return True
         case _:
@@ -65,14 +65,10 @@ def _patience(step: Step) -> float:
         case Expect(_, seconds) | Wait(seconds):
             return seconds
         case Send():
-            pieces = step.times if step.chunk is None else min(MOST_PIECES, _size(step) // max(step.chunk, 1))
+            pieces = step.times if step.chunk is None else min(MOST_PIECES, step.octets // max(step.chunk, 1))
             return pieces * step.every
         case _:
             return 0.0
-
-
-def _size(step: Send) -> int:
-    return step.times * sum(unit_size(unit) for unit in step.units)
 
 
 class Player:
@@ -128,7 +124,7 @@ class Player:
                 case StopReading():
                     self._deaf = True
                 case ShutdownWrite():
-                    self._shutdown_write()
+                    self.record.half_close(self._sock)
                 case Reset() | Close():
                     self._leave(rst=isinstance(step, Reset))
         if self._sock is not None:
@@ -164,15 +160,6 @@ class Player:
         self.let_go(rst=True)
         self.record.closed_by = ClosedBy.REFUSED
         self.record.note(f"not connected: {why(error)}")
-
-    def _shutdown_write(self) -> None:
-        if self._sock is None:
-            return
-        try:
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            return
-        self.record.half_closed()
 
     def _leave(self, *, rst: bool) -> None:
         if self._sock is not None:

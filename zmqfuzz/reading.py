@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import select
+import socket
 from collections import Counter
 
 import trio
@@ -123,8 +124,14 @@ class Record:
         if connection.complete and self.closed_by is ClosedBy.OPEN:
             self.reach(Reached.TRAFFIC)
 
-    def half_closed(self) -> None:
-        """FIN was sent, and reading goes on."""
+    def half_close(self, sock: socket.socket | trio.socket.SocketType | None) -> None:
+        """Send FIN, where a connection is open; reading goes on."""
+        if sock is None:
+            return
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
         self.act(self.stage)
         self.note("half-closed: FIN sent, still reading")
 

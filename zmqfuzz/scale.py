@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
+from zmqfuzz.anonymous import names_itself
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
@@ -42,7 +43,7 @@ def units(attack: Attack) -> int:
 
 
 def _octets(step: Step) -> int:
-    return step.times * sum(unit_size(unit) for unit in step.units) if isinstance(step, Send) else 0
+    return step.octets if isinstance(step, Send) else 0
 
 
 def scaled(attack: Attack, factor: float) -> Attack:
@@ -111,7 +112,7 @@ def _part(trial: Trial, share: int) -> Attack:
 
 
 def _alone(script: Script) -> bool:
-    return script.times == 1 and any(isinstance(step, Shake) and step.identity for step in script.steps)
+    return script.times == 1 and names_itself(script)
 
 
 def _writes(step: Step) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zmqfuzz.zmtp.measure import unit_size
 from zmqfuzz.zmtp.wire import Property, Unit
 
 __all__ = [
@@ -81,6 +82,11 @@ class Send:
     times: int = 1
     chunk: int | None = None
     every: float = 0.0
+
+    @property
+    def octets(self) -> int:
+        """What it sends when the target takes all of it, before any encryption."""
+        return self.times * sum(map(unit_size, self.units))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ if os.fork() == 0:
     subprocess.Popen(sleeper)
     os._exit(0)
 os.wait()
-router = zmq.Context().socket(zmq.ROUTER)
-router.bind("tcp://127.0.0.1:*")
+sink = zmq.Context().socket(zmq.PULL)
+sink.bind("tcp://127.0.0.1:*")
 while True:
-    router.send_multipart(router.recv_multipart())
+    sink.recv_multipart()
 """
 
 

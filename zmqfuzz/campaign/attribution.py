@@ -25,6 +25,10 @@ LITTLE, ABOUT = 256 * 1024, 1 / 3
 """Share of the target's growth that a bare socket must show for both to be the same; where a round leaves LITTLE,
 in octets, behind, it depends on chance, and less is enough."""
 
+DEFAULT_HWM, SMALL_HWM = 1000, 16
+"""Of a bare socket: libzmq's own (``src/options.cpp``), as what the library keeps unread for ever is as much as a queue
+takes; a small one is full sooner, and a connection behind a full queue is never closed."""
+
 LIBRARY = "libzmq"
 PATIENCE = 10.0
 KNOWN_ASSERTIONS = (("!_io_error stream_engine_base", "4841"), ("!_io_error stream_engine.", "4841"))
@@ -66,7 +70,7 @@ async def bare_socket_too(
     if harness.reference is None or not found:
         return None
     try:
-        target, known = harness.reference(surface, found[0])
+        target, known = harness.reference(surface, found[0], DEFAULT_HWM if entry.code == "ZF204" else SMALL_HWM)
         async with Harness(target, limits=harness.limits, budget=harness.budget, credentials=known) as bare:
             key = bare.surfaces(await bare.standing())[0].key
             examiner = Examiner(bare, patience=PATIENCE)

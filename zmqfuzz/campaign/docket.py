@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import trio
 
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.search import Catch
-from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Lane, Suspicions
+from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Suspicions
 from zmqfuzz.campaign.triage import Triage, Triaged
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Finding
@@ -54,6 +55,7 @@ class Docket:
         harness: Harness,
         plan: Plan,
         triage: Triage,
+        known: Known,
         suspicions: Suspicions,
         outcome: Outcome,
         tell: Callable[[Event], None],
@@ -62,6 +64,7 @@ class Docket:
         self._harness = harness
         self._plan = plan
         self._triage = triage
+        self._known = known
         self._suspicions = suspicions
         self._outcome = outcome
         self._tell = tell
@@ -88,8 +91,8 @@ class Docket:
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
         if code != LAST and at_once and (await self._triaged(lane, catch, history) or not self.first_turns):
             return
-        self._suspicions.learn(lane, code, _drawn(catch))
-        self._suspicions.put_off(lane, code)
+        self._known.learn(lane, code, _drawn(catch))
+        self._known.put_off(lane, code)
         self._waiting.append((lane, catch, history))
 
     async def catch_up(self, lanes: Sequence[Lane], deadline: float) -> None:
@@ -97,9 +100,8 @@ class Docket:
         if not self.first_turns:
             return
         self.first_turns = False
-        await self.take_up(deadline)
-        doors = tuple({lane.surface.key: lane for lane in lanes}.values())
-        for lane in doors * FIRST_LOOKS:
+        await self._take_up(deadline)
+        for lane in _doors(lanes) * FIRST_LOOKS:
             if self._in_time(deadline):
                 await self._told(lane, await self._suspicions.look_back(lane))
         for code in LEFT_BEHIND:
@@ -107,14 +109,14 @@ class Docket:
                 if self._in_time(deadline):
                     await self._told(lane, await self._suspicions.look_at(lane, deadline, code))
 
-    async def finish(self, doors: Sequence[Lane], deadline: float) -> None:
+    async def finish(self, lanes: Sequence[Lane], deadline: float) -> None:
         """Look at what the attacks of the last slices have left behind, and triage all that still waits."""
-        for lane in doors:
+        for lane in _doors(lanes):
             while self._suspicions.to_look_at(lane) and self._in_time(deadline):
                 await self._told(lane, await self._suspicions.look_back(lane))
-        await self.take_up(deadline, all_of_them=True)
+        await self._take_up(deadline, all_of_them=True)
 
-    async def take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
+    async def _take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
         """Triage what has waited: first what was examined already, and LAST only with ``all_of_them``."""
         self._waiting.sort(key=lambda waiting: _rank(waiting[1].violation.code))
         late = deadline + max(SHORTEST_TRIAGE, LATE * self._plan.seconds)
@@ -123,7 +125,7 @@ class Docket:
             if catch.violation.code == LAST and not (all_of_them and self._in_time(deadline)):
                 break
             del self._waiting[0]
-            self._suspicions.resume(lane, catch.violation.code)
+            self._known.resume(lane, catch.violation.code)
             await self._triaged(lane, catch, history)
 
     def _in_time(self, deadline: float) -> bool:
@@ -148,7 +150,7 @@ class Docket:
             self._harness.renew()
             if hurried:
                 return False
-        self._suspicions.examined(lane, code, time.monotonic() - began)
+        self._known.examined(lane, code, time.monotonic() - began)
         if triaged.finding is None or triaged.trial is None:
             self._unconfirmed(lane, catch, triaged.reason)
         else:
@@ -159,7 +161,7 @@ class Docket:
         code = catch.violation.code
         self._tell(Unconfirmed(lane.surface, lane.family.name, code, reason))
         if invariants()[code].examines in ("rounds", "beside"):  # a suspicion, and the examination has answered it
-            self._suspicions.clear(lane, code, catch.trial)
+            self._known.clear(lane, code, catch.trial)
             return
         lane.unconfirmed[code] += 1
         self._outcome.doubts.append(f"{lane.surface.key}: {reason}")
@@ -167,17 +169,22 @@ class Docket:
     def _found(self, lane: Lane, catch: Catch, finding: Finding, trial: Trial) -> None:
         code = catch.violation.code
         if finding.code != code:  # the library's own: the application may still have one
-            self._suspicions.clear(lane, code, catch.trial)
+            self._known.clear(lane, code, catch.trial)
             code = finding.code
         drawn = _drawn(catch)
-        self._suspicions.learn(lane, code, drawn)
+        self._known.learn(lane, code, drawn)
         if catch.trial.observation.exit is not None:
             lane.hit()
-        if self._suspicions.learn(lane, code, finding.signature) or drawn == finding.signature:
+        if self._known.learn(lane, code, finding.signature) or drawn == finding.signature:
             self._outcome.findings.append(finding)
             self._tell(Found(finding, trial))
         else:
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
+
+
+def _doors(lanes: Sequence[Lane]) -> list[Lane]:
+    """One lane for each door."""
+    return list({lane.surface.key: lane for lane in lanes}.values())
 
 
 def _rank(code: str) -> int:

@@ -7,7 +7,7 @@ import re
 from zmqfuzz.campaign.attribution import LIBRARY_SAYS
 from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack, Send
-from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
+from zmqfuzz.zmtp.measure import announced_size, body_size
 from zmqfuzz.zmtp.wire import Frame
 
 __all__ = ["SHAPED", "shape", "signature_of"]
@@ -22,7 +22,7 @@ def shape(attack: Attack) -> str:
     largest: Send | None = None
     for script in attack.scripts:
         for step in script.steps:
-            if isinstance(step, Send) and (largest is None or _volume(step) > _volume(largest)):
+            if isinstance(step, Send) and (largest is None or step.octets > largest.octets):
                 largest = step
     if largest is None:
         return "no octets"
@@ -37,10 +37,6 @@ def shape(attack: Attack) -> str:
         else:
             words.add("frame")
     return " + ".join(sorted(words))
-
-
-def _volume(step: Send) -> int:
-    return step.times * sum(unit_size(unit) for unit in step.units)
 
 
 def signature_of(violation: Violation, attack: Attack, log: str) -> str:

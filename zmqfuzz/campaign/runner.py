@@ -14,9 +14,10 @@ from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, clai
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.guidance import Guide
-from zmqfuzz.campaign.search import search, search_fast
+from zmqfuzz.campaign.known import Known, Lane
+from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.sieve import Sieve
-from zmqfuzz.campaign.suspicion import Lane, Suspicions
+from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
@@ -50,10 +51,11 @@ class Campaign:
         self._plan = plan
         self._tell = tell
         triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
-        self._suspicions = Suspicions(harness, triage, plan.seed, tell, look_every=LOOKS * plan.seconds)
+        self._known = Known()
+        self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
-        self._docket = Docket(harness, plan, triage, self._suspicions, self.outcome, tell)
+        self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -82,8 +84,7 @@ class Campaign:
         return self.outcome
 
     async def _play(self, deadline: float) -> None:
-        lanes = await self._lanes()
-        doors = list({lane.surface.key: lane for lane in lanes}.values())
+        played = lanes = await self._lanes()
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -101,7 +102,7 @@ class Campaign:
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
-        await self._docket.finish(doors, deadline)
+        await self._docket.finish(played, deadline)
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
@@ -165,20 +166,12 @@ class Campaign:
             return await self._test(lane, attack, shrinking)
 
         most = self._plan.cases or 100_000
-        shrink = min(4.0, self._plan.minimise_seconds / 3) if self._harness.target.restartable else 0.0
-        magazine, sieve = None, None
         if self._plan.shrinking:
+            shrink = min(4.0, self._plan.minimise_seconds / 3) if self._harness.target.restartable else 0.0
             drawn = search(lane.family, situation, test, seed=seed, seconds=seconds, shrink=shrink, most=most)
         else:
-            guide = Guide(lane.family, situation, self.outcome.reach)
-            magazine = Magazine(guide, random.Random(seed), lane.volley, await self._most_at_once(lane), lane.alone)
-            sieve = Sieve(self._harness, self._suspicions, lane, test, partial(self._note, lane))
-            together = self._harness.target.restartable and lane.surface.side == "bind" and not self._plan.cases
-            drawn = search_fast(magazine, test, sieve.screen if together else None, seconds=seconds, most=most)
+            drawn = self._fast(lane, situation, test, seed, seconds, most)
         catch, cases = await drawn
-        if magazine is not None and sieve is not None:
-            lane.volley = magazine.size
-            catch = catch or await sieve.last()
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
         if catch is None:
@@ -189,6 +182,19 @@ class Campaign:
         total = sum(self.outcome.cases.values())
         self._tell(Sliced(lane.surface, lane.family.name, cases, total, left, sample.rss if sample is not None else 0))
 
+    async def _fast(
+        self, lane: Lane, situation: Situation, test: Test, seed: int, seconds: float, most: int
+    ) -> tuple[Catch | None, int]:
+        """A slice without shrinking: where the target can be started again, short attacks are played many at a time."""
+        guide = Guide(lane.family, situation, self.outcome.reach)
+        magazine = Magazine(guide, random.Random(seed), lane.volley, await self._most_at_once(lane), lane.alone)
+        sieve = Sieve(self._harness, self._known, self._suspicions, lane, test, partial(self._note, lane))
+        together = self._harness.target.restartable and lane.surface.side == "bind" and not self._plan.cases
+        screen = sieve.screen if together else None
+        catch, cases = await search_fast(magazine, test, screen, seconds=seconds, most=most)
+        lane.volley = magazine.size
+        return catch or await sieve.last(), cases
+
     async def _test(self, lane: Lane, attack: Attack, shrinking: Violation | None) -> tuple[Violation | None, Trial]:
         harness = self._harness
         if shrinking is not None:
@@ -196,8 +202,8 @@ class Campaign:
         trial = await harness.trial(attack, lane.surface.key)
         self._note(lane, trial)
         violation = judge_trial(trial, harness)
-        if violation is not None and self._suspicions.knows(lane, violation, attack, trial):
-            (await harness.standing()).spoiled = True
+        if violation is not None and self._known.knows(lane, violation, attack, trial):
+            harness.renew()
             lane.hit()
             return None, trial
         return violation or await self._suspicions.look(lane, attack, trial), trial

@@ -26,7 +26,7 @@ from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
 
-__all__ = ["Catch", "search", "search_fast"]
+__all__ = ["Catch", "Test", "search", "search_fast"]
 
 
 @dataclass(frozen=True, slots=True)

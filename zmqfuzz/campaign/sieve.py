@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch, Test
-from zmqfuzz.campaign.suspicion import Lane, Suspicions
+from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, judge_trial
 from zmqfuzz.campaign.volleys import AT_ONCE, apart, together
 from zmqfuzz.catalogue import invariants
@@ -30,12 +31,14 @@ class Sieve:
     def __init__(
         self,
         harness: Harness,
+        known: Known,
         suspicions: Suspicions,
         lane: Lane,
         test: Test,
         note: Callable[[Trial], None],
     ) -> None:
         self._harness = harness
+        self._known = known
         self._suspicions = suspicions
         self._lane = lane
         self._test = test
@@ -71,7 +74,7 @@ class Sieve:
         if violation is None:
             return None
         self._harness.renew()
-        if self._suspicions.knows(self._lane, violation, trial.attack, trial):
+        if self._known.knows(self._lane, violation, trial.attack, trial):
             self._lane.hit()
             return None
         return await self._violated(attacks, violation, trial)

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import pairwise
 
+from zmqfuzz.anonymous import anonymous
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
-from zmqfuzz.campaign.naming import SHAPED, shape, signature_of
+from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import Triage, judge_trial, left_behind
-from zmqfuzz.campaign.volleys import FIRST
-from zmqfuzz.catalogue import Family, Invariant, invariants
+from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import stayed
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.scale import planned, round_of, scaled, units
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Reached, Surface, Trial
+from zmqfuzz.trial import Reached, Trial
 
-__all__ = ["LEFT_BEHIND", "Lane", "Suspicions"]
+__all__ = ["LEFT_BEHIND", "Suspicions"]
 
 WARM_UP = 8
 """Attacks after which a process has allocated what it needs to work at all."""
-
-CLEARED = 2
-"""Examinations that came out clean, after which suspects need twice the growth, or their share of the time."""
-
-LEAK_SHARE = 0.3
-"""Of a run, for examinations for leaks, after the first CLEARED of a door."""
 
 REPEATS = 4
 """Repeats of the cheap look for what stays behind: three steps that must all go up."""
@@ -67,93 +60,32 @@ HELD_TOGETHER = 64 * (1 << 20)
 LEFT_BEHIND = ("ZF205", "ZF204", "ZF208")
 """What an attack may leave behind, in the order in which it is looked for."""
 
-WAITING = ""
-"""Instead of a signature: what was caught is not triaged yet."""
-
-ENOUGH_HITS = 5
-"""Times a family may run into what is known before its other attacks are left alone: each costs a restart."""
-
-
-@dataclass(slots=True)
-class Lane:
-    """One family against one door, over all its slices."""
-
-    surface: Surface
-    family: Family
-    needs_more: bool = True
-    unconfirmed: Counter[str] = field(default_factory=Counter)
-    leak: dict[str, Trial] = field(default_factory=dict)
-    picked: list[Trial] = field(default_factory=list)
-    busiest: Trial | None = None
-    played: int = 0
-    slices: int = 0
-    hits: int = 0
-    volley: int = FIRST
-    alone: deque[Attack] = field(default_factory=deque)
-
-    def hit(self) -> None:
-        """It ran into what is known."""
-        self.hits += 1
-        self.needs_more = self.hits < ENOUGH_HITS
-
 
 class Suspicions:
-    """Remembers, for each door, what is known, what was cleared, and what deserves a closer look."""
+    """Remembers, for each door, what deserves a closer look, and has that look."""
 
     def __init__(
-        self, harness: Harness, triage: Triage, seed: int, tell: Callable[[Event], None], *, look_every: float
+        self,
+        harness: Harness,
+        triage: Triage,
+        known: Known,
+        seed: int,
+        tell: Callable[[Event], None],
+        *,
+        look_every: float,
     ) -> None:
         self._harness = harness
         self._triage = triage
+        self._known = known
         self._tell = tell
         self._random = random.Random(seed)
-        self._known: set[tuple[str, str, str]] = set()
         self._peak = (0, 0)
         self._every = look_every
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
+        self._looks: Counter[str] = Counter()
         self._picked: dict[str, list[Trial]] = {}
-        self._cleared: Counter[tuple[str, str]] = Counter()
         self._silence = Silence(self._random)
-        self._floor: dict[tuple[str, str], int] = {}
-        self._examined: dict[str, tuple[int, float]] = {}
-
-    def learn(self, lane: Lane, code: str, signature: str) -> bool:
-        """Note a finding; False when it was known."""
-        marker = (lane.surface.key, code, signature)
-        fresh = marker not in self._known
-        self._known.add(marker)
-        return fresh
-
-    def put_off(self, lane: Lane, code: str) -> None:
-        """A catch waits for its triage: until then it is taken for known."""
-        self._known.add((lane.surface.key, code, WAITING))
-
-    def resume(self, lane: Lane, code: str) -> None:
-        """Its triage begins."""
-        self._known.discard((lane.surface.key, code, WAITING))
-
-    def knows(self, lane: Lane, violation: Violation, attack: Attack, trial: Trial) -> bool:
-        """Whether this way of failing is a finding already, or could not be confirmed twice."""
-        signature = signature_of(violation, attack, trial.observation.log_tail)
-        return (lane.surface.key, violation.code, signature) in self._known or lane.unconfirmed[violation.code] > 1
-
-    def clear(self, lane: Lane, code: str, trial: Trial) -> None:
-        """An examination came out clean."""
-        door = (lane.surface.key, code)
-        self._cleared[door] += 1
-        if self._cleared[door] >= CLEARED:
-            self._floor[door] = max(self._floor.get(door, 0), 2 * left_behind(invariants()[code], trial))
-
-    def examined(self, lane: Lane, code: str, seconds: float) -> None:
-        """An examination for leaks took so long; those of a door take no more than their share of a run."""
-        if invariants()[code].examines == "rounds":
-            count, spent = self._examined.get(lane.surface.key, (0, 0.0))
-            self._examined[lane.surface.key] = count + 1, spent + seconds
-
-    def _may_examine(self, lane: Lane) -> bool:
-        count, spent = self._examined.get(lane.surface.key, (0, 0.0))
-        return count < CLEARED or spent < LEAK_SHARE * (time.monotonic() - self._began)
 
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
@@ -170,14 +102,13 @@ class Suspicions:
                 if (catch := self._beside(lane, trial)) is not None:
                     return catch.violation
                 continue
-            floor = self._floor.get((lane.surface.key, entry.code), 0)
-            if self._knows_shape(lane, entry, attack) or left_behind(entry, trial) < floor:
+            if self._known.knows_shape(lane, entry, attack) or self._known.below_floor(lane, entry, trial):
                 continue
             self._tell(Suspected(lane.surface, lane.family.name, entry.code, "looks as if it holds memory; examining"))
             confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
             if confirmed.violation is not None:
                 return confirmed.violation
-            self.clear(lane, entry.code, trial)
+            self._known.clear(lane, entry.code, trial)
             said = "examined: it levels off, or honest traffic holds as much"
             self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, said))
         return None
@@ -205,17 +136,9 @@ class Suspicions:
                 continue
             if entry.examines == "held" and trial.held_growth < HELD_TOGETHER:
                 continue
-            floor = self._floor.get((lane.surface.key, entry.code), 0)
-            if not self._known_here(lane, entry.code) and left_behind(entry, trial) >= floor:
+            if not (self._known.here(lane, entry.code) or self._known.below_floor(lane, entry, trial)):
                 return True
         return False
-
-    def _knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:
-        return self._known_here(lane, entry.code, shape(attack) if entry.code in SHAPED else "")
-
-    def _known_here(self, lane: Lane, code: str, words: str = "") -> bool:
-        marker = (lane.surface.key, code)
-        return any(known[:2] == marker and known[2].endswith(words) for known in self._known)
 
     def _stays(self, entry: Invariant, trial: Trial) -> bool:
         """Whether a suspect left more behind than this process had ever kept; its first attacks only warm it up."""
@@ -251,19 +174,22 @@ class Suspicions:
         if code == "ZF204" and (trial := self._triage.leaking.pop(lane.surface.key, None)) is not None:
             lane.leak.setdefault(code, trial)
         suspect = lane.leak.pop(code, None)
-        if suspect is None or self._known_here(lane, code):
+        if suspect is None or self._known.here(lane, code):
             return None
         if code != "ZF204":  # descriptors say more than memory does: no honest program keeps them for peers gone
             deadline = max(deadline, time.monotonic() + LOOK_SECONDS)
-        return await self._repeated(lane, [suspect], deadline) if time.monotonic() < deadline else None
+        if time.monotonic() > deadline:
+            return None
+        unnamed = await self._repeated(lane, [suspect], deadline, anonymously=True)
+        return unnamed or await self._repeated(lane, [suspect], deadline)
 
     def _overdue(self, lane: Lane) -> bool:
         return time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every
 
     def _beside(self, lane: Lane, trial: Trial) -> Catch | None:
         """Was an honest client not served beside it, and is that not known?"""
-        seen = unserved(trial, self._harness.limits, self._cleared)
-        if seen is None or self._known_here(lane, seen[0].code):
+        seen = unserved(trial, self._harness.limits, self._known.cleared)
+        if seen is None or self._known.here(lane, seen[0].code):
             return None
         return Catch(seen[1], trial.attack, trial, trial.attack)
 
@@ -281,26 +207,39 @@ class Suspicions:
         together = MOST_TOGETHER if lane.surface.side == "bind" else 1
         self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
         self._looked[lane.surface.key] = time.monotonic()
-        return await self._repeated(lane, picked[:together], time.monotonic() + LOOK_SECONDS) if picked else None
+        self._looks[lane.surface.key] += 1
+        anonymously = self._looks[lane.surface.key] % 2 == 1
+        deadline = time.monotonic() + LOOK_SECONDS
+        return await self._repeated(lane, picked[:together], deadline, anonymously=anonymously) if picked else None
 
-    async def _halved(self, lane: Lane, suspects: list[Trial], deadline: float) -> Catch | None:
+    async def _halved(self, lane: Lane, suspects: list[Trial], deadline: float, *, anonymously: bool) -> Catch | None:
         """Look again without what one of them is known for: the process did not survive all of them together."""
         middle = len(suspects) // 2
         for part in (suspects[:middle], suspects[middle:]):
-            catch = await self._repeated(lane, part, deadline) if time.monotonic() < deadline else None
-            if catch is not None:
-                return catch
+            if time.monotonic() < deadline:
+                catch = await self._repeated(lane, part, deadline, anonymously=anonymously)
+                if catch is not None:
+                    return catch
         return None
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)
-        if violation is None or self.knows(lane, violation, trial.attack, trial):
+        if violation is None or self._known.knows(lane, violation, trial.attack, trial):
             return None
         return Catch(violation, trial.attack, trial, trial.attack)
 
-    async def _repeated(self, lane: Lane, suspects: list[Trial], deadline: float) -> Catch | None:
-        """A cheap look on the process that runs: does repeating the attacks leave more behind each time?"""
+    async def _repeated(
+        self, lane: Lane, suspects: list[Trial], deadline: float, *, anonymously: bool = False
+    ) -> Catch | None:
+        """A cheap look on the process that runs: does repeating the attacks leave more behind each time?
+
+        ``anonymously``: by peers without an identity, or not at all where there is none to leave out of one attack.
+        """
         attack = round_of(suspects)
+        if anonymously:
+            named, attack = attack, anonymous(attack)
+            if attack == named and len(suspects) == 1:
+                return None
         memory: list[int] = []
         descriptors: list[int] = []
         waiting: list[int] = []
@@ -310,7 +249,7 @@ class Suspicions:
             catch, seconds = self._judged(lane, trial), trial.seconds
             settled = trial.observation.settled
             if catch is None and trial.observation.exit is not None and len(suspects) > 1:
-                return await self._halved(lane, suspects, deadline)
+                return await self._halved(lane, suspects, deadline, anonymously=anonymously)
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
             standing = await self._harness.standing()
@@ -333,7 +272,7 @@ class Suspicions:
             ("ZF204", _rises(memory, STEP) and not _rises(waiting, 1), larger),
         ):
             entry = invariants()[code]
-            if rises and self._may_examine(lane) and not self._knows_shape(lane, entry, fit):
+            if rises and self._known.may_examine(lane) and not self._known.knows_shape(lane, entry, fit):
                 sentence = "something stays behind each time the attack is repeated; examining"
                 return Catch(entry.violation(sentence), fit, trial, attack)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.attribution import bare_socket_too, owner_of
 from zmqfuzz.campaign.decode import describe_attack
@@ -200,23 +201,28 @@ class Triage:
         large = confirmed.trial.attack
         design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
         bare = True if design else await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
-        if entry.code == "ZF204" and bare and (own := await self._own_part(entry, large, surface)) is not None:
-            return self._make(catch, own.trial.attack if own.trial else large, own, surface, bare=False)
         if entry.code == "ZF204" and bare:
+            if (own := await self._own_part(entry, large, surface)) is not None:
+                return self._make(catch, *own, surface, bare=False)
             confirmed = await self.examine(invariants()["ZF209"], large, key, None)
             if confirmed.violation is None:
                 return Triaged(reason="ZF209? a bare socket keeps as much; the target did not show it a second time")
         return self._make(catch, large, confirmed, surface, bare=bare)
 
-    async def _own_part(self, entry: Invariant, attack: Attack, surface: Surface) -> Confirmed | None:
-        """What the application itself keeps of an attack that shows the library's leak, too: one script of several."""
-        for script in attack.scripts[:MOST_PARTS] if len(attack.scripts) > 1 else ():
-            part = replace(attack, scripts=(script,))
+    async def _own_part(self, entry: Invariant, attack: Attack, surface: Surface) -> tuple[Attack, Confirmed] | None:
+        """What the application itself keeps of an attack that shows the library's leak, too.
+
+        Peers without an identity do not show that one; where a name hides in raw octets, one script of several may not.
+        """
+        parts = [replace(attack, scripts=(script,)) for script in attack.scripts[:MOST_PARTS]]
+        for part in {anonymous(attack): None, **dict.fromkeys(parts)}:
+            if part == attack:
+                continue
             own = await self.examine(entry, part, surface.key, None)
             if not own.holds or own.trial is None:
                 continue
             if await bare_socket_too(self._harness, entry, own.trial.attack, surface, own.growth) is False:
-                return own
+                return own.trial.attack, own
         return None
 
     async def _smaller(self, attack: Attack, entry: Invariant, key: str) -> Attack:

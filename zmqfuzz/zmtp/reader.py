@@ -11,7 +11,18 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
-from zmqfuzz.zmtp.wire import Command, Flag, Frame, Framing, Property, SocketTypeByte, body_bytes, encode
+from zmqfuzz.zmtp.wire import (
+    COMMAND,
+    LONG,
+    MORE,
+    Command,
+    Frame,
+    Framing,
+    Property,
+    SocketTypeByte,
+    body_bytes,
+    encode,
+)
 
 __all__ = [
     "HANDSHAKE_COMMANDS",
@@ -47,7 +58,6 @@ _READABLE_METADATA = (b"NULL", b"PLAIN")
 _GREETING_SIZE = 64
 """RFC 37: ``greeting = signature version mechanism as-server filler``."""
 
-_MORE, _LONG, _COMMAND = Flag.MORE.value, Flag.LONG.value, Flag.COMMAND.value
 """Plain numbers: arithmetic with the enumeration takes ten times as long, and is done for each frame."""
 
 _RESERVED_V1 = 0xFE
@@ -192,7 +202,7 @@ def _read_v1(buffer: Buffer, max_body: int, skip: int) -> Frame | None:
     if body is None:
         return None
     flags = head[flags_at]
-    more = bool(flags & _MORE)
+    more = bool(flags & MORE)
     return Frame(body, more=more, long=_surprising(long, length > 254), reserved=flags & _RESERVED_V1)
 
 
@@ -201,7 +211,7 @@ def _read_v2(buffer: Buffer, max_body: int, skip: int) -> Frame | None:
     if len(head) < 2:
         return None
     flags = head[0]
-    long = bool(flags & _LONG)
+    long = bool(flags & LONG)
     if long and len(head) < 9:
         return None
     size = int.from_bytes(head[1:9] if long else head[1:2], "big")
@@ -211,8 +221,8 @@ def _read_v2(buffer: Buffer, max_body: int, skip: int) -> Frame | None:
         return None
     return Frame(
         body,
-        more=bool(flags & _MORE),
-        command=bool(flags & _COMMAND),
+        more=bool(flags & MORE),
+        command=bool(flags & COMMAND),
         long=_surprising(long, size > 255),
         reserved=flags & _RESERVED_V2,
     )

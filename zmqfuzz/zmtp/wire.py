@@ -58,7 +58,7 @@ class Flag(IntFlag):
     COMMAND = 0x04
 
 
-_MORE, _LONG, _COMMAND = Flag.MORE.value, Flag.LONG.value, Flag.COMMAND.value
+MORE, LONG, COMMAND = Flag.MORE.value, Flag.LONG.value, Flag.COMMAND.value
 """Plain numbers: arithmetic with the enumeration takes ten times as long, and is done for each frame."""
 
 
@@ -336,4 +336,4 @@ def _frame_v2(frame: Frame) -> bytes:
 
 
 def _flags(frame: Frame, *, long: bool) -> int:
-    return frame.reserved & 0xFF | frame.more * _MORE | long * _LONG | frame.command * _COMMAND
+    return frame.reserved & 0xFF | frame.more * MORE | long * LONG | frame.command * COMMAND
