@@ -8,7 +8,7 @@ from zmqfuzz.anonymous import anonymous, names_itself
 from zmqfuzz.scale import round_of
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.trial import Observation, Surface, Trial
-from zmqfuzz.zmtp.wire import Command, Frame, Greeting1, Greeting2, Property, Unit
+from zmqfuzz.zmtp.wire import Command, Frame, Greeting, Greeting1, Greeting2, Property, Raw, Unit
 
 NAME = Property(b"iDENTITY", b"ada")
 TYPE = Property(b"Socket-Type", b"DEALER")
@@ -33,6 +33,21 @@ def test_only_the_identity_is_left_out(named: Step, unnamed: Step) -> None:
     )
     assert anonymous(anonymous(attack)) == anonymous(attack)
     assert [names_itself(script) for script in attack.scripts] == [True, False]
+
+
+HIDDEN: list[tuple[Step, ...]] = [
+    (Connect(), Send((Raw(b"\x04\x00ada"), *MESSAGE))),
+    (Connect(), Send((Greeting(),)), Send((Frame(b"\x05READY\x08Identity\0\0\0\x03ada", command=True),))),
+    (Connect(), Shake("DEALER"), Connect(), Send((Raw(b"GET / HTTP/1.1"),))),
+]
+
+
+@pytest.mark.parametrize("steps", HIDDEN, ids=["greeting", "READY", "the second connection"])
+def test_peers_that_may_name_themselves_in_raw_octets_are_left_out(steps: tuple[Step, ...]) -> None:
+    honest = Script((Connect(), Shake("DEALER"), Send((Raw(b"\x04\x00ada"),))))
+    assert anonymous(Attack((Script(steps), honest))) == Attack((honest,))
+    assert names_itself(Script(steps))
+    assert not names_itself(honest)
 
 
 @pytest.mark.parametrize(("named", "unnamed"), NAMED, ids=lambda step: type(step).__name__)

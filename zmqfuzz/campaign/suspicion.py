@@ -238,7 +238,7 @@ class Suspicions:
         attack = round_of(suspects)
         if anonymously:
             named, attack = attack, anonymous(attack)
-            if attack == named and len(suspects) == 1:
+            if not attack.scripts or (attack == named and len(suspects) == 1):
                 return None
         memory: list[int] = []
         descriptors: list[int] = []

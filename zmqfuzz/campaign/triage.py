@@ -26,6 +26,9 @@ EXECUTED = "ZF301"
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
 
+LEAST = {"ZF204": 64 * 1024}
+"""Octets that two rounds leave behind at least; of descriptors and connections one is enough."""
+
 MOST_PARTS = 6
 """Scripts of an attack that are examined one by one, at most."""
 
@@ -183,14 +186,17 @@ class Triage:
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
-        attack, key = catch.attack, surface.key
+        attack, key, fresh = catch.attack, surface.key, self._harness.target.restartable
         seen = catch.trial if entry.examines == "held" else None
         confirmed = Confirmed(0, 0)
-        if entry.examines != "held":
+        if entry.examines == "beside" or (entry.examines == "rounds" and not fresh):
             confirmed = await self.examine(entry, attack, key, None)
             if not confirmed.holds:
                 return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
-        simpler = await self._smaller(attack, entry, key) if self._harness.target.restartable else attack
+        amount = await self._amount(attack, entry, key) if fresh else 0
+        if fresh and entry.examines == "rounds" and amount < LEAST.get(entry.code, 1):
+            return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
+        simpler = await self._smaller(attack, amount, entry, key) if fresh else attack
         if simpler != attack or not confirmed.holds:
             again = await self.examine(entry, simpler, key, seen)
             if not again.holds and not confirmed.holds and simpler != attack:
@@ -216,7 +222,7 @@ class Triage:
         """
         parts = [replace(attack, scripts=(script,)) for script in attack.scripts[:MOST_PARTS]]
         for part in {anonymous(attack): None, **dict.fromkeys(parts)}:
-            if part == attack:
+            if part == attack or not part.scripts:
                 continue
             own = await self.examine(entry, part, surface.key, None)
             if not own.holds or own.trial is None:
@@ -225,22 +231,22 @@ class Triage:
                 return own.trial.attack, own
         return None
 
-    async def _smaller(self, attack: Attack, entry: Invariant, key: str) -> Attack:
-        """The simplest attack that still holds, or leaves behind, most of what ``attack`` does."""
+    async def _amount(self, attack: Attack, entry: Invariant, key: str) -> int:
+        """What the attack holds, or leaves behind, on a fresh process; 1 or 0 where an honest client is not served."""
+        if entry.examines == "beside" and entry.suspects is not None:
+            seen = await self._examiner.beside(attack, key, times=1, control=False)
+            return int(entry.suspects(seen.trials[-1], self._harness.limits))
+        if entry.examines == "rounds":
+            return await self._examiner.left(attack, key, entry.code)
+        trials = await self._harness.fresh_trials((attack,), key)
+        return left_behind(entry, trials[-1]) if trials else 0
 
-        async def left(simpler: Attack) -> int:
-            if entry.examines == "beside" and entry.suspects is not None:
-                seen = await self._examiner.beside(simpler, key, times=1, control=False)
-                return int(entry.suspects(seen.trials[-1], self._harness.limits))
-            if entry.examines == "rounds":
-                return await self._examiner.left(simpler, key, entry.code)
-            trials = await self._harness.fresh_trials((simpler,), key)
-            return left_behind(entry, trials[-1]) if trials else 0
-
-        least = max(1.0, 0.6 * await left(attack))
+    async def _smaller(self, attack: Attack, amount: int, entry: Invariant, key: str) -> Attack:
+        """The simplest attack that still holds, or leaves behind, most of the ``amount`` that ``attack`` does."""
+        least = max(1.0, 0.6 * amount)
 
         async def still(simpler: Attack) -> bool:
-            return await left(simpler) >= least
+            return await self._amount(simpler, entry, key) >= least
 
         again = (entry.code, shape(attack)) in self._simplified  # at another door: it needs less care
         self._simplified.add((entry.code, shape(attack)))
