@@ -15,7 +15,7 @@ from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial
 
-__all__ = ["Examiner", "growth", "stayed"]
+__all__ = ["ROUNDS", "Examiner", "growth", "stayed"]
 
 ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
@@ -115,8 +115,11 @@ class Examiner:
     async def _watched(self, standing: Standing, attack: Attack, key: str, patience: float) -> Trial:
         return await self._harness.play(standing, attack, key, ask=False, beside=patience)
 
-    async def rounds(self, attack: Attack, key: str) -> Examination:
-        """The same attack again and again on one fresh process, all peers gone between two rounds."""
+    async def rounds(self, attack: Attack, key: str, *, least: int = ROUNDS) -> Examination:
+        """The same attack again and again on one fresh process, all peers gone between two rounds.
+
+        ``least``: so many rounds, and more where what stays behind may add up.
+        """
         trials: list[Trial] = []
         doubts: list[str] = []
         async with self._harness.examined() as standing:
@@ -125,7 +128,7 @@ class Examiner:
             before = standing.observer.sample()
             enlarged = False
             deadline = trio.current_time() + self._patience
-            while len(trials) < ROUNDS or (_may_add_up(trials) and trio.current_time() < deadline):
+            while len(trials) < least or (_may_add_up(trials) and trio.current_time() < deadline):
                 trials.append(await self._play(standing, attack, key))
                 if len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
                     attack, trials, enlarged = scaled(attack, factor), [], True
@@ -170,9 +173,13 @@ def stayed(code: str, settled: Sample, abandoned: int) -> int:
 
 
 def growth(trials: Sequence[Trial]) -> float:
-    """Octets of resident memory that each round after the first left behind; 0 when that could not be seen."""
+    """Octets of resident memory that each of the later rounds left behind; 0 when that could not be seen.
+
+    The first half, or two rounds of fewer than six, warm up.
+    """
     rss = [trial.observation.settled.rss for trial in trials if trial.observation.settled is not None]
-    return (rss[-1] - rss[1]) / (len(rss) - 2) if len(rss) > 2 else 0.0
+    first = len(rss) // 2 if len(rss) > 5 else 1
+    return (rss[-1] - rss[first]) / (len(rss) - 1 - first) if len(rss) > 2 else 0.0
 
 
 def _too_small(trials: list[Trial]) -> float:

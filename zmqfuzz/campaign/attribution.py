@@ -6,24 +6,30 @@ with nothing behind it but a loop that reads. What that shows, no application ca
 
 from __future__ import annotations
 
+from zmqfuzz.anonymous import names_itself
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.errors import ZmqfuzzError
-from zmqfuzz.examiner import Examiner, growth
+from zmqfuzz.examiner import ROUNDS, Examiner, growth
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
-__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of"]
+__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of", "publicly_known"]
 
 LIBRARY_SAYS = "libzmq assertion"
 """In the signature of a process that libzmq itself has ended."""
 
 SAME = 0.7
 LITTLE, ABOUT = 256 * 1024, 1 / 3
+NAMED, MORE_ROUNDS = 0.1, 12
 """Share of the target's growth that a bare socket must show for both to be the same; where a round leaves LITTLE,
-in octets, behind, it depends on chance, and less is enough."""
+in octets, behind, it depends on chance, and less is enough; so it does where peers of a ROUTER or REP have identities:
+which of them comes first to a name that several have, and MORE_ROUNDS tell."""
+
+ROUTING = ("ROUTER", "REP", "")
+"""Types that keep what a second peer sends under a name (libzmq ``src/router.cpp``); an unknown type may be one."""
 
 DEFAULT_HWM, SMALL_HWM = 1000, 16
 """Of a bare socket: libzmq's own (``src/options.cpp``), as what the library keeps unread for ever is as much as a queue
@@ -48,7 +54,7 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
     if violation.code == "ZF208":
         return "the application, where it does not read a socket; else libzmq (issues 3731 and 4503)"
     if LIBRARY_SAYS in signature:
-        issue = next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
+        issue = publicly_known(signature)
         return f"libzmq, known (issue {issue})" if issue else "libzmq"
     if signature.startswith("does not come back"):
         return "libzmq, known (issue 4196); the application can work around it"
@@ -58,6 +64,11 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
     return "application" if own or "Error" in signature else "unknown"
 
 
+def publicly_known(signature: str) -> str:
+    """The issue of zeromq/libzmq that names the assertion in the signature; empty where none does."""
+    return next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
+
+
 async def bare_socket_too(
     harness: Harness, entry: Invariant, attack: Attack, surface: Surface, grown: float
 ) -> bool | None:
@@ -65,6 +76,7 @@ async def bare_socket_too(
 
     ``grown``: octets that each round left behind in the target.
     """
+    named = surface.socket_type.upper() in ROUTING and any(map(names_itself, attack.scripts))
     pids = (await harness.standing()).running.pids()
     found = libraries(pids, LIBRARY)
     if harness.reference is None or not found:
@@ -78,7 +90,7 @@ async def bare_socket_too(
                 await bare.calibrate(key)
                 seen = await examiner.beside(attack, key, times=1)
             elif entry.examines == "rounds":
-                seen = await examiner.rounds(attack, key)
+                seen = await examiner.rounds(attack, key, least=MORE_ROUNDS if named else ROUNDS)
             else:
                 seen = await examiner.held(attack, key, None, times=1)
     except ZmqfuzzError:
@@ -88,5 +100,6 @@ async def bare_socket_too(
     if seen.doubts:
         return None
     if entry.code == "ZF204":
-        return grown > 0 and growth(seen.trials) >= (SAME if grown > LITTLE else ABOUT) * grown
+        least = NAMED if named else SAME if grown > LITTLE else ABOUT
+        return grown > 0 and growth(seen.trials) >= least * grown
     return any(judge.judge(seen, harness.limits) is not None for judge in judges)

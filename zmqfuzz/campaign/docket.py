@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from zmqfuzz.campaign.attribution import publicly_known
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.naming import signature_of
@@ -28,7 +29,7 @@ __all__ = ["Docket"]
 LAST = "ZF208"
 """Triaged when all else is done: mostly the library's own, and seen by every run at some doors."""
 
-FIRST_LOOKS = 2
+FIRST_LOOKS = 3
 """Looks at what attacks taken by chance leave behind together, as soon as every family has had its first turn."""
 
 LAST_LOOKS = 0.25
@@ -89,7 +90,8 @@ class Docket:
         code = catch.violation.code
         history = tuple(attack for attack in self._harness.last_history if attack.scripts)
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
-        if code != LAST and at_once and (await self._triaged(lane, catch, history) or not self.first_turns):
+        waits = _last(catch) if self._plan.stop_after is None else code == LAST
+        if not waits and at_once and (await self._triaged(lane, catch, history) or not self.first_turns):
             return
         self._known.learn(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
@@ -118,11 +120,13 @@ class Docket:
 
     async def _take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
         """Triage what has waited: first what was examined already, and LAST only with ``all_of_them``."""
-        self._waiting.sort(key=lambda waiting: _rank(waiting[1].violation.code))
+        self._waiting.sort(key=lambda waiting: _rank(waiting[1]))
         late = deadline + max(SHORTEST_TRIAGE, LATE * self._plan.seconds)
         while self._waiting and not self.enough and time.monotonic() < late:
             lane, catch, history = self._waiting[0]
-            if catch.violation.code == LAST and not (all_of_them and self._in_time(deadline)):
+            if _last(catch) and not all_of_them:
+                break
+            if catch.violation.code == LAST and not self._in_time(deadline):
                 break
             del self._waiting[0]
             self._known.resume(lane, catch.violation.code)
@@ -187,8 +191,15 @@ def _doors(lanes: Sequence[Lane]) -> list[Lane]:
     return list({lane.surface.key: lane for lane in lanes}.values())
 
 
-def _rank(code: str) -> int:
-    return 2 if code == LAST else 0 if invariants()[code].examines else 1
+def _last(catch: Catch) -> bool:
+    """Whether it waits until all else is done: LAST, and a crash of the library that is public."""
+    return catch.violation.code == LAST or bool(publicly_known(_drawn(catch)))
+
+
+def _rank(catch: Catch) -> int:
+    if _last(catch):
+        return 3 if catch.violation.code == LAST else 2
+    return 0 if invariants()[catch.violation.code].examines else 1
 
 
 def _drawn(catch: Catch) -> str:

@@ -40,6 +40,10 @@ PICKS = 2
 """Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
 of the most units, for what is kept of each."""
 
+NAMED_LOOK = 3
+"""Every so many looks at random attacks the peers keep their identities: what only those leave behind is the library's
+as a rule, and would hide what the application keeps."""
+
 MOST_TOGETHER = 8
 """Attacks that are repeated together."""
 
@@ -208,7 +212,7 @@ class Suspicions:
         self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
         self._looked[lane.surface.key] = time.monotonic()
         self._looks[lane.surface.key] += 1
-        anonymously = self._looks[lane.surface.key] % 2 == 1
+        anonymously = self._looks[lane.surface.key] % NAMED_LOOK != 0
         deadline = time.monotonic() + LOOK_SECONDS
         return await self._repeated(lane, picked[:together], deadline, anonymously=anonymously) if picked else None
 

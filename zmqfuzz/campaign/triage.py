@@ -27,10 +27,8 @@ SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
 
 LEAST = {"ZF204": 64 * 1024}
-"""Octets that two rounds leave behind at least; of descriptors and connections one is enough."""
-
-MOST_PARTS = 6
-"""Scripts of an attack that are examined one by one, at most."""
+"""Octets left behind by two rounds, of descriptors and connections one, that need no examination before the attack is
+made smaller. Less may hide in what the allocator has kept."""
 
 RARE_REPLAYS = 6
 """Times the whole history is replayed for a crash that did not show again at once."""
@@ -189,13 +187,12 @@ class Triage:
         attack, key, fresh = catch.attack, surface.key, self._harness.target.restartable
         seen = catch.trial if entry.examines == "held" else None
         confirmed = Confirmed(0, 0)
-        if entry.examines == "beside" or (entry.examines == "rounds" and not fresh):
+        amount = await self._amount(attack, entry, key) if fresh else 0
+        plain = entry.examines == "rounds" and amount >= LEAST.get(entry.code, 1)
+        if entry.examines != "held" and not plain:
             confirmed = await self.examine(entry, attack, key, None)
             if not confirmed.holds:
                 return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
-        amount = await self._amount(attack, entry, key) if fresh else 0
-        if fresh and entry.examines == "rounds" and amount < LEAST.get(entry.code, 1):
-            return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
         simpler = await self._smaller(attack, amount, entry, key) if fresh else attack
         if simpler != attack or not confirmed.holds:
             again = await self.examine(entry, simpler, key, seen)
@@ -206,30 +203,25 @@ class Triage:
             return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
         large = confirmed.trial.attack
         design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
+        if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:
+            return self._make(catch, *own, surface, bare=False)
         bare = True if design else await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
         if entry.code == "ZF204" and bare:
-            if (own := await self._own_part(entry, large, surface)) is not None:
-                return self._make(catch, *own, surface, bare=False)
             confirmed = await self.examine(invariants()["ZF209"], large, key, None)
             if confirmed.violation is None:
                 return Triaged(reason="ZF209? a bare socket keeps as much; the target did not show it a second time")
         return self._make(catch, large, confirmed, surface, bare=bare)
 
     async def _own_part(self, entry: Invariant, attack: Attack, surface: Surface) -> tuple[Attack, Confirmed] | None:
-        """What the application itself keeps of an attack that shows the library's leak, too.
-
-        Peers without an identity do not show that one; where a name hides in raw octets, one script of several may not.
-        """
-        parts = [replace(attack, scripts=(script,)) for script in attack.scripts[:MOST_PARTS]]
-        for part in {anonymous(attack): None, **dict.fromkeys(parts)}:
-            if part == attack or not part.scripts:
-                continue
-            own = await self.examine(entry, part, surface.key, None)
-            if not own.holds or own.trial is None:
-                continue
-            if await bare_socket_too(self._harness, entry, own.trial.attack, surface, own.growth) is False:
-                return own.trial.attack, own
-        return None
+        """What the application keeps also of peers without an identity, of which the library keeps nothing."""
+        part = anonymous(attack)
+        if part == attack or not part.scripts:
+            return None
+        own = await self.examine(entry, part, surface.key, None)
+        if not own.holds or own.trial is None:
+            return None
+        bare = await bare_socket_too(self._harness, entry, own.trial.attack, surface, own.growth)
+        return None if bare else (own.trial.attack, own)
 
     async def _amount(self, attack: Attack, entry: Invariant, key: str) -> int:
         """What the attack holds, or leaves behind, on a fresh process; 1 or 0 where an honest client is not served."""
