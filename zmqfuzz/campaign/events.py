@@ -79,10 +79,11 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A confirmed finding, and the trial that showed it last."""
+    """A confirmed finding, the trial that showed it last, and honest traffic of the same volume, if any was played."""
 
     finding: Finding
     trial: Trial
+    control: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)
