@@ -12,8 +12,8 @@ from zmqfuzz.reports.hostile import shown
 
 __all__ = ["Curve", "chart", "descriptors", "memory", "whole_run"]
 
-WIDTH, HEIGHT = 900, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 30, 34
+WIDTH, HEIGHT = 900, 236
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 36, 34
 _ROWS = 2
 """Rows of the numbers of marks that stand close together."""
 
@@ -60,7 +60,7 @@ def chart(curves: Sequence[Curve], marks: Sequence[float], title: str, unit: str
         return ""
     points = [point for curve in drawn for point in curve.points if all(map(math.isfinite, point))]
     right = max(max(x for x, _ in points), 1e-3)
-    low, high, step = _range(min(y for _, y in points), max(y for _, y in points))
+    low, high, step = _range(min(y for _, y in points), max(y for _, y in points), 0.25 if unit else 1.0)
 
     def across(x: float) -> float:
         return round(_LEFT + min(max(x / right, 0.0), 1.0) * (WIDTH - _LEFT - _RIGHT), 1)
@@ -79,9 +79,9 @@ def chart(curves: Sequence[Curve], marks: Sequence[float], title: str, unit: str
     return Tree.tostring(svg, encoding="unicode")
 
 
-def _range(low: float, high: float) -> tuple[float, float, float]:
-    """Round bounds around both, and the distance of the lines between them."""
-    spread = max(high - low, abs(high) * 0.05, 1.0)
+def _range(low: float, high: float, least: float) -> tuple[float, float, float]:
+    """Round bounds around both, and the distance of the lines between them, which is ``least`` or more."""
+    spread = max(high - low, 4 * least)
     magnitude = 10 ** math.floor(math.log10(spread / 4))
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= spread / 4)
     bottom = math.floor(low / step) * step
@@ -106,7 +106,7 @@ def _axes(
             svg, "line", {"class": "grid", "x1": f"{_LEFT}", "x2": f"{WIDTH - _RIGHT}", "y1": f"{y}", "y2": f"{y}"}
         )
         _text(svg, _LEFT - 8, y + 4, f"{value:,.10g}", "end")
-    first, last, width = _range(0.0, right)
+    first, last, width = _range(0.0, right, 0.001)
     for number in range(round((last - first) / width) + 1):
         at = first + number * width
         if at <= right * 1.001:

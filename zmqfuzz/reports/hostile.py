@@ -17,8 +17,14 @@ def shown(text: str) -> str:
 def markdown(text: str) -> str:
     """``text`` as one paragraph in which nothing is markup, a link or an image (CommonMark 2.4: backslash escapes)."""
     line = " ".join(shown(text).split())
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~>@^$=\"'-])", r"\\\1", line)
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace("://", "&#58;//").replace("www.", "www&#46;")
+    escaped = re.sub(r"([\\`*_{}\[\]#|~!$^])", r"\\\1", line)
+    return (
+        escaped.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace("://", "&#58;//")
+        .replace("www.", "www&#46;")
+    )
 
 
 def fenced(text: str) -> str:

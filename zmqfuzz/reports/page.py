@@ -58,7 +58,7 @@ def page(run: Run, changed: Difference | None) -> str:
 
 def _card(run: Run, found: Found, markup: Any) -> dict[str, Any]:
     finding = found.finding
-    obstacle = f"repro.py {shlex.quote(str(finding.surface.get('address', 'ENDPOINT')))}"
+    address = shlex.quote(str(finding.surface.get("address", "ENDPOINT")))
     return {
         "found": found,
         "finding": finding,
@@ -67,7 +67,7 @@ def _card(run: Run, found: Found, markup: Any) -> dict[str, Any]:
         "memory": markup(curves.memory(found.series, found.control, found.marks)),
         "descriptors": markup(curves.descriptors(found.series, found.control, found.marks)),
         "sent": quantity(finding.sent),
-        "script": f"python .zmqfuzz/findings/{finding.id}/{obstacle}",
+        "script": f"python {shlex.quote(found.folder)}/repro.py {address}",
     }
 
 

@@ -80,12 +80,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding as it was told. Curves: seconds, octets sent, resident, virtual, descriptors; ``marks``: steps."""
+    """A finding as it was told, and saved in ``folder``; ``marks`` are steps of the attack.
+
+    Curves are lists of seconds, octets sent, resident octets, virtual octets, descriptors.
+    """
 
     finding: Finding
     door: str
     family: str
     text: str
+    folder: str = ".zmqfuzz/findings"
     transcript: tuple[str, ...] = ()
     series: tuple[tuple[float, int, int, int, int], ...] = ()
     marks: tuple[tuple[float, str], ...] = ()

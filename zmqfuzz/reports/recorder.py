@@ -42,6 +42,7 @@ class Recorder:
     ) -> None:
         self.folder: Path | None = None
         self._plan = plan
+        self._store = store
         self._say = say
         self._events: list[dict[str, Any]] = []
         self._outcome: dict[str, Any] | None = None
@@ -75,7 +76,7 @@ class Recorder:
 
     def tell(self, event: Event, observed: tuple[str, ...] = ()) -> None:
         """Take one event; ``observed``: see :func:`outcome_to_plain`, used with the last one."""
-        plain = tell(event)
+        plain = tell(event, self._store)
         if isinstance(event, Sliced):
             plain["took"] = round(time.monotonic() - self._last, 3)
         if isinstance(event, Ended):

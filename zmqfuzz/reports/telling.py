@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from zmqfuzz.campaign.decode import decode_attack
@@ -15,6 +16,7 @@ from zmqfuzz.campaign.plain import surface_to_plain
 from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.catalogue import Family, invariants
 from zmqfuzz.finding import Finding
+from zmqfuzz.script import Send, Shake
 from zmqfuzz.trial import Direction, Sample, Trial
 
 __all__ = ["outcome_to_plain", "tell"]
@@ -28,8 +30,11 @@ _LARGE = ("attack", "original", "history", "measures", "surface")
 """Fields of a finding that are told in other words, or are beside it in its folder."""
 
 
-def tell(event: Event) -> dict[str, Any]:
-    """One event, with ``event`` as its kind; :class:`Ended` tells only that the run has ended."""
+def tell(event: Event, store: Path) -> dict[str, Any]:
+    """One event, with ``event`` as its kind; :class:`Ended` tells only that the run has ended.
+
+    ``store`` is where findings are saved.
+    """
     match event:
         case Calibrated(surface, level, ok):
             return {"event": "door", "door": surface.key, **surface_to_plain(surface), "level": level, "ok": ok}
@@ -47,7 +52,7 @@ def tell(event: Event) -> dict[str, Any]:
         case Unconfirmed():
             return {**_where("unconfirmed", event), "code": event.code, "sentence": event.reason}
         case Found():
-            return _found(event)
+            return _found(event, store)
         case Ended():
             return {"event": "ended"}
 
@@ -56,7 +61,7 @@ def _where(kind: str, event: Suspected | Unconfirmed) -> dict[str, Any]:
     return {"event": kind, "door": event.surface.key, "family": event.family}
 
 
-def _found(event: Found) -> dict[str, Any]:
+def _found(event: Found, store: Path) -> dict[str, Any]:
     finding, trial = event.finding, event.trial
     lines = decode_attack(finding.attack, trial)
     left = len(lines) - MOST_LINES
@@ -65,7 +70,8 @@ def _found(event: Found) -> dict[str, Any]:
         "door": finding.surface.key,
         "family": finding.attack.strategy,
         "finding": _finding(finding),
-        "text": failure_message(finding, trial),
+        "text": failure_message(finding, trial, folder=store / "findings" / finding.id),
+        "folder": str(store / "findings" / finding.id),
         "transcript": lines[:MOST_LINES] + ([f"... and {left:,} more lines, in transcript.txt"] if left > 0 else []),
         "series": _curve(trial),
         "marks": _marks(trial),
@@ -97,16 +103,17 @@ def _thinned(series: Sequence[Sample]) -> list[Sample]:
 
 
 def _marks(trial: Trial) -> list[tuple[float, str]]:
-    """When the first peer did what, and when all had been sent and all were gone; seconds as in the curve."""
+    """When the first peer sent what (by the numbers of its steps in the transcript), when all had been sent, and when
+    all were gone; seconds as in the curve."""
     seen = trial.observation
     marks = [
         (one.at, words) for one, words in ((seen.held, "all sent"), (seen.settled, "peers gone")) if one is not None
     ]
-    for transcript in trial.transcripts[:1]:
-        sent = [entry for entry in transcript.entries if entry.direction is Direction.SENT]
-        for entry in sent[: MOST_MARKS - len(marks)]:
-            times = f" x {entry.times:,}" if entry.times != 1 else ""
-            marks.append((entry.at, f"{entry.note or 'sends'}{times}"))
+    for script, transcript in zip(trial.attack.scripts[:1], trial.transcripts, strict=False):
+        steps = [number for number, step in enumerate(script.steps, 1) if isinstance(step, Shake | Send)]
+        sent = [one for one in transcript.entries if one.direction is Direction.SENT and one.note != "honest reply"]
+        named = list(zip(sent, steps, strict=False))[: MOST_MARKS - len(marks)]
+        marks += [(entry.at, f"step {number}") for entry, number in named]
     return [(round(at, 3), words) for at, words in sorted(marks)]
 
 
