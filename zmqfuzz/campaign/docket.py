@@ -72,7 +72,8 @@ class Docket:
     @property
     def enough(self) -> bool:
         """Whether as much was found as was asked for."""
-        return self._plan.stop_after is not None and len(self._outcome.findings) >= self._plan.stop_after
+        new = [finding for finding in self._outcome.findings if finding.id not in self._plan.accepted]
+        return self._plan.stop_after is not None and len(new) >= self._plan.stop_after
 
     def unheard(self) -> list[str]:
         """What was never triaged, in words; what is looked at last only because there was time is not missed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from zmqfuzz.cli.screen import Screen
 from zmqfuzz.errors import UsageError, ZmqfuzzError
 from zmqfuzz.finding import Verdict
 from zmqfuzz.reports.baseline import Accepted, read_baseline, write_baseline
-from zmqfuzz.reports.gate import accept, decide
+from zmqfuzz.reports.gate import accept, decide, in_force
 from zmqfuzz.reports.record import Gate
 from zmqfuzz.reports.recorder import Recorder
 
@@ -53,6 +53,7 @@ def play(spec: Spec, plan: Plan, corpus: Corpus, policy: Policy, *, reach: bool 
     accepted = policy.accepted()
     target = spec.target().name
     store = corpus.findings.parent
+    plan = replace(plan, accepted=frozenset(in_force(accepted, target, date.today())))
     set_hypothesis_home_dir(store / "hypothesis")  # not into the user's folder
     with Screen(spec, corpus, seconds=plan.seconds, reach=reach) as screen:
         words = {"fail_on": policy.fail_on, "inconclusive": policy.inconclusive}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zmqfuzz import __version__
+from zmqfuzz.audit.auditor import sockets
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Severity
 from zmqfuzz.reports.hostile import shown
@@ -23,6 +24,9 @@ from zmqfuzz.sarif import LEVELS, Described, log, place
 __all__ = ["place_of", "sarif"]
 
 _INTERPRETERS = re.compile(r"(python|pypy)[\d.]*$")
+_TRACED = ("ZF101", "ZF102")
+"""Invariants whose findings a traceback in the output is about: the process died, or a worker of it."""
+
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -85,20 +89,30 @@ def _result(run: Run, found: Found, position: int) -> dict[str, Any]:
 
 
 def place_of(run: Run, finding: Finding) -> tuple[Path, int] | None:
-    """Where in the program's source: the innermost of its own lines in a traceback, else the script that was started.
+    """Where in the program's source: the innermost of its own lines in a traceback; else where the script that was
+    started makes the socket of the door, as far as the audit sees that; else its first line.
 
-    Line 0: not known; a file counts when it is below the current folder. None: nothing is known, as of a binary.
+    A file counts when it is below the current folder. None: nothing is known, as of a binary.
     """
     description = run.started.description
     folder = Path(str(description.get("cwd") or "."))
-    for name, line in reversed(_FRAME.findall(finding.log_tail)):
+    for name, line in reversed(_FRAME.findall(finding.log_tail) if finding.code in _TRACED else []):
         if (file := _ours(folder / name)) is not None:
             return file, int(line[:9])
     command = description.get("command")
     for candidate in _scripts(command if isinstance(command, Sequence) and not isinstance(command, str) else ()):
         if (file := _ours(folder / candidate)) is not None:
-            return file, 1
+            return file, _made(file, finding)
     return None
+
+
+def _made(file: Path, finding: Finding) -> int:
+    """The line where ``file`` makes the socket; 1 where that is not known."""
+    wanted, connects = finding.surface.get("socket_type"), finding.surface.get("side") == "connect"
+    made = sockets(file) if file.suffix == ".py" else ()
+    typed = [one for one in made if wanted in one.types]
+    sided = [one for one in typed if (one.connected if connects else one.bound)]
+    return next((one.line for one in (*sided, *typed)), 1)
 
 
 def _scripts(command: Sequence[Any]) -> Iterator[str]:

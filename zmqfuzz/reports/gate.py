@@ -11,7 +11,7 @@ from zmqfuzz.finding import Severity
 from zmqfuzz.reports.baseline import Accepted
 from zmqfuzz.reports.record import Gate
 
-__all__ = ["accept", "decide"]
+__all__ = ["accept", "decide", "in_force"]
 
 UNSAID = "accepted by --baseline-update; say why"
 ACCEPTED_FOR = timedelta(days=90)
@@ -39,6 +39,11 @@ class Shown(Protocol):
     @property
     def target(self) -> str:
         """What it was found in."""
+
+
+def in_force(baseline: Iterable[Accepted], target: str, today: date) -> dict[str, Accepted]:
+    """The entries, by ID, that are about ``target`` and whose date has not passed."""
+    return {entry.id: entry for entry in baseline if entry.target in ("", target) and not entry.expired(today)}
 
 
 def decide(
