@@ -180,12 +180,13 @@ def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...
 
 def _policy(options: dict[str, Any]) -> Policy:
     """Takes what :func:`gate_options` made out of ``options``; what is not given is as pyproject.toml declares it."""
-    declared = settings(Path.cwd())
+    declared, update = settings(Path.cwd()), options.pop("baseline_update")
+    file = declared.baseline  # until something is accepted there need not be one
     return Policy(
         options.pop("fail_on") or declared.fail_on or "low",
         options.pop("inconclusive") or declared.inconclusive or "fail",
-        options.pop("baseline") or declared.baseline,
-        options.pop("baseline_update"),
+        options.pop("baseline") or (file if file is not None and (update or file.exists()) else None),
+        update,
         options.pop("report"),
     )
 

@@ -40,7 +40,7 @@ def settings(start: Path) -> Settings:
 
     baseline = text("baseline")
     return Settings(
-        file.parent / baseline if baseline else None,
+        Path(shown(file.parent / baseline)) if baseline else None,
         text("fail-on", [severity.value for severity in Severity]),
         text("inconclusive", POLICIES),
     )
