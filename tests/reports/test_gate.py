@@ -33,7 +33,8 @@ def test_a_new_finding_fails_and_wins_over_what_is_inconclusive() -> None:
     assert judged(doubts=("seen once",), inconclusive="pass").code == 0
     assert judged(ONE, doubts=("seen once",)).code == 1
     assert judged(TWO, fail_on="high").code == 0
-    assert judged(ONE, TWO, fail_on="high").code == 1
+    gate = judged(ONE, TWO, fail_on="high")
+    assert (gate.code, gate.sentence) == (1, "1 finding of severity high or worse is not accepted")
 
 
 def test_a_known_finding_passes_to_its_last_day_and_fails_after_it() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Protocol
 
+from zmqfuzz.campaign.text import count
 from zmqfuzz.finding import Severity
 from zmqfuzz.reports.baseline import Accepted
 from zmqfuzz.reports.record import Gate
@@ -109,9 +110,8 @@ def _decision(
     inconclusive: str,
 ) -> tuple[int, str]:
     if counting:
-        several = "findings are" if len(counting) > 1 else "finding is"
         above = "" if fail_on == "low" else f" of severity {fail_on} or worse"
-        return 1, f"{len(counting)} {several} not accepted{above}"
+        return 1, f"{count(len(counting), 'finding')}{above} {'are' if len(counting) > 1 else 'is'} not accepted"
     if doubts and inconclusive == "fail":
         return 3, "what is inconclusive is not passed"
     said = []
