@@ -82,7 +82,7 @@ def play(spec: Spec, plan: Plan, corpus: Corpus, policy: Policy, *, reach: bool 
             screen.say(printable(f"  baseline: {line}"))
         if policy.baseline is not None:
             screen.say(printable(f"  gate: {gate.sentence} (exit code {gate.code})"))
-        if recorder.folder is not None:
+        if recorder.whole:
             screen.say(printable(f"  stored: {recorder.folder}"))
     return outcome, gate.code or (0 if written else UsageError.exit_code)
 

@@ -28,7 +28,7 @@ class Recorder:
     """Consumes the events of one run.
 
     ``description`` is the target as plain data, without secrets; ``policy`` is what decides the exit code
-    (``fail_on``, ``inconclusive``); ``say`` takes a sentence for the user.
+    (``fail_on``, ``inconclusive``); ``say`` takes a sentence for the user. ``whole``: all could be written so far.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Recorder:
         self._outcome: dict[str, Any] | None = None
         self._journal: Journal | None = None
         self._began = self._last = time.monotonic()
-        self._silent = False
+        self.whole = True
         try:
             self.folder = new_folder(store, target)
             self._journal = Journal(self.folder / EVENTS)
@@ -109,7 +109,7 @@ class Recorder:
         return build(self.folder.name if self.folder else "not stored", self._events, outcome, ())
 
     def _failed(self, error: OSError) -> None:
-        if not self._silent:
-            self._silent = True
+        if self.whole:
+            self.whole = False
             where = f" ({printable(str(error.filename))})" if error.filename else ""
             self._say(f"the run is not stored: {error.strerror or error}{where}; free what is missing for the next one")
