@@ -15,7 +15,8 @@ __all__ = ["Curve", "chart", "descriptors", "memory", "whole_run"]
 WIDTH, HEIGHT = 900, 236
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 36, 34
 _ROWS = 2
-"""Rows of the numbers of marks that stand close together."""
+_NEAR = 28
+"""Rows of the words of marks that stand close together, and how near that is."""
 
 Point = tuple[float, float]
 Sampled = Sequence[tuple[float, int, int, int, int]]
@@ -32,7 +33,7 @@ class Curve:
 def memory(series: Sampled, control: Sampled, marks: Sequence[tuple[float, str]]) -> str:
     """Resident memory of the attacked process, honest traffic beside it in grey."""
     curves = [Curve("control", _column(control, 2, MIB)), Curve("attack", _column(series, 2, MIB))]
-    return chart(curves, [at for at, _ in marks], "resident memory", "MiB")
+    return chart(curves, _short(marks), "resident memory", "MiB")
 
 
 def descriptors(series: Sampled, control: Sampled, marks: Sequence[tuple[float, str]]) -> str:
@@ -40,7 +41,7 @@ def descriptors(series: Sampled, control: Sampled, marks: Sequence[tuple[float, 
     if len({sample[4] for sample in series}) < 2:
         return ""
     curves = [Curve("control", _column(control, 4)), Curve("attack", _column(series, 4))]
-    return chart(curves, [at for at, _ in marks], "open descriptors", "")
+    return chart(curves, _short(marks), "open descriptors", "")
 
 
 def whole_run(samples: Sequence[tuple[float, int]]) -> str:
@@ -49,11 +50,16 @@ def whole_run(samples: Sequence[tuple[float, int]]) -> str:
     return chart([Curve("attack", points)], [], "resident memory after each slice", "MiB")
 
 
+def _short(marks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """With the number of a step alone, and the last word of all else."""
+    return [(at, words.split()[-1] if words else "") for at, words in marks]
+
+
 def _column(samples: Sampled, number: int, unit: int = 1) -> tuple[Point, ...]:
     return tuple((sample[0], sample[number] / unit) for sample in samples)
 
 
-def chart(curves: Sequence[Curve], marks: Sequence[float], title: str, unit: str) -> str:
+def chart(curves: Sequence[Curve], marks: Sequence[tuple[float, str]], title: str, unit: str) -> str:
     """The ``<svg>`` element; empty: there is not one line to draw."""
     drawn = [curve for curve in curves if len(curve.points) > 1]
     if not drawn:
@@ -71,8 +77,8 @@ def chart(curves: Sequence[Curve], marks: Sequence[float], title: str, unit: str
     svg = Tree.Element("svg", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
     Tree.SubElement(svg, "title").text = shown(title)
     _axes(svg, across, up, (low, high, step), right, f"{title}, {unit}" if unit else title)
-    for number, at in enumerate(marks, 1):
-        _mark(svg, across, number, at, [across(other) for other in marks[: number - 1]])
+    for number, (at, word) in enumerate(marks):
+        _mark(svg, across(at), word, [across(other) for other, _ in marks[:number]])
     for curve in drawn:
         line = " ".join(f"{across(x)},{up(y)}" for x, y in curve.points if math.isfinite(x) and math.isfinite(y))
         Tree.SubElement(svg, "polyline", {"class": curve.kind, "points": line})
@@ -113,14 +119,14 @@ def _axes(
             _text(svg, across(at), HEIGHT - _BOTTOM + 18, f"{at:,.10g} s", "middle" if number else "start")
 
 
-def _mark(svg: Tree.Element, across: Callable[[float], float], number: int, at: float, before: Sequence[float]) -> None:
-    x = across(at)
-    close = sum(abs(other - x) < 14 for other in before)
+def _mark(svg: Tree.Element, x: float, word: str, before: Sequence[float]) -> None:
+    close = sum(abs(other - x) < _NEAR for other in before)
     y = _TOP - 4 + 12 * min(close, _ROWS)
     top, bottom = f"{_TOP}", f"{HEIGHT - _BOTTOM}"
     Tree.SubElement(svg, "line", {"class": "mark", "x1": f"{x}", "x2": f"{x}", "y1": top, "y2": bottom})
     if close <= _ROWS:
-        _text(svg, x + 3, y, str(number), "start", "number")
+        last = x > WIDTH - _RIGHT - _NEAR
+        _text(svg, x - 3 if last else x + 3, y, word, "end" if last else "start", "number")
 
 
 def _text(svg: Tree.Element, x: float, y: float, text: str, anchor: str, kind: str = "tick") -> None:
