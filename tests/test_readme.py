@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import click
@@ -18,6 +19,8 @@ from zmqfuzz.cli.commands import cli
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.declared import read
 from zmqfuzz.errors import UsageError
+from zmqfuzz.reports.baseline import read_baseline
+from zmqfuzz.reports.settings import settings
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Observation, Sample, Surface, Trial
 
@@ -61,12 +64,41 @@ def test_the_table_of_exit_codes_is_what_help_prints() -> None:
     assert [(code, text.replace("`", "")) for code, text in found] == wanted
 
 
+def commands(group: click.Group) -> list[click.Command]:
+    """All of them, with those of groups inside."""
+    found: list[click.Command] = []
+    for command in group.commands.values():
+        found += commands(command) if isinstance(command, click.Group) else [command]
+    return found
+
+
+def test_what_the_recipes_for_ci_say_exists() -> None:
+    assert isinstance(cli, click.Group)
+    known = {name for command in commands(cli) for param in command.params for name in param.opts}
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - {"--junitxml", "--zmqfuzz", "--bind"}
+    assert {"--report", "--baseline", "--inconclusive"} <= spoken <= known
+    named = {tuple(words.split()) for words in re.findall(r"zmqfuzz ((?:baseline )?[a-z]+)(?= )", text)}
+    assert {("run",), ("report",), ("baseline", "update")} <= named
+
+
+def test_what_is_declared_for_ci_can_be_read(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    declared, accepted = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(declared, encoding="utf-8")
+    assert read(tmp_path / "pyproject.toml")["gateway"].contract({}) == Limits(max_frame=1 << 20, memory=200 << 20)
+    assert settings(tmp_path).fail_on == "medium"
+    file = tmp_path / "baseline.toml"
+    file.write_text(accepted.replace("2027-03-01", str(date.today())), encoding="utf-8")
+    assert [entry.id for entry in read_baseline(file)] == ["ZF203-5whe"]
+
+
 def test_every_command_and_option_exists() -> None:
     assert isinstance(cli, click.Group)
     named = set(re.findall(r"(?:\$ |`|bin/)zmqfuzz (?!-)([a-z]+)\b", README))
     assert {"run", "demo", "replay", "list", "explain"} <= named
     assert named <= set(cli.commands)
-    known = {name for command in cli.commands.values() for param in command.params for name in param.opts}
+    known = {name for command in commands(cli) for param in command.params for name in param.opts}
     # What belongs to the programs of the examples and to pip, git and pytest itself.
     known |= {"--help", "--hardened", "--run-slow"}
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))

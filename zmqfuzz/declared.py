@@ -22,7 +22,7 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
 
-__all__ = ["FILE", "SECRETS", "Declared", "find", "named", "read", "shown"]
+__all__ = ["FILE", "SECRETS", "Declared", "find", "general", "named", "read", "shown"]
 
 FILE = "pyproject.toml"
 
@@ -33,6 +33,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 SECRETS = ("username", "password", "server_key", "client_key", "our_secret_key")
 """The keywords of :meth:`Credentials.read`."""
+
+_GENERAL = ("baseline", "fail-on", "inconclusive")
+"""Keys of ``[tool.zmqfuzz]`` itself."""
 
 _KEY_OR_PAIR = (40, 81)
 """Characters of a key in Z85, and of ``PUBLIC:SECRET``; either may begin with ``@``, which else means a file."""
@@ -107,10 +110,18 @@ def named(name: str, start: Path) -> Declared:
     return targets[name]
 
 
+def general(start: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The nearest file and the keys of ``[tool.zmqfuzz]`` that are about every run, unread. Raises UsageError."""
+    file = find(start)
+    table = (_table(file) or {}) if file is not None else {}
+    return file, {key: table[key] for key in _GENERAL if key in table}
+
+
 def read(file: Path) -> dict[str, Declared]:
     """Every target that ``file`` declares, by name. Raises UsageError."""
     reader = _Reader(file)
-    table = reader.table(_table(file) or {}, "tool.zmqfuzz", {"targets": reader.any, "audit": reader.any})
+    keys = dict.fromkeys(("targets", "audit", *_GENERAL), reader.any)
+    table = reader.table(_table(file) or {}, "tool.zmqfuzz", keys)
     targets = table.get("targets", {})
     if not isinstance(targets, dict):
         raise reader.wrong("tool.zmqfuzz.targets", targets, "a table; write [tool.zmqfuzz.targets.NAME]")

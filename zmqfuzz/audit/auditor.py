@@ -18,7 +18,7 @@ from zmqfuzz.audit.sources import Source, Unreadable, absolute, find_files, pars
 from zmqfuzz.audit.suppress import NOTES, Suppressed, suppress
 from zmqfuzz.errors import NothingSelected
 
-__all__ = ["Audit", "audit", "rules"]
+__all__ = ["Audit", "Made", "audit", "rules", "sockets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,32 @@ def audit(paths: Sequence[Path], policy: Policy) -> Audit:
         suppressed=tuple(suppressed),
         unreadable=unreadable,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Where a socket is made: the line, the types it may have, and whether it is bound somewhere, and connected."""
+
+    line: int
+    types: frozenset[str]
+    bound: bool
+    connected: bool
+
+
+def sockets(path: Path) -> tuple[Made, ...]:
+    """The sockets that one Python file makes, in the order of its lines; none where it cannot be read."""
+    sources, _ = read_sources([path])
+    indexes, _ = _parsed(sources, set(sources))
+    made = [
+        Made(
+            entry.created.node.lineno,
+            entry.types,
+            any(door.bound for door in entry.doors),
+            any(not door.bound for door in entry.doors),
+        )
+        for entry in take(indexes, []).entries
+    ]
+    return tuple(sorted(made, key=lambda one: one.line))
 
 
 def _parsed(sources: list[Source], concerned: set[Source]) -> tuple[list[Index], list[Unreadable]]:

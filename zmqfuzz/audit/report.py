@@ -5,28 +5,16 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections import Counter
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from zmqfuzz.audit.auditor import Audit, rules
 from zmqfuzz.audit.lines import Line
 from zmqfuzz.finding import Severity
+from zmqfuzz.sarif import LEVELS, log, place
 
 __all__ = ["plain", "sarif", "text"]
 
 _COLUMNS = 100
-
-_LEVELS = {
-    Severity.CRITICAL: ("error", "9.5"),
-    Severity.HIGH: ("error", "8.0"),
-    Severity.MEDIUM: ("warning", "5.5"),
-    Severity.LOW: ("note", "3.0"),
-    Severity.INFO: ("note", "0.0"),
-}
-"""SARIF's level, and the number by which code scanning sorts."""
-
-_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def _count(number: int, word: str) -> str:
@@ -87,15 +75,6 @@ def plain(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _address(path: Path) -> dict[str, Any]:
-    """Relative where it is below the current folder, as code scanning wants it."""
-    full = path.absolute()
-    try:
-        return {"uri": quote(full.relative_to(Path.cwd()).as_posix()), "uriBaseId": "%SRCROOT%"}
-    except ValueError:
-        return {"uri": full.as_uri()}
-
-
 def _result(line: Line, positions: dict[str, int], seen: Counter[str], reason: str = "") -> dict[str, Any]:
     # Lines above it may come and go: the name of a finding holds what it is about, and how many like it came before.
     named = "\0".join((line.code, line.path.as_posix(), line.socket, line.endpoint, line.sentence))
@@ -105,16 +84,9 @@ def _result(line: Line, positions: dict[str, int], seen: Counter[str], reason: s
     result: dict[str, Any] = {
         "ruleId": line.code,
         "ruleIndex": positions[line.code],
-        "level": _LEVELS[line.severity][0],
+        "level": LEVELS[line.severity][0],
         "message": {"text": f"{what + ': ' if what else ''}{line.sentence} {line.remedy}"},
-        "locations": [
-            {
-                "physicalLocation": {
-                    "artifactLocation": _address(line.path),
-                    "region": {"startLine": line.line, "startColumn": line.column},
-                }
-            }
-        ],
+        "locations": [place(line.path, line.line, line.column)],
         "partialFingerprints": {"zmqfuzzAudit/v1": fingerprint},
         "properties": {"certainty": line.certainty.value, "severity": line.severity.value},
     }
@@ -131,32 +103,8 @@ def sarif(audit: Audit, version: str) -> dict[str, Any]:
     results = [_result(line, positions, seen) for line in audit.lines]
     results += [_result(each.line, positions, seen, each.reason) for each in audit.suppressed]
     notes = [
-        {"level": "error", "message": {"text": each.sentence}, "locations": [_place(each.path)]}
+        {"level": "error", "message": {"text": each.sentence}, "locations": [place(each.path)]}
         for each in audit.unreadable
     ]
-    driver = {
-        "name": "zmqfuzz",
-        "semanticVersion": version,
-        "rules": [
-            {
-                "id": rule.code,
-                "shortDescription": {"text": rule.title},
-                "fullDescription": {"text": rule.doc or rule.title},
-                "defaultConfiguration": {"level": _LEVELS[rule.severity][0]},
-                "properties": {"tags": ["security"], "security-severity": _LEVELS[rule.severity][1]},
-            }
-            for rule in known
-        ],
-    }
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "originalUriBaseIds": {"%SRCROOT%": {"uri": Path.cwd().as_uri() + "/"}},
-        "invocations": [{"executionSuccessful": True, "toolExecutionNotifications": notes}],
-        "results": results,
-    }
-    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-
-
-def _place(path: Path) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": _address(path)}}
+    invocation = {"executionSuccessful": True, "toolExecutionNotifications": notes}
+    return log(known, results, invocation, version)

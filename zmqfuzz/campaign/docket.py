@@ -19,10 +19,8 @@ from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Suspicions
 from zmqfuzz.campaign.triage import Triage, Triaged
 from zmqfuzz.catalogue import invariants
-from zmqfuzz.finding import Finding
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Trial
 
 __all__ = ["Docket"]
 
@@ -75,7 +73,8 @@ class Docket:
     @property
     def enough(self) -> bool:
         """Whether as much was found as was asked for."""
-        return self._plan.stop_after is not None and len(self._outcome.findings) >= self._plan.stop_after
+        new = [finding for finding in self._outcome.findings if finding.id not in self._plan.accepted]
+        return self._plan.stop_after is not None and len(new) >= self._plan.stop_after
 
     def unheard(self) -> list[str]:
         """What was never triaged, in words; what is looked at last only because there was time is not missed."""
@@ -158,7 +157,7 @@ class Docket:
         if triaged.finding is None or triaged.trial is None:
             self._unconfirmed(lane, catch, triaged.reason)
         else:
-            self._found(lane, catch, triaged.finding, triaged.trial)
+            self._found(lane, catch, Found(triaged.finding, triaged.trial, triaged.control))
         return True
 
     def _unconfirmed(self, lane: Lane, catch: Catch, reason: str) -> None:
@@ -170,8 +169,8 @@ class Docket:
         lane.unconfirmed[code] += 1
         self._outcome.doubts.append(f"{lane.surface.key}: {reason}")
 
-    def _found(self, lane: Lane, catch: Catch, finding: Finding, trial: Trial) -> None:
-        code = catch.violation.code
+    def _found(self, lane: Lane, catch: Catch, told: Found) -> None:
+        code, finding = catch.violation.code, told.finding
         if finding.code != code:  # the library's own: the application may still have one
             self._known.clear(lane, code, catch.trial)
             code = finding.code
@@ -181,7 +180,7 @@ class Docket:
             lane.hit()
         if self._known.learn(lane, code, finding.signature) or drawn == finding.signature:
             self._outcome.findings.append(finding)
-            self._tell(Found(finding, trial))
+            self._tell(told)
         else:
             self._tell(Unconfirmed(lane.surface, lane.family.name, code, f"the same as {finding.id}, known already"))
 

@@ -22,7 +22,8 @@ class Plan:
     """What to run: wall seconds, families, seed; stop after so many findings (None: never).
 
     ``shrinking``: Hypothesis draws, and shrinks what was caught; else the fast driver draws, and only our own
-    minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`.
+    minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`. ``accepted``:
+    IDs of findings that are known already, and do not count for ``stop_after``.
     """
 
     families: tuple[Family, ...]
@@ -34,6 +35,7 @@ class Plan:
     shrinking: bool = False
     seeds: tuple[tuple[bytes, ...], ...] = ()
     payloads: SearchStrategy[Any] | None = None
+    accepted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A confirmed finding, and the trial that showed it last."""
+    """A confirmed finding, the trial that showed it last, and honest traffic of the same volume, if any was played."""
 
     finding: Finding
     trial: Trial
+    control: Trial | None = None
 
 
 @dataclass(frozen=True, slots=True)

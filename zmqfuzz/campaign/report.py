@@ -199,6 +199,7 @@ def _reproduce(finding: Finding, place: str) -> list[str]:
         "",
         f"  Evidence   {folder}   {files}",
         f"  Explain    zmqfuzz explain {printable(finding.code)}",
+        f'  Accept     zmqfuzz baseline update {printable(finding.id)} --reason "..." --until DATE',
     ]
 
 

@@ -67,7 +67,7 @@ def left_behind(entry: Invariant, trial: Trial | None) -> int:
 class Confirmed:
     """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
 
-    ``growth``: octets that each round of an examination left behind.
+    ``growth``: octets that each round of an examination left behind. ``control``: the honest traffic beside it.
     """
 
     shown: int
@@ -76,6 +76,7 @@ class Confirmed:
     trial: Trial | None = None
     doubts: tuple[str, ...] = ()
     growth: float = 0.0
+    control: Trial | None = None
 
     @property
     def holds(self) -> bool:
@@ -85,11 +86,12 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """A confirmed finding and the trial that showed it last; or neither, and the ``reason``."""
+    """A confirmed finding, the trial that showed it last and its control; or none of them, and the ``reason``."""
 
     finding: Finding | None = None
     trial: Trial | None = None
     reason: str = ""
+    control: Trial | None = None
 
 
 class Triage:
@@ -265,7 +267,9 @@ class Triage:
         violation = entry.judge(examination, self._harness.limits)
         if violation is None:
             return Confirmed(0, max(count, 1))
-        return Confirmed(count, count, violation, examination.trials[0], growth=growth(examination.trials))
+        control = examination.controls[0] if examination.controls else None
+        shown = examination.trials[0]
+        return Confirmed(count, count, violation, shown, growth=growth(examination.trials), control=control)
 
     def _make(
         self,
@@ -309,4 +313,4 @@ class Triage:
             sent=trial.sent,
             notes=notes,
         )
-        return Triaged(finding, trial)
+        return Triaged(finding, trial, control=confirmed.control)

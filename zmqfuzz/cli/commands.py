@@ -12,30 +12,36 @@ from pathlib import Path
 from typing import Any
 
 import click
-from hypothesis.configuration import set_hypothesis_home_dir
 
 from zmqfuzz import __version__
-from zmqfuzz.assembly import Spec, check, replay
+from zmqfuzz.assembly import Spec, replay
 from zmqfuzz.audit.auditor import rules
 from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.events import Outcome, Plan
+from zmqfuzz.campaign.events import Plan
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.catalogue import Family, families, invariants, select_families
 from zmqfuzz.cli.auditing import audit_command
 from zmqfuzz.cli.exits import EXIT_CODES
-from zmqfuzz.cli.options import DURATION, TargetCommand, credential_options, names, promise_options, started
-from zmqfuzz.cli.screen import Screen, exit_code
+from zmqfuzz.cli.options import (
+    DURATION,
+    TargetCommand,
+    credential_options,
+    gate_options,
+    names,
+    promise_options,
+    started,
+)
+from zmqfuzz.cli.recording import Policy, play
+from zmqfuzz.cli.reporting import baseline_command, report_command
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
-from zmqfuzz.finding import Severity
+from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
 from zmqfuzz.targets.library import MECHANISMS, hosted
 
 __all__ = ["cli"]
-
-_SEVERITIES = click.Choice([severity.value for severity in Severity])
 
 
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +50,8 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-cli.add_command(audit_command)
+for _command in (audit_command, report_command, baseline_command):
+    cli.add_command(_command)
 
 
 @cli.command("run", cls=TargetCommand, epilog=EXIT_CODES)
@@ -73,11 +80,11 @@ cli.add_command(audit_command)
 @promise_options
 @click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced.")
 @credential_options
-@click.option("--fail-on", type=_SEVERITIES, default="low", show_default=True, help="Exit 1 from this severity up.")
+@gate_options
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
 @click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
 @click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
-@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
+@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where all is kept.")
 def run_command(
     words: tuple[str, ...],
     connect: tuple[str, ...],
@@ -96,7 +103,6 @@ def run_command(
     only: str | None,
     exclude: str | None,
     probe: str | None,
-    fail_on: str,
     stop_after: int | None,
     reach: bool,
     allow_remote: tuple[str, ...],
@@ -120,6 +126,7 @@ def run_command(
         raise UsageError("--libzmq is a target by itself; leave out -- COMMAND, --connect, --bind and --pid.")
     if libzmq is None and (mechanism or connect_side):
         raise UsageError("--mechanism and --connect-side say how --libzmq PATH is used; add it, or leave them out.")
+    policy = _policy(more)
     limits = {promise.name: more.pop(promise.name) for promise in PROMISES}
     declared = named(called, Path.cwd()) if called else Declared("", Path(FILE), Path.cwd())
     credentials = declared.credentials(more)
@@ -158,7 +165,7 @@ def run_command(
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
         seeds=read_seeds(seeds) if seeds is not None else (),
     )
-    return _run(spec, plan, Corpus(store), fail_on, reach=reach)[1]
+    return play(spec, plan, Corpus(store), policy, reach=reach)[1]
 
 
 def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[Family, ...]:
@@ -171,11 +178,17 @@ def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...
         raise declared.blamed("families", error) from None
 
 
-def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str, *, reach: bool = False) -> tuple[Outcome, int]:
-    set_hypothesis_home_dir(corpus.findings.parent / "hypothesis")  # not into the user's folder
-    with Screen(spec, corpus, seconds=plan.seconds, reach=reach) as screen:
-        outcome = check(spec, plan, screen.tell)
-    return outcome, exit_code(outcome, fail_on)
+def _policy(options: dict[str, Any]) -> Policy:
+    """Takes what :func:`gate_options` made out of ``options``; what is not given is as pyproject.toml declares it."""
+    declared, update = settings(Path.cwd()), options.pop("baseline_update")
+    file = declared.baseline  # until something is accepted there need not be one
+    return Policy(
+        options.pop("fail_on") or declared.fail_on or "low",
+        options.pop("inconclusive") or declared.inconclusive or "fail",
+        options.pop("baseline") or (file if file is not None and (update or file.exists()) else None),
+        update,
+        options.pop("report"),
+    )
 
 
 DEMO = ("flood", "malformed-frame", "malformed-message", "multipart")
@@ -191,7 +204,7 @@ def demo_command(seed: int, store: Path) -> int:
     click.echo("A small broker is started, attacked, and one weakness shown; nothing leaves this machine.\n")
     spec = Spec(command=broker, name="broker")
     plan = Plan(select_families(DEMO), seconds=20.0, seed=seed, stop_after=1, minimise_seconds=4.0)
-    outcome, code = _run(spec, plan, Corpus(store), "low")
+    outcome, code = play(spec, plan, Corpus(store), Policy())
     for finding in outcome.findings:
         ours = "zmqfuzz" if shutil.which("zmqfuzz") else shlex.join([sys.executable, "-m", "zmqfuzz"])
         click.echo("\nThe same broker, mended (a guard in front of the socket), is no longer open to it:")

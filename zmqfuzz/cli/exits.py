@@ -19,7 +19,7 @@ __all__ = ["EXIT_CODES", "guarded"]
 
 EXIT_CODES = """\b
 Exit codes:
-    0  every selected invariant was exercised and held
+    0  every selected invariant was exercised and held, or only known findings
     1  a new finding at or above --fail-on
     2  wrong usage or configuration
     3  inconclusive: something could not be reached, seen or confirmed

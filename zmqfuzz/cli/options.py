@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.errors import UsageError
+from zmqfuzz.finding import Severity
 from zmqfuzz.quantities import parse_duration
+from zmqfuzz.reports.settings import POLICIES
 
-__all__ = ["DURATION", "TargetCommand", "credential_options", "names", "promise_options", "started"]
+__all__ = ["DURATION", "TargetCommand", "credential_options", "gate_options", "names", "promise_options", "started"]
 
 _STARTED = "zmqfuzz.started"
 
@@ -33,6 +36,8 @@ class _Quantity(click.ParamType[float]):
 
 
 DURATION = _Quantity("time", parse_duration)
+
+SEVERITIES = click.Choice([severity.value for severity in Severity])
 
 
 class TargetCommand(click.Command):
@@ -75,6 +80,28 @@ def credential_options(command: Command) -> Command:
     ):
         variable = "ZMQFUZZ_" + option.removeprefix("--").replace("-", "_").upper()
         command = click.option(option, metavar=metavar, envvar=variable, help=f"{text} [{variable}]")(command)
+    return command
+
+
+def gate_options(command: Command) -> Command:
+    """What decides the exit code, and the reports that are written at the end; None: not given."""
+    path = click.Path(path_type=Path)
+    for option in (
+        click.option("--fail-on", type=SEVERITIES, help="Exit 1 from this severity up. [default: low]"),
+        click.option(
+            "--inconclusive", type=click.Choice(POLICIES), help="Whether what is inconclusive exits 3. [default: fail]"
+        ),
+        click.option("--baseline", type=path, metavar="FILE", help="Findings that are known and accepted in it pass."),
+        click.option("--baseline-update", is_flag=True, help="Accept what is found, for 90 days."),
+        click.option(
+            "--report",
+            type=path,
+            multiple=True,
+            metavar="PATH",
+            help="Write a report: .html, .xml (JUnit), .sarif, .json, .md; all of them into a folder.",
+        ),
+    ):
+        command = option(command)
     return command
 
 

@@ -16,9 +16,10 @@ from zmqfuzz.campaign.reach import table
 from zmqfuzz.campaign.report import failure_message, printable
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import UsageError
-from zmqfuzz.finding import Severity, Verdict
+from zmqfuzz.finding import Finding, Verdict
+from zmqfuzz.trial import Trial
 
-__all__ = ["Screen", "exit_code"]
+__all__ = ["Screen"]
 
 _PULSE = 15.0
 """Seconds between two progress lines where there is no terminal to rewrite a line on."""
@@ -61,22 +62,31 @@ class Screen:
                 }
                 said = told.get(level, level) if ok else "does NOT serve an honest client"
                 kind = surface.socket_type or "type not announced"
-                self._line(f"door  {surface.address}  ZMTP {surface.version} {surface.mechanism} {kind}: {said}")
+                self.say(f"door  {surface.address}  ZMTP {surface.version} {surface.mechanism} {kind}: {said}")
             case Sliced():
                 self._cases, self._rss = event.total, event.rss
                 self._doing = f"{event.family} on {event.surface.key}"
             case Suspected():
                 self._doing = f"{event.code} on {event.surface.key}: minimising and confirming"
-                self._line(f"?     {event.code}  {event.family}: {event.sentence}")
+                self.say(f"?     {event.code}  {event.family}: {event.sentence}")
             case Unconfirmed():
-                self._line(f"      {event.reason}")
+                self.say(f"      {event.reason}")
             case Found(finding, trial):
-                folder = self._corpus.save(finding, self._spec.to_plain(), trial)
-                self._line("")
-                self._line(failure_message(finding, trial, folder=folder))
+                self._found(finding, trial)
             case Ended(outcome):
                 self._ended(outcome)
         self._show()
+
+    def _found(self, finding: Finding, trial: Trial) -> None:
+        try:
+            self._corpus.save(finding, self._spec.to_plain(), trial)
+            unsaved = ""
+        except UsageError as error:  # what was found is told all the same, and the run goes on
+            unsaved = f"  Not saved: {printable(str(error))}"
+        self.say("")
+        self.say(failure_message(finding, trial, folder=self._corpus.findings / finding.id))
+        if unsaved:
+            self.say(unsaved)
 
     def _show(self) -> None:
         now = time.monotonic()
@@ -87,9 +97,10 @@ class Screen:
             self._status.update(text)
         elif now - self._pulse > _PULSE:
             self._pulse = now
-            self._line(f"...   {text}")
+            self.say(f"...   {text}")
 
-    def _line(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line, which is printable already."""
         self._console.print(text)
 
     def _ended(self, outcome: Outcome) -> None:
@@ -97,11 +108,11 @@ class Screen:
             self._status.stop()
         reached = (*table(outcome.reach.rows()), *outcome.reach.impossible()) if self._reach else ()
         for line in (*reached, *summary(outcome, self._spec.limits)):
-            self._line(printable(line))
+            self.say(printable(line))
         try:
             self._corpus.save_reach(outcome.reach.to_plain())
         except UsageError as error:  # a run that found nothing needs no folder to write in
-            self._line(f"  the reach map was not saved: {printable(str(error))}")
+            self.say(f"  the reach map was not saved: {printable(str(error))}")
 
 
 def summary(outcome: Outcome, limits: Limits) -> list[str]:
@@ -127,11 +138,3 @@ def summary(outcome: Outcome, limits: Limits) -> list[str]:
     lines += [f"  inconclusive: {doubt}" for doubt in dict.fromkeys(outcome.doubts)]
     lines += [f"  not covered: {line}" for line in dict.fromkeys(outcome.not_covered)]
     return [printable(line) for line in lines]
-
-
-def exit_code(outcome: Outcome, fail_on: str) -> int:
-    """0, 1 or 3: a finding at or above ``fail_on`` wins over what is inconclusive."""
-    worst = Severity(fail_on).rank
-    if any(finding.severity.rank <= worst for finding in outcome.findings):
-        return 1
-    return 3 if outcome.doubts or outcome.verdict is Verdict.INCONCLUSIVE else 0
