@@ -18,7 +18,7 @@ from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
-from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial
+from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, violations
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
@@ -201,8 +201,9 @@ class Campaign:
             return await self._shrunk(lane, attack, shrinking)
         trial = await harness.trial(attack, lane.surface.key)
         self._note(lane, trial)
-        violation = judge_trial(trial, harness)
-        if violation is not None and self._known.knows(lane, violation, attack, trial):
+        shown = list(violations(trial, harness))
+        violation = next((one for one in shown if not self._known.knows(lane, one, attack, trial)), None)
+        if shown and violation is None:
             harness.renew()
             lane.hit()
             return None, trial
@@ -243,6 +244,5 @@ class Campaign:
 
 
 def _again(violation: Violation) -> Violation:
-    return type(violation)(
-        violation.sentence, *violation.measures, signature=violation.signature, advice=violation.advice
-    )
+    said = {"signature": violation.signature, "advice": violation.advice}
+    return type(violation)(violation.sentence, *violation.measures, **said, culprit=violation.culprit)

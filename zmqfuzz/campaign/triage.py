@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
@@ -15,10 +16,10 @@ from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
-from zmqfuzz.script import Attack
+from zmqfuzz.script import Attack, Script
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind"]
+__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "violations"]
 
 EXECUTED = "ZF301"
 """The invariant that is judged first: code that was executed may end the process, too."""
@@ -45,13 +46,17 @@ CONFIRMATIONS = 3
 
 
 def judge_trial(trial: Trial, harness: Harness) -> Violation | None:
-    """The first violation that one trial shows, in the order of the codes; executed code, which explains the rest."""
+    """The first violation that one trial shows."""
+    return next(violations(trial, harness), None)
+
+
+def violations(trial: Trial, harness: Harness) -> Iterator[Violation]:
+    """All that one trial shows, in the order of the codes; executed code, which explains the rest, first."""
     for entry in sorted(invariants().values(), key=lambda entry: entry.code != EXECUTED):
         if not entry.examines:
             violation = entry.judge(trial, harness.limits)
             if violation is not None:
-                return violation
-    return None
+                yield violation
 
 
 def left_behind(entry: Invariant, trial: Trial | None) -> int:
@@ -116,6 +121,8 @@ class Triage:
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
+        if catch.violation.culprit is not None:
+            catch = await self._alone(catch, catch.violation.culprit, key)
         confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER)
         needed: tuple[Attack, ...] = ()
         attack = catch.attack
@@ -145,6 +152,11 @@ class Triage:
         if code == "ZF102" and (await self.confirm((Attack(()),), key, code, times=2)).shown:
             return Triaged(reason=f"{code}? the target was not served without an attack either: not counted")
         return self._make(catch, attack, final, surface, history=needed)
+
+    async def _alone(self, catch: Catch, culprit: Script, key: str) -> Catch:
+        """The catch with one peer of its attack, where that is enough: what takes time is not minimised one by one."""
+        alone = replace(catch.attack, scripts=(replace(culprit, times=1),))
+        return replace(catch, attack=alone) if await self._shows((alone,), key, catch.violation.code) else catch
 
     async def _rare_crash(
         self, catch: Catch, attacks: tuple[Attack, ...], surface: Surface, confirmed: Confirmed
