@@ -16,7 +16,7 @@ from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, StopReadi
 from zmqfuzz.trial import ClosedBy, Direction, Reached, Stage, Transcript, Trial
 from zmqfuzz.zmtp.wire import Flag, Raw
 
-__all__ = ["LATE", "Parked", "State", "Vanished", "honest", "parked", "vanished"]
+__all__ = ["LATE", "Parked", "State", "Vanished", "honest", "judgeable", "parked", "vanished"]
 
 LATE = TOLERANCE / 3
 """Seconds for which we were kept from looking ourselves; then nothing can be said of the target's time."""
@@ -70,7 +70,7 @@ def _pairs(trial: Trial) -> Iterator[tuple[Script, Transcript]]:
             yield script, transcript
 
 
-def _judgeable(trial: Trial) -> bool:
+def judgeable(trial: Trial) -> bool:
     """Not where the target has ended or is deaf, which is told as such, nor where we were late ourselves."""
     seen = trial.observation
     if trial.attack.at_once or seen.exit is not None or seen.killed_at_cap or any(not one.ok for one in seen.probes):
@@ -110,19 +110,23 @@ def _shaken(script: Script, transcript: Transcript) -> tuple[State, str] | None:
     return (State.STALLED, f"after {shake.honest} command(s)") if shake.instead == (Raw(b""),) else None
 
 
+def _octets(said: bytes) -> str:
+    return f"{len(said)} octet{'s' * (len(said) != 1)}"
+
+
 def _spoken(said: bytes, reached: Reached) -> tuple[State, str] | None:
     """What a peer was that sent these octets and answered nothing; None: none of these."""
     if said[:1] not in (b"", b"\xff") or (len(said) >= _SIGNATURE and not said[_SIGNATURE - 1] & 1):
         short = said[0] != 0xFF
         length = said[0] if short else int.from_bytes(said[1:9], "big")
         state = State.OLDER_HUNG if len(said) >= (1 if short else 9) + length else State.OLDER_STALLED
-        return state, f"{len(said)} octets of ZMTP 1.0"
+        return state, f"{_octets(said)} of ZMTP 1.0"
     if len(said) >= _VERSIONED and said[_SIGNATURE] == 1:
         identity = said[_VERSIONED:]
         whole = len(identity) >= 2 and not identity[0] & Flag.LONG and len(identity) >= 2 + identity[1]
-        return State.OLDER_HUNG if whole else State.OLDER_STALLED, f"{len(said)} octets of ZMTP 2.0"
+        return State.OLDER_HUNG if whole else State.OLDER_STALLED, f"{_octets(said)} of ZMTP 2.0"
     if len(said) <= _GREETING:
-        return State.STALLED, f"{len(said)} octets"
+        return State.STALLED, _octets(said)
     command = said[_GREETING:]
     if len(command) < 2 or len(command) < 2 + command[1]:
         return State.STALLED, "half a command"
@@ -148,7 +152,7 @@ def _waited(steps: tuple[Step, ...], state: State) -> float:
 
 def parked(trial: Trial, state: State, limit: float | None) -> list[Parked]:
     """The peers of this kind that waited out the limit."""
-    if limit is None or not _judgeable(trial):
+    if limit is None or not judgeable(trial):
         return []
     found = []
     for script, transcript in _pairs(trial):
@@ -173,7 +177,7 @@ class Vanished(NamedTuple):
 
 def vanished(trial: Trial, limit: float | None) -> list[Vanished]:
     """The peers that vanished and waited out the limit, where the target's side was seen."""
-    if limit is None or not _judgeable(trial):
+    if limit is None or not judgeable(trial):
         return []
     found = []
     for script, transcript in _pairs(trial):

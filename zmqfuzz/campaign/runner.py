@@ -55,6 +55,7 @@ class Campaign:
         self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
+        self._besides: list[Catch] = []  # what an attack shows beside what it was caught for
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
 
     async def run(self) -> Outcome:
@@ -178,6 +179,10 @@ class Campaign:
             catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._docket.first_turns)
         if catch is not None:
             await self._docket.caught(lane, catch)
+        for beside in self._besides:
+            if not self._known.knows(lane, beside.violation, beside.attack, beside.trial):
+                await self._docket.caught(lane, beside)
+        self._besides.clear()
         sample = (await self._harness.standing()).observer.sample()
         total = sum(self.outcome.cases.values())
         self._tell(Sliced(lane.surface, lane.family.name, cases, total, left, sample.rss if sample is not None else 0))
@@ -202,7 +207,9 @@ class Campaign:
         trial = await harness.trial(attack, lane.surface.key)
         self._note(lane, trial)
         shown = list(violations(trial, harness))
-        violation = next((one for one in shown if not self._known.knows(lane, one, attack, trial)), None)
+        fresh = [one for one in shown if not self._known.knows(lane, one, attack, trial)]
+        violation = fresh[0] if fresh else None
+        self._besides += [Catch(one, attack, trial, attack) for one in fresh[1:]]
         if shown and violation is None:
             harness.renew()
             lane.hit()
