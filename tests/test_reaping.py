@@ -14,6 +14,7 @@ import trio
 import zmq
 
 from zmqfuzz.budget import TOLERANCE, Budget, Limits
+from zmqfuzz.campaign.triage import Confirmed, Triage
 from zmqfuzz.catalogue import Situation, families, invariants
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.drawing import RandomDraw
@@ -21,10 +22,10 @@ from zmqfuzz.harness import Harness
 from zmqfuzz.listener import Listeners
 from zmqfuzz.mapped import libraries
 from zmqfuzz.parked import State, judgeable, parked, vanished
-from zmqfuzz.script import Attack, Expect, Script, Send, Shake, Step, Vanish, Wait
+from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake, Step, Vanish, Wait
 from zmqfuzz.targets.child import ChildTarget
 from zmqfuzz.targets.library import hosted
-from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.trial import ClosedBy, Surface, Trial
 
 EXAMPLE = str(Path(__file__).resolve().parent.parent / "targets" / "examples" / "reaper.py")
 LIMITS = Limits(handshake_within=1.0, hung_within=1.0, vanished_within=4.0)
@@ -46,19 +47,23 @@ CASES = {(form, "tcp://127.0.0.1:*"): codes for form, codes in FORMS.items()}
 CASES |= {(form, "tcp://[::1]:*"): FORMS[form] for form in ((), ("--hardened",), ("--no-heartbeat", "--no-keepalive"))}
 CASES |= {(form, "ipc"): FORMS[form] - {"ZF503"} for form in ((), ("--hardened",), ("--impatient",))}
 LOCKS = ("plain", "curve")
-ATTEMPTS = 6
+ATTEMPTS = 12
 """Trials of which one must be played without our own process being kept from looking."""
+TOGETHER = 7
+"""Targets at a time: most of the time is waited."""
 
 
-async def played(target: ChildTarget, credentials: Credentials | None, ready: trio.Event) -> Trial:
+async def played(target: ChildTarget, credentials: Credentials | None) -> Trial:
     async with Harness(target, limits=LIMITS, credentials=credentials) as harness:
         (surface,) = harness.surfaces(await harness.standing())
         assert (await harness.calibrate(surface.key)).ok
-        await ready.wait()
         for seed in range(ATTEMPTS):
             attack = Attack(FAMILY.draw(RandomDraw(seed), Situation(surface, LIMITS, Budget())), FAMILY.name)
             trial = await harness.trial(attack, surface.key, ask=True)
-            if judgeable(trial):
+            early = invariants()["ZF504"].judge(trial, LIMITS) is not None or not any(
+                peer.transcript.closed_by is not ClosedBy.OPEN for peer in parked(trial, State.IDLE, 1.0)
+            )
+            if judgeable(trial) and early:
                 break
         assert trial.observation.exit is None
         return trial
@@ -72,14 +77,15 @@ def locked(mechanism: str) -> tuple[ChildTarget, Credentials]:
 
 @pytest.fixture(scope="module", name="trials")
 def fixture_trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[object, Trial]:
-    """All at once, as most of the time is waited."""
+    """One trial of each case."""
     found: dict[object, Trial] = {}
 
     async def one(key: object, target: ChildTarget, credentials: Credentials | None) -> None:
-        found[key] = await played(target, credentials, ready)
+        async with places:
+            found[key] = await played(target, credentials)
 
     async def session() -> None:
-        with trio.fail_after(240):
+        with trio.fail_after(500):
             async with trio.open_nursery() as nursery:
                 for number, (form, where) in enumerate(CASES):
                     bind = where if where != "ipc" else f"ipc://{tmp_path_factory.mktemp('ipc')}/{number}"
@@ -87,9 +93,8 @@ def fixture_trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[object, 
                     nursery.start_soon(one, (form, where), ChildTarget(command, hard_cap=LIMITS.hard_cap), None)
                 for mechanism in LOCKS:
                     nursery.start_soon(one, mechanism, *locked(mechanism))
-                ready.set()
 
-    ready = trio.Event()
+    places = trio.CapacityLimiter(TOGETHER)
     trio.run(session)
     return found
 
@@ -147,6 +152,26 @@ def test_what_was_not_waited_out_is_not_judged(trials: Mapping[object, Trial]) -
     assert held is not None
     late = [sample for sample in trial.observation.series if not 0.5 < sample.at < 1.5]
     assert not broken(replace(trial, observation=replace(trial.observation, series=tuple(late))))
+
+
+def test_a_replay_that_puts_nothing_to_the_test_says_neither_fixed_nor_still_there() -> None:
+    async def session() -> tuple[Confirmed, Confirmed]:
+        target = ChildTarget([sys.executable, EXAMPLE], hard_cap=LIMITS.hard_cap)
+        async with Harness(target, limits=Limits(handshake_within=0.2)) as harness:
+            (surface,) = harness.surfaces(await harness.standing())
+            triage = Triage(harness)
+            hasty, patient = (Attack((Script((Connect(), Expect("close", wait))),)) for wait in (0.1, 1.2))
+            first = await triage.confirm((hasty,), surface.key, "ZF501", times=1)
+            for _ in range(ATTEMPTS):
+                second = await triage.confirm((patient,), surface.key, "ZF501", times=1)
+                if second.tried:
+                    break
+            return first, second
+
+    hasty, patient = trio.run(session)
+    assert (hasty.shown, hasty.tried, hasty.holds) == (0, 0, False)
+    assert hasty.doubts
+    assert (patient.shown, patient.tried, patient.holds) == (1, 1, True)
 
 
 def drawn(limits: Limits, seed: int = 0, **door: str) -> tuple[Script, ...]:

@@ -6,6 +6,7 @@ by what it still does. Nothing is said where the target has ended or is deaf, or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import Enum
 from itertools import pairwise
@@ -16,15 +17,18 @@ from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, StopReadi
 from zmqfuzz.trial import ClosedBy, Direction, Reached, Stage, Transcript, Trial
 from zmqfuzz.zmtp.wire import Flag, Raw
 
-__all__ = ["LATE", "Parked", "State", "Vanished", "honest", "judgeable", "parked", "vanished"]
+__all__ = ["LATE", "Parked", "State", "Vanished", "honest", "judgeable", "late", "parked", "vanished"]
 
-LATE = TOLERANCE / 3
-"""Seconds for which we were kept from looking ourselves; then nothing can be said of the target's time."""
+LATE = TOLERANCE / 2
+"""Seconds for which we may be kept from looking ourselves, while something can still be said of the target's time."""
 
 PROMPT = 0.1
 """Seconds in which an honest peer has answered a PING."""
 
 _ROUNDING = 0.01
+_BEFORE = 1.0
+"""Seconds that a peer may take to get to where it stops."""
+
 _SIGNATURE, _VERSIONED, _GREETING = 10, 12, 64
 """Octets after which a connection may be one of ZMTP 1.0, of 2.0, of 3.x (RFC 37, RFC 15, RFC 13)."""
 
@@ -70,14 +74,20 @@ def _pairs(trial: Trial) -> Iterator[tuple[Script, Transcript]]:
             yield script, transcript
 
 
-def judgeable(trial: Trial) -> bool:
-    """Not where the target has ended or is deaf, which is told as such, nor where we were late ourselves."""
+def judgeable(trial: Trial, until: float = math.inf) -> bool:
+    """Not where the target has ended or is deaf, which is told as such, nor where we were late before ``until``."""
     seen = trial.observation
     if trial.attack.at_once or seen.exit is not None or seen.killed_at_cap or any(not one.ok for one in seen.probes):
         return False
-    end = seen.held.at if seen.held is not None else 0.0
-    times = [sample.at for sample in seen.series[1:] if sample.at <= end]
-    return all(later - earlier <= LATE for earlier, later in pairwise(times))
+    return late(trial, until) <= LATE
+
+
+def late(trial: Trial, until: float) -> float:
+    """The longest time between two looks at the target while it was attacked; 0 where it could not be watched."""
+    held = trial.observation.held
+    end = min(until, held.at if held is not None else 0.0)
+    times = [sample.at for sample in trial.observation.series[1:] if sample.at <= end]
+    return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
 
 def _said(transcript: Transcript) -> bytes:
@@ -152,7 +162,7 @@ def _waited(steps: tuple[Step, ...], state: State) -> float:
 
 def parked(trial: Trial, state: State, limit: float | None) -> list[Parked]:
     """The peers of this kind that waited out the limit."""
-    if limit is None or not judgeable(trial):
+    if limit is None or not judgeable(trial, limit + TOLERANCE + _BEFORE):
         return []
     found = []
     for script, transcript in _pairs(trial):
@@ -191,10 +201,12 @@ def vanished(trial: Trial, limit: float | None) -> list[Vanished]:
     return found
 
 
-def honest(peer: Parked) -> bool:
-    """Whether it answered each PING in time, as far as it had any."""
+def honest(trial: Trial, peer: Parked) -> bool:
+    """Whether it answered each PING in time, as far as it had any, and we were never late before it was cut."""
     entries = peer.transcript.entries
     end = next((entry.at for entry in reversed(entries) if entry.note == peer.transcript.closed_by.value), 0.0)
+    if late(trial, end) > PROMPT:
+        return False
     for entry in entries:
         if entry.direction is not Direction.RECEIVED or "PING" not in entry.note:
             continue

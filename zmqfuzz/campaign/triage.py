@@ -185,16 +185,22 @@ class Triage:
         times: int = CONFIRMATIONS,
         recover: float | None = None,
     ) -> Confirmed:
-        """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?"""
-        entry = invariants()[code]
-        shown, violation, seen = 0, None, None
+        """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?
+
+        Where none did, those on which nothing put it to the test are not counted as tried.
+        """
+        entry, limits = invariants()[code], self._harness.limits
+        shown, tested, violation, seen = 0, 0, None, None
         for _ in range(times):
-            for trial in await self._harness.fresh_trials(attacks, key, recover=recover):
-                found = entry.judge(trial, self._harness.limits)
+            trials = await self._harness.fresh_trials(attacks, key, recover=recover)
+            tested += entry.tests is None or any(entry.tested(trial, limits) for trial in trials)
+            for trial in trials:
+                found = entry.judge(trial, limits)
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
                     break
-        return Confirmed(shown, times, violation, seen)
+        doubts = () if shown or tested else ("nothing put it to the test here, or zmqfuzz was kept from looking",)
+        return Confirmed(shown, times if shown else tested, violation, seen, doubts)
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
