@@ -54,6 +54,8 @@ def pairs(folder: Path) -> list[Pair]:
     hardened = python("frame_limit", "--hardened")
     client = ("--bind", "{bind}")
     connect = ("--connect", "{bind}")
+    dead = ("--only", "dead-peer", "--handshake-within", "1s", "--hung-within", "1s", "--vanished-within", "4s")
+    reaps = python("reaper", "--hardened")
     found = [
         Pair("ZF101", "worker_crash", QUIET, python("worker_crash"), python("worker_crash", "--hardened")),
         Pair("ZF101", "load_server", QUIET, python("load_server"), python("load_server", "--hardened")),
@@ -70,6 +72,13 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),
         Pair("ZF102", "zap (PLAIN)", (*QUIET, *PLAIN), python("zap"), python("zap", "--hardened")),
         Pair("ZF102", "zap (CURVE)", (*QUIET, *CURVE), python("zap", *LOCK), python("zap", *LOCK, "--hardened")),
+        Pair("ZF311", "reaper", dead, python("reaper"), reaps),
+        Pair("ZF311", "reaper, set too late", dead, python("reaper", "--set-late"), reaps),
+        Pair("ZF311", "reaper, no HANDSHAKE_IVL", dead, python("reaper", "--no-handshake-ivl"), reaps),
+        Pair("ZF312", "reaper, no heartbeat", dead, python("reaper", "--no-heartbeat"), reaps),
+        Pair("ZF313", "reaper, nor keepalive", dead, python("reaper", "--no-heartbeat", "--no-keepalive"), reaps),
+        Pair("ZF314", "reaper, impatient", dead, python("reaper", "--impatient"), reaps),
+        Pair("ZF315", "reaper, no ZAP_DOMAIN", dead, python("reaper", "--no-zap-domain"), reaps),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
     ]
     program = str(folder / "cserver")

@@ -26,6 +26,7 @@ FAMILIES = {
     "commands",
     "curve-handshake",
     "curve-traffic",
+    "dead-peer",
     "descriptor-exhaustion",
     "envelope",
     "flood",
@@ -47,7 +48,7 @@ FAMILIES = {
     "tempo",
     "version-mix",
 }
-CODES = {f"ZF{number}" for number in (101, 102, 103, *range(201, 210), 301)}
+CODES = {f"ZF{number}" for number in (101, 102, 103, *range(201, 210), 301, *range(501, 507))}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

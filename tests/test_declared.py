@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -43,6 +44,9 @@ held-per-byte = 0.25
 descriptors = 3
 recover = "500ms"
 beside = "0.5"
+handshake-within = "1s"
+hung-within = "2s"
+vanished-within = "1min"
 mem-cap = 1000000
 
 [tool.zmqfuzz.targets.gateway.credentials]
@@ -87,6 +91,9 @@ def test_everything_that_can_be_declared(tmp_path: Path) -> None:
         descriptors=3,
         recover=0.5,
         beside=0.5,
+        handshake_within=1.0,
+        hung_within=2.0,
+        vanished_within=60.0,
         hard_cap=10**6,
     )
     assert gateway.contract({"max_frame": 7, "memory": None}).max_frame == 7
@@ -204,8 +211,11 @@ def test_one_table_of_promises_makes_options_keywords_and_keys() -> None:
 
 
 def test_the_same_units_in_code() -> None:
-    target = zmqfuzz.target(["x"], max_frame="512 KiB", memory=1000, rate="120/min", recover="0.5min", beside=0.5)
-    assert target.limits == Limits(max_frame=512 << 10, memory=1000, rate=2.0, recover=30.0, beside=0.5)
+    times: dict[str, Any] = {"recover": "0.5min", "handshake_within": "1s", "hung_within": 2, "vanished_within": "3s"}
+    target = zmqfuzz.target(["x"], max_frame="512 KiB", memory=1000, rate="120/min", beside=0.5, **times)
+    limits = Limits(max_frame=512 << 10, memory=1000, rate=2.0, recover=30.0, beside=0.5)
+    promised = dataclasses.replace(limits, handshake_within=1.0, hung_within=2.0, vanished_within=3.0)
+    assert target.limits == promised
     with pytest.raises(UsageError, match=r"^rate: '1s' is a duration, not a rate; "):
         zmqfuzz.target(["x"], rate="1s")
     with pytest.raises(UsageError, match=r"^start_within: 'soon' is not a duration; "):

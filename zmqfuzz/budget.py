@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LEAK_FLOOR", "MIB", "Budget", "Limits"]
+__all__ = ["LEAK_FLOOR", "MIB", "TOLERANCE", "Budget", "Limits"]
 
 MIB = 1 << 20
 
 LEAK_FLOOR = 3 * MIB
 """Octets that must stay behind over the rounds of an examination; an allocator's retention drifts by less (2 MiB over
 20,000 openings measured on libzmq 4.3.5) and levels off."""
+
+TOLERANCE = 1.0
+"""Seconds by which a promised end may be late: libzmq's timers fire within 0.15 s of it, on a busy machine later."""
+
+WAITING = 0.75
+"""Share of a trial's time that peers may spend waiting for a promised end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,15 @@ class Budget:
     examine_bytes: int = 64 * MIB
     connections: int = 1200
 
+    @property
+    def longest(self) -> float:
+        """The longest promised time, in seconds, that a trial can wait out."""
+        return WAITING * self.trial_seconds - TOLERANCE
+
+    def patience(self, promised: float | None) -> float | None:
+        """Seconds that a peer waits for an end ``promised`` within so many; None: not promised, or too long to wait."""
+        return None if promised is None or promised > self.longest else promised + TOLERANCE
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -37,7 +52,9 @@ class Limits:
     is not kept. ``descriptors`` may stay behind. ``recover`` is how long, in seconds, the target may take to serve
     again after an attack. ``hard_cap`` is not a promise: above it the target is killed to protect the machine.
     ``beside`` is the share of what an honest client gets alone that it must get beside connections that others hold
-    open and silent. :data:`zmqfuzz.contract.PROMISES` is how each is declared.
+    open and silent. A peer is let go of, in seconds, ``handshake_within`` of its connecting where it stalls in the
+    handshake, ``hung_within`` of its last octets where it has stopped answering, ``vanished_within`` where it has
+    vanished without a sign. :data:`zmqfuzz.contract.PROMISES` is how each is declared.
     """
 
     max_frame: int | None = None
@@ -48,4 +65,7 @@ class Limits:
     descriptors: int = 2
     recover: float = 5.0
     beside: float = 0.7
+    handshake_within: float | None = None
+    hung_within: float | None = None
+    vanished_within: float | None = None
     hard_cap: int = 2048 * MIB

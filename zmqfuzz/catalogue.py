@@ -83,8 +83,8 @@ class Invariant:
 
     ``check`` raises ``violation`` when a Trial (or, where ``examines`` names a kind, an Examination) breaks it.
     ``suspects`` says cheaply whether one Trial is worth an Examination. ``declared`` names the field of Limits
-    without which there is no promise to check. ``tests`` says whether a Trial puts it to the test; None: every one
-    does, where there is a process to watch.
+    without which there is no promise to check; ``waits``: that is a time, which attacks wait out. ``tests`` says
+    whether a Trial puts it to the test; None: every one does, where there is a process to watch.
     """
 
     code: str
@@ -98,6 +98,7 @@ class Invariant:
     suspects: Callable[[Trial, Limits], bool] | None = None
     declared: str = ""
     tests: Callable[[Trial, Limits], bool] | None = None
+    waits: bool = False
 
     def applies(self, limits: Limits) -> bool:
         """Whether the promise was made at all."""
@@ -167,6 +168,7 @@ def invariant(
     suspects: Callable[[Trial, Limits], bool] | None = None,
     declared: str = "",
     tests: Callable[[Trial, Limits], bool] | None = None,
+    waits: bool = False,
 ) -> Callable[[Callable[[T, Limits, type[Violation]], None]], Invariant]:
     """Register an invariant: ``check(seen, limits, violated)`` raises ``violated(...)`` when it is broken.
 
@@ -184,7 +186,7 @@ def invariant(
         check.__module__ = function.__module__
         name = getattr(function, "__name__", code).replace("_", "-")
         doc = inspect.getdoc(function) or ""
-        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects, declared, tests)
+        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects, declared, tests, waits)
         _invariants[code] = entry
         return entry
 

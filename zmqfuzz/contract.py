@@ -50,6 +50,24 @@ PROMISES = (
     Promise("descriptors", parse_count, "COUNT", "Descriptors that may stay behind. [default: 2]"),
     Promise("recover", parse_duration, "TIME", "Time to serve again after an attack. [default: 5s]"),
     Promise("beside", parse_share, "NUMBER", "Share of its service kept beside connections held open. [default: 0.7]"),
+    Promise(
+        "handshake_within",
+        parse_duration,
+        "TIME",
+        "Promise: a peer that stalls in the handshake is cut within this (HANDSHAKE_IVL).",
+    ),
+    Promise(
+        "hung_within",
+        parse_duration,
+        "TIME",
+        "Promise: a peer that has stopped answering is cut within this (HEARTBEAT_IVL + HEARTBEAT_TIMEOUT).",
+    ),
+    Promise(
+        "vanished_within",
+        parse_duration,
+        "TIME",
+        "Promise: a peer that has vanished is let go of within this (heartbeats or TCP keepalive).",
+    ),
     Promise("hard_cap", parse_size, "SIZE", "Kill the target above this. [default: 2GiB]", option="mem-cap"),
 )
 

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from zmqfuzz.script import Attack
+from zmqfuzz.script import Attack, Script
 from zmqfuzz.trial import Surface
 
 __all__ = ["Finding", "Measure", "Severity", "Verdict", "Violation", "finding_id"]
@@ -49,6 +49,7 @@ class Measure:
 class Violation(AssertionError):
     """A promise that was broken. One subclass per invariant, made by the ``invariant`` decorator.
 
+    ``culprit``: one script of the attack that shows it by itself, where that is known: it is tried alone first.
     Hypothesis tells bugs apart by exception class and place, so a shared class would merge them.
     """
 
@@ -56,12 +57,20 @@ class Violation(AssertionError):
     title = ""
     severity = Severity.HIGH
 
-    def __init__(self, sentence: str, *measures: Measure, signature: str = "", advice: str = "") -> None:
+    def __init__(
+        self,
+        sentence: str,
+        *measures: Measure,
+        signature: str = "",
+        advice: str = "",
+        culprit: Script | None = None,
+    ) -> None:
         super().__init__(f"{self.code} {sentence}")
         self.sentence = sentence
         self.measures = measures
         self.signature = signature
         self.advice = advice
+        self.culprit = culprit
 
 
 @dataclass(frozen=True, slots=True)

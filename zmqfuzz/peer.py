@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from zmqfuzz.farside import FarSide
 from zmqfuzz.notes import why
 from zmqfuzz.reading import Reading, Record
 from zmqfuzz.script import (
@@ -41,6 +42,10 @@ from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.measure import unfinished
 
 __all__ = ["Dial", "Peer"]
+
+
+FOLLOWED = 0.05
+"""Seconds between two looks at a connection that has vanished."""
 
 
 class Dial(Protocol):
@@ -178,10 +183,20 @@ class Peer:
         if obstacle:
             self._record.missed(f"could not vanish: {obstacle}")
         elif (sock := self._let_go()) is not None:
-            self._record.act(self._record.stage)
+            self._nursery.start_soon(self._follow, self._record.vanished(), sock)
             self._vanished.append(sock)
             if left:
                 self._record.note(f"{left:,} octets were not acknowledged: the kernel goes on sending them")
+
+    async def _follow(self, number: int, sock: trio.socket.SocketType) -> None:
+        """See from outside for how long the target holds a connection that has vanished."""
+        try:
+            far = FarSide(sock)
+        except OSError:
+            return  # the target had closed it
+        while (held := far.look()) is not None:
+            self._record.still_held(number, held.unacknowledged)
+            await trio.sleep(FOLLOWED)
 
     def _let_go(self) -> trio.socket.SocketType | None:
         """Take the open socket out of use; None when there is none."""

@@ -16,7 +16,7 @@ import trio
 from zmqfuzz.notes import words
 from zmqfuzz.script import Shake
 from zmqfuzz.signals import Bell
-from zmqfuzz.trial import ClosedBy, Direction, Entry, Reached, Stage, Transcript
+from zmqfuzz.trial import ClosedBy, Direction, Entry, Gone, Reached, Stage, Transcript
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import (
     Breach,
@@ -64,6 +64,7 @@ class Record:
         self._sent = 0
         self._reached = Reached.NOTHING
         self._acted: set[Stage] = set()
+        self._gone: list[Gone] = []
         self._here = Reached.NOTHING  # of the connection that is open
         self.within_message = False
         self.closed_by = ClosedBy.OPEN
@@ -141,6 +142,16 @@ class Record:
         self.closed_by = ClosedBy.US
         self.note("closed by us with RST" if rst else "closed by us")
 
+    def vanished(self) -> int:
+        """Nothing is answered on this connection any more; a number for what is then seen of it."""
+        self.act(self.stage)
+        self._gone.append(Gone(self.now()))
+        return len(self._gone) - 1
+
+    def still_held(self, number: int, unacknowledged: int) -> None:
+        """A process still holds its side of a connection that vanished."""
+        self._gone[number] = Gone(self._gone[number].at, self.now(), unacknowledged)
+
     def received(self, data: bytes, notes: list[str]) -> None:
         """``data`` arrived; kept while there is room."""
         self._received += len(data)
@@ -152,7 +163,7 @@ class Record:
         entries = tuple(sorted(self._entries, key=lambda entry: entry.at))
         breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
         seen = (self.closed_by, self._sent, self._received, self._reached)
-        return Transcript(label, entries, *seen, breaches, missed, frozenset(self._acted))
+        return Transcript(label, entries, *seen, breaches, missed, frozenset(self._acted), tuple(self._gone))
 
 
 class Reading:

@@ -64,6 +64,9 @@ def target(
     descriptors: int | None = None,
     recover: Duration | None = None,
     beside: float | None = None,
+    handshake_within: Duration | None = None,
+    hung_within: Duration | None = None,
+    vanished_within: Duration | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -94,6 +97,11 @@ def target(
         raise UsageError("A target needs a command to start, or connect= with the endpoint of a program that runs.")
     declared = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate}
     declared |= {"held_per_byte": held_per_byte, "descriptors": descriptors, "recover": recover, "beside": beside}
+    declared |= {
+        "handshake_within": handshake_within,
+        "hung_within": hung_within,
+        "vanished_within": vanished_within,
+    }
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),

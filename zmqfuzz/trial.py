@@ -14,6 +14,7 @@ __all__ = [
     "Entry",
     "Examination",
     "Exit",
+    "Gone",
     "Observation",
     "ProbeResult",
     "Reached",
@@ -109,11 +110,24 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A TCP connection whose peer vanished, ``at`` seconds since the attack began.
+
+    ``until``: when a process of the target was last seen to hold its side of it; None: that could not be seen.
+    ``unacknowledged``: octets on their way to the peer then.
+    """
+
+    at: float
+    until: float | None = None
+    unacknowledged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """All one peer saw. ``sent`` and ``received`` in octets; received data past a cap is counted, not kept.
 
     ``missed``: steps that could not be done here, in words. ``acted``: the stages in which the peer sent something
-    or left, beside its honest handshake; REFUSED, where it was.
+    or left, beside its honest handshake; REFUSED, where it was. ``gone``: its connections that vanished.
     """
 
     label: str
@@ -125,6 +139,7 @@ class Transcript:
     breaches: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     acted: frozenset[Stage] = frozenset()
+    gone: tuple[Gone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

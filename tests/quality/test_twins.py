@@ -16,6 +16,9 @@ SERVER = ("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p
 CLIENT = ("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
 CURVE = (f"--server-key={SERVER[0]}", f"--client-key={':'.join(CLIENT)}")
 LOCK = ("--mechanism", "curve", f"--secret-key={SERVER[1]}", f"--allow={CLIENT[0]}")
+DEAD = ("--only", "dead-peer")
+FORMS = ("off_by_one", "too_late", "set_late", "no_heartbeat", "no_keepalive", "impatient", "older_peers")
+"""Forms of a weak program, whose twin is that of the plain one."""
 TWINS = {  # name: program, its form, the code, the families and other options that fit
     "worker_crash": ("worker_crash.py", (), "ZF101", ("--only", MALFORMED)),
     "load_server": ("load_server.py", (), "ZF101", ("--only", "descriptor-exhaustion")),
@@ -29,6 +32,12 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "zap_plain": ("zap.py", (), "ZF102", ("--only", "plain-handshake,metadata", *PLAIN)),
     "zap_curve": ("zap.py", LOCK, "ZF102", ("--only", "curve-handshake,metadata", *CURVE)),
     "off_by_one": ("frame_limit.py", ("--off-by-one",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "reaper": ("reaper.py", (), "ZF311", (*DEAD, "--handshake-within", "1s")),
+    "set_late": ("reaper.py", ("--set-late",), "ZF311", (*DEAD, "--handshake-within", "1s")),
+    "no_heartbeat": ("reaper.py", ("--no-heartbeat",), "ZF312", (*DEAD, "--hung-within", "1s")),
+    "no_keepalive": ("reaper.py", ("--no-heartbeat", "--no-keepalive"), "ZF313", (*DEAD, "--vanished-within", "4s")),
+    "impatient": ("reaper.py", ("--impatient",), "ZF314", (*DEAD, "--hung-within", "1s")),
+    "older_peers": ("reaper.py", ("--no-zap-domain",), "ZF315", (*DEAD, "--handshake-within", "1s")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}
@@ -38,7 +47,7 @@ WEAK = [pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS]
 MENDED = [
     pytest.param(name, id=name, marks=() if name == "frame_limit" else pytest.mark.slow)
     for name in TWINS
-    if name not in ("off_by_one", "too_late")
+    if name not in FORMS
 ]
 """The one that is always run; tests/cli finds and replays worker_crash, and shows the broker's demo."""
 

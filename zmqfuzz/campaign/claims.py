@@ -55,6 +55,11 @@ def claim_cover(
         if not entry.applies(limits):
             option = "--" + entry.declared.replace("_", "-")
             outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
+        elif (limit := getattr(limits, entry.declared, None)) is not None and entry.waits and limit > budget.longest:
+            option = "--" + entry.declared.replace("_", "-")
+            outcome.not_covered.append(
+                f"{entry.code} {entry.name}: attacks wait for at most {budget.longest:g} s ({option} says {limit:g} s)"
+            )
     judged = {entry.declared for entry in invariants().values()}
     for promise in PROMISES:
         unjudged = getattr(Limits(), promise.name) is None and promise.name not in judged

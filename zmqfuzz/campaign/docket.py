@@ -85,9 +85,15 @@ class Docket:
         ]
 
     async def caught(self, lane: Lane, catch: Catch) -> None:
-        """Triage at once, unless that has taken too long already from families that are still to have a turn."""
+        """Triage at once, unless that has taken too long already from families that are still to have a turn.
+
+        Where enough was found it is only told.
+        """
         code = catch.violation.code
         history = tuple(attack for attack in self._harness.last_history if attack.scripts)
+        if self.enough:
+            self._waiting.append((lane, catch, history))
+            return
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
         waits = _last(catch) if self._plan.stop_after is None else code == LAST
         if not waits and at_once and (await self._triaged(lane, catch, history) or not self.first_turns):

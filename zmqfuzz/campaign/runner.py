@@ -18,7 +18,7 @@ from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
-from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, judge_trial
+from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, violations
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
@@ -55,6 +55,7 @@ class Campaign:
         self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
+        self._besides: list[Catch] = []  # what an attack shows beside what it was caught for
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
 
     async def run(self) -> Outcome:
@@ -189,6 +190,10 @@ class Campaign:
             catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._docket.first_turns)
         if catch is not None:
             await self._docket.caught(lane, catch)
+        for beside in self._besides:
+            if not self._known.knows(lane, beside.violation, beside.attack, beside.trial):
+                await self._docket.caught(lane, beside)
+        self._besides.clear()
         sample = (await self._harness.standing()).observer.sample()
         total = sum(self.outcome.cases.values())
         self._tell(Sliced(lane.surface, lane.family.name, cases, total, left, sample.rss if sample is not None else 0))
@@ -212,8 +217,11 @@ class Campaign:
             return await self._shrunk(lane, attack, shrinking)
         trial = await harness.trial(attack, lane.surface.key)
         self._note(lane, trial)
-        violation = judge_trial(trial, harness)
-        if violation is not None and self._known.knows(lane, violation, attack, trial):
+        shown = list(violations(trial, harness))
+        fresh = [one for one in shown if not self._known.knows(lane, one, attack, trial)]
+        violation = fresh[0] if fresh else None
+        self._besides += [Catch(one, attack, trial, attack) for one in fresh[1:]]
+        if shown and violation is None:
             harness.renew()
             lane.hit()
             return None, trial
@@ -254,6 +262,5 @@ class Campaign:
 
 
 def _again(violation: Violation) -> Violation:
-    return type(violation)(
-        violation.sentence, *violation.measures, signature=violation.signature, advice=violation.advice
-    )
+    said = {"signature": violation.signature, "advice": violation.advice}
+    return type(violation)(violation.sentence, *violation.measures, **said, culprit=violation.culprit)

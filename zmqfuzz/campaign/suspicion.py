@@ -121,7 +121,8 @@ class Suspicions:
         """Take this attack, by chance, for the next look at what stays behind."""
         lane.played += 1
         stuck = trial.observation.abandoned  # ZF208 looks at it, and it would hide what the others leave
-        if trial.reached >= Reached.HANDSHAKE and planned(trial.attack) and not stuck:
+        slow = trial.seconds * REPEATS > LOOK_SECONDS
+        if trial.reached >= Reached.HANDSHAKE and planned(trial.attack) and not stuck and not slow:
             if len(lane.picked) < PICKS:
                 lane.picked.append(trial)
             elif (place := self._random.randrange(lane.played)) < PICKS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
@@ -15,10 +16,10 @@ from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
-from zmqfuzz.script import Attack
+from zmqfuzz.script import Attack, Script
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind"]
+__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "violations"]
 
 EXECUTED = "ZF301"
 """The invariant that is judged first: code that was executed may end the process, too."""
@@ -43,13 +44,17 @@ CONFIRMATIONS = 3
 
 
 def judge_trial(trial: Trial, harness: Harness) -> Violation | None:
-    """The first violation that one trial shows, in the order of the codes; executed code, which explains the rest."""
+    """The first violation that one trial shows."""
+    return next(violations(trial, harness), None)
+
+
+def violations(trial: Trial, harness: Harness) -> Iterator[Violation]:
+    """All that one trial shows, in the order of the codes; executed code, which explains the rest, first."""
     for entry in sorted(invariants().values(), key=lambda entry: entry.code != EXECUTED):
         if not entry.examines:
             violation = entry.judge(trial, harness.limits)
             if violation is not None:
-                return violation
-    return None
+                yield violation
 
 
 def left_behind(entry: Invariant, trial: Trial | None) -> int:
@@ -116,6 +121,8 @@ class Triage:
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
+        if catch.violation.culprit is not None:
+            catch = await self._alone(catch, catch.violation.culprit, key)
         confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER)
         needed: tuple[Attack, ...] = ()
         attack = catch.attack
@@ -146,6 +153,11 @@ class Triage:
             return Triaged(reason=f"{code}? the target was not served without an attack either: not counted")
         return self._make(catch, attack, final, surface, history=needed)
 
+    async def _alone(self, catch: Catch, culprit: Script, key: str) -> Catch:
+        """The catch with one peer of its attack, where that is enough: what takes time is not minimised one by one."""
+        alone = replace(catch.attack, scripts=(replace(culprit, times=1),))
+        return replace(catch, attack=alone) if await self._shows((alone,), key, catch.violation.code) else catch
+
     async def _rare_crash(
         self, catch: Catch, attacks: tuple[Attack, ...], surface: Surface, confirmed: Confirmed
     ) -> Triaged:
@@ -173,16 +185,22 @@ class Triage:
         times: int = CONFIRMATIONS,
         recover: float | None = None,
     ) -> Confirmed:
-        """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?"""
-        entry = invariants()[code]
-        shown, violation, seen = 0, None, None
+        """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?
+
+        Where none did, those on which nothing put it to the test are not counted as tried.
+        """
+        entry, limits = invariants()[code], self._harness.limits
+        shown, tested, violation, seen = 0, 0, None, None
         for _ in range(times):
-            for trial in await self._harness.fresh_trials(attacks, key, recover=recover):
-                found = entry.judge(trial, self._harness.limits)
+            trials = await self._harness.fresh_trials(attacks, key, recover=recover)
+            tested += entry.tests is None or any(entry.tested(trial, limits) for trial in trials)
+            for trial in trials:
+                found = entry.judge(trial, limits)
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
                     break
-        return Confirmed(shown, times, violation, seen)
+        doubts = () if shown or tested else ("nothing put it to the test here, or zmqfuzz was kept from looking",)
+        return Confirmed(shown, times if shown else tested, violation, seen, doubts)
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""

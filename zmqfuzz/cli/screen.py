@@ -118,7 +118,8 @@ class Screen:
 def summary(outcome: Outcome, limits: Limits) -> list[str]:
     """The last lines of a run: what held, what did not, what was seen without a promise, what was not tested."""
     lines = [""]
-    broken = {finding.code for finding in outcome.findings}
+    doubtful = {doubt.partition("?")[0].rpartition(" ")[2] for doubt in outcome.doubts}  # "DOOR: CODE? seen, ..."
+    broken = doubtful | {finding.code for finding in outcome.findings}
     held = [code for code, count in sorted(outcome.checks.items()) if count and code not in broken]
     cases = sum(outcome.cases.values())
     doors = ", ".join(surface.key for surface in outcome.surfaces)
