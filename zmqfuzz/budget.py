@@ -37,7 +37,8 @@ class Limits:
     is not kept. ``descriptors`` may stay behind. ``recover`` is how long, in seconds, the target may take to serve
     again after an attack. ``hard_cap`` is not a promise: above it the target is killed to protect the machine.
     ``beside`` is the share of what an honest client gets alone that it must get beside connections that others hold
-    open and silent. :data:`zmqfuzz.contract.PROMISES` is how each is declared.
+    open and silent. Told to stop, the target ends within ``linger`` seconds and a grace, and ``delivers`` this share
+    (1: all) of what it had accepted to peers that read on. :data:`zmqfuzz.contract.PROMISES` is how each is declared.
     """
 
     max_frame: int | None = None
@@ -48,4 +49,6 @@ class Limits:
     descriptors: int = 2
     recover: float = 5.0
     beside: float = 0.7
+    linger: float | None = None
+    delivers: float | None = None
     hard_cap: int = 2048 * MIB

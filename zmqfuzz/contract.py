@@ -50,6 +50,8 @@ PROMISES = (
     Promise("descriptors", parse_count, "COUNT", "Descriptors that may stay behind. [default: 2]"),
     Promise("recover", parse_duration, "TIME", "Time to serve again after an attack. [default: 5s]"),
     Promise("beside", parse_share, "NUMBER", "Share of its service kept beside connections held open. [default: 0.7]"),
+    Promise("linger", parse_duration, "TIME", "Promise: told to stop, it ends within this and a grace (LINGER)."),
+    Promise("delivers", parse_share, "NUMBER", "Promise: told to stop, it delivers this share of what it accepted."),
     Promise("hard_cap", parse_size, "SIZE", "Kill the target above this. [default: 2GiB]", option="mem-cap"),
 )
 

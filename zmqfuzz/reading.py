@@ -65,6 +65,8 @@ class Record:
         self._reached = Reached.NOTHING
         self._acted: set[Stage] = set()
         self._here = Reached.NOTHING  # of the connection that is open
+        self._messages = 0
+        self._last_at = 0.0
         self.within_message = False
         self.closed_by = ClosedBy.OPEN
 
@@ -141,9 +143,15 @@ class Record:
         self.closed_by = ClosedBy.US
         self.note("closed by us with RST" if rst else "closed by us")
 
+    def message(self) -> None:
+        """A message is complete."""
+        self._messages += 1
+        self._last_at = self.now()
+
     def received(self, data: bytes, notes: list[str]) -> None:
         """``data`` arrived; kept while there is room."""
         self._received += len(data)
+        self._meter.received += len(data)
         if self._received <= KEPT and len(self._entries) < MOST_ENTRIES:
             self._entries.append(Entry(self.now(), Direction.RECEIVED, data, note="; ".join(notes[:8])))
 
@@ -152,7 +160,8 @@ class Record:
         entries = tuple(sorted(self._entries, key=lambda entry: entry.at))
         breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
         seen = (self.closed_by, self._sent, self._received, self._reached)
-        return Transcript(label, entries, *seen, breaches, missed, frozenset(self._acted))
+        acted, last = frozenset(self._acted), (self._messages, self._last_at)
+        return Transcript(label, entries, *seen, breaches, missed, acted, *last)
 
 
 class Reading:
@@ -255,9 +264,11 @@ def _count(event: Event, seen: Counter[str], record: Record) -> None:
             record.reach(Reached.HANDSHAKE)
         case HandshakeComplete():
             seen["complete"] += 1
-        case FrameReceived():
+        case FrameReceived(frame):
             seen["message"] += 1
             record.reach(Reached.TRAFFIC)
+            if not frame.more:
+                record.message()
         case ErrorReceived():
             seen["ready"] += 1
             record.act(Stage.REFUSED)

@@ -52,7 +52,7 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return f"libzmq, known (issue {issue})" if issue else "libzmq"
     if signature.startswith("does not come back"):
         return "libzmq, known (issue 4196); the application can work around it"
-    if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
+    if violation.code in ("ZF203", "ZF206", "ZF201", "ZF202", "ZF207", "ZF401", "ZF402"):
         return "application (socket options)"
     own = violation.code in ("ZF103", "ZF204", "ZF205", "ZF301")
     return "application" if own or "Error" in signature else "unknown"

@@ -16,6 +16,7 @@ from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
+from zmqfuzz.stopper import Stopper
 from zmqfuzz.trial import Surface, Trial
 
 __all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind"]
@@ -100,6 +101,7 @@ class Triage:
     def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
+        self._stopper = Stopper(harness)
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
@@ -113,6 +115,13 @@ class Triage:
             notes = ("attached: there was no fresh process to confirm it on",)
             return self._make(catch, catch.attack, Confirmed(0, 0, catch.violation, catch.trial), surface, notes=notes)
         return await self._plain(catch, surface, history)
+
+    def stopped(self, entry: Invariant, confirmed: Confirmed, surface: Surface) -> Triaged:
+        """The finding of a target that was told to stop, as ``confirmed`` by an examination; a trial is in it."""
+        assert confirmed.violation is not None
+        assert confirmed.trial is not None
+        attack = confirmed.trial.attack
+        return self._make(Catch(confirmed.violation, attack, confirmed.trial, attack), attack, confirmed, surface)
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
@@ -259,6 +268,9 @@ class Triage:
         """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
         if entry.examines == "beside":
             examination = await self._examiner.beside(attack, key, times=times)
+            count = len(examination.trials)
+        elif entry.examines == "stop":
+            examination = await self._stopper.examine(attack, key, times=times)
             count = len(examination.trials)
         elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)

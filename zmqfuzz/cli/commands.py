@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -31,6 +31,7 @@ from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
 from zmqfuzz.seeds import read_seeds
+from zmqfuzz.stopping import STOPPING
 from zmqfuzz.targets.library import MECHANISMS, hosted
 
 __all__ = ["cli"]
@@ -62,6 +63,7 @@ cli.add_command(audit_command)
 @click.option("--connect-side", is_flag=True, help="The socket of --libzmq connects to us, instead of listening.")
 @click.option("--ready", help="handshake, log:REGEX, file:PATH or sleep:S. [default: handshake]")
 @click.option("--start-within", type=DURATION, help="Time the target has to be ready. [default: 20s]")
+@click.option("--stop-signal", metavar="NAME", help="What tells the target to stop. [default: TERM]")
 @click.option("--for", "seconds", type=DURATION, default=60.0, help="Wall time of the run. [default: 60s]")
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after this many attacks.")
 @click.option("--seed", type=int, help="Repeat a run's choices. [default: random, printed]")
@@ -89,6 +91,7 @@ def run_command(
     connect_side: bool,
     ready: str | None,
     start_within: float | None,
+    stop_signal: str | None,
     seconds: float,
     cases: int | None,
     seed: int | None,
@@ -131,6 +134,7 @@ def run_command(
         "socket_type": (socket_type or "").upper(),
         "ready": ready,
         "start_within": start_within,
+        "stop_signal": stop_signal,
         "allow_remote": allow_remote,
         "probe": probe,
     }
@@ -149,16 +153,29 @@ def run_command(
         limits=declared.contract(limits),
     )
     seeds = declared.seeds if seeds is None else seeds
+    stop, only, exclude = _stop(declared, names(only), names(exclude))
     plan = Plan(
-        families=_families(declared, names(only), names(exclude)),
+        families=() if only == (STOPPING,) else _families(declared, only, exclude),
         seconds=seconds,
         seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
         stop_after=stop_after,
         cases=cases,
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
         seeds=read_seeds(seeds) if seeds is not None else (),
+        stop=stop,
     )
     return _run(spec, plan, Corpus(store), fail_on, reach=reach)[1]
+
+
+def _stop(
+    declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
+) -> tuple[Literal["never", "promised", "always"], tuple[str, ...], tuple[str, ...]]:
+    """When it is looked at how the target ends; and the families that were named beside that."""
+    if STOPPING in exclude or STOPPING in declared.exclude and not only:
+        return "never", only, tuple(name for name in exclude if name != STOPPING)
+    if STOPPING in only:
+        return "always", tuple(name for name in only if name != STOPPING) or (STOPPING,), exclude
+    return "promised" if only or declared.families else "always", only, exclude
 
 
 def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[Family, ...]:
@@ -229,6 +246,7 @@ def replay_command(
             connect=connect or (spec.connect if command else ()),
             pid=pid,
             bind=spec.bind,
+            stop_signal=spec.stop_signal,
             limits=spec.limits,
             probe=spec.probe,
             credentials=spec.credentials,
