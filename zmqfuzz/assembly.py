@@ -45,8 +45,8 @@ class Spec:
     """A target, described by plain values that can be saved beside a finding and read back.
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
-    listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the service; ``credentials`` are what
-    the target asks its peers for.
+    listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the
+    service; ``credentials`` are what the target asks its peers for.
     """
 
     command: tuple[str, ...] = ()

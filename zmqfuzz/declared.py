@@ -260,7 +260,17 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
         raise reader.error(path, 'there is nothing to test; add command = ["python", "server.py"], or connect.')
     if "bind" in given and "command" not in given:
         raise reader.error(f"{path}.bind", "it needs the program that connects to it; add command.")
-    fields = ("command", "connect", "bind", "socket-type", "ready", "start-within", "stop-signal", "probe", "allow-remote")
+    fields = (
+        "command",
+        "connect",
+        "bind",
+        "socket-type",
+        "ready",
+        "start-within",
+        "stop-signal",
+        "probe",
+        "allow-remote",
+    )
     description = {key.replace("-", "_"): given[key] for key in fields if key in given}
     return Declared(
         name,

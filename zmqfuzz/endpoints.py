@@ -20,7 +20,7 @@ import trio
 
 from zmqfuzz.errors import UsageError
 
-__all__ = ["Endpoint", "NARROW", "Place", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
+__all__ = ["NARROW", "Endpoint", "Place", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
 
 _TRANSPORTS = ("tcp", "ipc")
 _PATH_MAX = 107  # sockaddr_un.sun_path holds 108 octets, the last one a zero (unix(7))
@@ -150,7 +150,7 @@ async def connect(endpoint: str | Endpoint, buffer: int | None = None) -> trio.s
     """A connected low-level socket, TCP_NODELAY set. Raises OSError (refused, unreachable) and UsageError (text).
 
     A numeric address and a path need no look-up; a name's addresses are tried in turn. ``buffer`` is the size in
-    octets of our receive buffer (None: the system's), set before connecting; one below NARROW makes segments small, too.
+    octets of our receive buffer (None: the system's), set before connecting; one below NARROW makes small segments, too.
     """
     where = parse(endpoint) if isinstance(endpoint, str) else endpoint
     if where.transport == "ipc":

@@ -90,7 +90,7 @@ class Stopper:
         return look
 
     async def examine(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
-        """Stop ``times`` fresh processes beside the peers of ``attack``, until one ends as it should; and controls."""
+        """Stop ``times`` fresh processes beside the peers of ``attack``; the controls share one process."""
         async with self._harness.examined() as standing:
             surface = await self._harness.warm(standing, key)
             await standing.observer.learn_rest()
@@ -125,7 +125,7 @@ class Stopper:
         return (calm,), rest, ()
 
     async def stopped(self, attack: Attack, key: str, alone: Stop, rest: float) -> Trial:
-        """Stop one fresh process beside the peers, ``rest`` seconds after these have asked or later, when it is at rest.
+        """Stop one fresh process beside the peers, at least ``rest`` seconds after these have asked, and at rest.
 
         ``alone`` is how it ends with nobody connected.
         """

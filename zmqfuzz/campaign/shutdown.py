@@ -156,7 +156,7 @@ class Shutdown:
         doubts: list[str] = []
         for group in groups:
             confirmed = await self._triage.examine(entry, together(group), surface.key, None)
-            if confirmed.holds:
+            if confirmed.violation is not None:
                 told = self._triage.stopped(entry, confirmed, surface)
                 if told.finding is not None and told.trial is not None:
                     self._outcome.findings.append(told.finding)
@@ -164,6 +164,8 @@ class Shutdown:
                     self._tell(Found(told.finding, told.trial))
                 return
             doubts += confirmed.doubts
+            if confirmed.shown:
+                doubts.append(f"seen {confirmed.shown} of {confirmed.tried}: not counted as a finding")
         if doubts:
             self._outcome.doubts.append(f"{surface.key}: {code}? {doubts[-1]}")
         else:

@@ -283,6 +283,9 @@ class Triage:
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
         violation = entry.judge(examination, self._harness.limits)
+        if violation is None and entry.examines == "stop":
+            alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
+            return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
         if violation is None:
             return Confirmed(0, max(count, 1))
         return Confirmed(count, count, violation, examination.trials[0], growth=growth(examination.trials))

@@ -153,39 +153,37 @@ def run_command(
         limits=declared.contract(limits),
     )
     seeds = declared.seeds if seeds is None else seeds
-    stop, only, exclude = _stop(declared, names(only), names(exclude))
+    chosen, stop = _chosen(declared, names(only), names(exclude))
     plan = Plan(
-        families=() if only == (STOPPING,) else _families(declared, only, exclude),
+        families=chosen,
         seconds=seconds,
         seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
         stop_after=stop_after,
         cases=cases,
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
         seeds=read_seeds(seeds) if seeds is not None else (),
-        stop=stop,
+        stop="promised" if stop == "always" and chosen and cases is not None else stop,
     )
     return _run(spec, plan, Corpus(store), fail_on, reach=reach)[1]
 
 
-def _stop(
+def _chosen(
     declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
-) -> tuple[Literal["never", "promised", "always"], tuple[str, ...], tuple[str, ...]]:
-    """When it is looked at how the target ends; and the families that were named beside that."""
-    if STOPPING in exclude or STOPPING in declared.exclude and not only:
-        return "never", only, tuple(name for name in exclude if name != STOPPING)
-    if STOPPING in only:
-        return "always", tuple(name for name in only if name != STOPPING) or (STOPPING,), exclude
-    return "promised" if only or declared.families else "always", only, exclude
-
-
-def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[Family, ...]:
-    """Those that were given, else those that were declared."""
-    if only or exclude or not (declared.families or declared.exclude):
-        return select_families(only, exclude)
+) -> tuple[tuple[Family, ...], Literal["never", "promised", "always"]]:
+    """The families that were given, else those that were declared; and when it is looked at how the target ends."""
+    given = bool(only or exclude)
+    if not given:
+        only, exclude = declared.families, declared.exclude
+    stop: Literal["never", "promised", "always"] = "promised" if only else "always"
+    if STOPPING in (*only, *exclude):
+        stop = "never" if STOPPING in exclude else "always"
+    families, left_out = ([name for name in words if name != STOPPING] for words in (only, exclude))
+    if only and not families:
+        return (), stop
     try:
-        return select_families(declared.families, declared.exclude)
+        return select_families(families, left_out), stop
     except UsageError as error:
-        raise declared.blamed("families", error) from None
+        raise error if given else declared.blamed("families", error) from None
 
 
 def _run(spec: Spec, plan: Plan, corpus: Corpus, fail_on: str, *, reach: bool = False) -> tuple[Outcome, int]:

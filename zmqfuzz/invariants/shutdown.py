@@ -101,8 +101,8 @@ def delivers_before_end(seen: Examination, limits: Limits, violated: type[Violat
 
     Why: LINGER of 0 throws away what still waits in the program when its socket is closed; the client whose work was
     done never learns of it. Measured: a peer asks some hundred times, and reads only when the target, at rest, is told
-    to stop; its complete answers up to the end of the connection are counted, on three fresh processes, beside a control
-    that is not told to stop and must deliver all of them. Not judged, as it may be lost: what waits for peers that are
+    to stop; its complete answers up to the end of the connection are counted, on three fresh processes, and in a
+    control that is not told to stop and must deliver all of them. Not judged, as it may be lost: what waits for peers that are
     gone or do not read; messages that a target sends by itself; a tail that ends with RST, because octets of the peer
     were left unread; a target that has waited for its whole linger (declare it with --linger; else one that ends no
     sooner than a quarter of a second after it would have alone). Inconclusive: the control is not answered in full. To
@@ -123,7 +123,7 @@ def delivers_before_end(seen: Examination, limits: Limits, violated: type[Violat
     raise violated(
         f"Told to stop with {stops[0].signal}, it ended after {min(stop.seconds for stop in stops):.2f} s, and a "
         f"{transcript.label} that read on got {got} of {wanted} answers that it had accepted.",
-        Measure("answers", ", ".join(f"{one[0]} of {one[1]}" for one in counted), f">= {limits.delivers:g} of them"),
+        Measure("answers", ", ".join(f"{one[0]} of {one[1]}" for one in counted), _share(limits.delivers)),
         Measure("last frame", cut),
         Measure("connection", transcript.closed_by.value),
         Measure("time to end", ", ".join(map(_said, stops)), _linger(limits)),
@@ -132,6 +132,10 @@ def delivers_before_end(seen: Examination, limits: Limits, violated: type[Violat
         advice="Give the socket a LINGER that is long enough for a slow client, and terminate the context instead of "
         "destroying it with linger=0; handle the signal where the program does not.",
     )
+
+
+def _share(delivers: float) -> str:
+    return "all" if delivers >= 1 else f">= {delivers:.0%}"
 
 
 def _linger(limits: Limits) -> str:
