@@ -150,7 +150,7 @@ async def connect(endpoint: str | Endpoint, buffer: int | None = None) -> trio.s
     """A connected low-level socket, TCP_NODELAY set. Raises OSError (refused, unreachable) and UsageError (text).
 
     A numeric address and a path need no look-up; a name's addresses are tried in turn. ``buffer`` is the size in
-    octets of our receive buffer (None: the system's), set before connecting; one below NARROW makes small segments, too.
+    octets of our receive buffer (None: the system's), set before connecting; below NARROW segments are small, too.
     """
     where = parse(endpoint) if isinstance(endpoint, str) else endpoint
     if where.transport == "ipc":

@@ -17,7 +17,7 @@ from zmqfuzz.harness import REST, Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
-from zmqfuzz.stopping import Request, allowed, asked, mute, requests, scripts, sounding, times_for, together
+from zmqfuzz.stopping import Request, allowed, asked, asks, mute, requests, scripts, sounding, times_for, together
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Examination, Observation, Stop, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter
@@ -176,7 +176,7 @@ class Stopper:
         async with trio.open_nursery() as nursery:
 
             async def tell() -> str:
-                at_rest = await self._rested(standing, rest)
+                at_rest = not asks(attack) or await self._rested(standing, rest)
                 began = trio.current_time()
                 signal = running.stop()
                 nursery.start_soon(watch, began, signal, at_rest)

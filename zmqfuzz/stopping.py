@@ -40,6 +40,7 @@ __all__ = [
     "Request",
     "allowed",
     "asked",
+    "asks",
     "mute",
     "requests",
     "scripts",
@@ -162,6 +163,12 @@ def asked(script: Script) -> int:
     if any(isinstance(step, Wait) for step in before):
         return 0
     return sum(step.times for step in before if isinstance(step, Send))
+
+
+def asks(attack: Attack) -> bool:
+    """Whether its peers give the target work to do, by messages; else it speaks by itself, and may never rest."""
+    sends = (step for script in attack.scripts for step in script.steps if isinstance(step, Send))
+    return any(isinstance(unit, Frame) for step in sends for unit in step.units)
 
 
 def allowed(limits: Limits, control: Stop) -> float:

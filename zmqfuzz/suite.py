@@ -79,14 +79,15 @@ def target(
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
 
-    ``{endpoint}`` in the command becomes a free loopback endpoint. ``bind``: we listen there and the program
-    connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's rootdir). ``stop_signal`` tells
-    it to stop. ``probe`` is your own check that it serves: called with the endpoint, or a command whose exit code 0
-    means yes. From ``max_frame`` on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind
-    it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken
-    from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages,
-    a file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a Hypothesis strategy of messages, each
-    ``bytes`` (one frame) or a list of them; both are what ``application-payload`` is made of. Raises UsageError.
+    ``{endpoint}`` in the command becomes a free loopback endpoint. ``bind``: we listen there and the program connects
+    to us. ``cwd`` is where it starts (relative to, and by default, pytest's rootdir). ``stop_signal`` tells it to stop.
+    ``probe`` is your own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. From
+    ``max_frame`` on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and
+    those behind it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as
+    ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given.
+    ``seeds``: recorded messages, a file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a
+    Hypothesis strategy of messages, each ``bytes`` (one frame) or a list of them; both are what ``application-payload``
+    is made of. Raises UsageError.
     """
     __tracebackhide__ = True
     if unknown:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import trio
+
 from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
-from zmqfuzz.campaign.triage import Triage
+from zmqfuzz.campaign.triage import Triage, Triaged
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness
@@ -32,6 +34,9 @@ MOST, DECLARED_MOST = 5.0, 12.0
 
 LATE = 1.0
 """Share of the budget by which a promise may be looked at late."""
+
+TRIAGE, SHORTEST = 0.75, 60.0
+"""For the examinations of one promise at a door: a share of the budget, and seconds that there are in any case."""
 
 _ONE_PEER = ("PAIR", "CHANNEL")
 """Socket types that serve one peer (RFC 31)."""
@@ -154,24 +159,29 @@ class Shutdown:
         groups: list[list[Script]] = [[look.peers[SLOW]]] if code == DELIVERS else [*([peer] for peer in peers), peers]
         self._tell(Suspected(surface, STOPPING, code, "told to stop beside peers, it did not keep this; examining"))
         doubts: list[str] = []
-        for group in groups:
-            confirmed = await self._triage.examine(entry, together(group), surface.key, None)
-            if confirmed.violation is not None:
-                told = self._triage.stopped(entry, confirmed, surface)
-                if told.finding is not None and told.trial is not None:
-                    self._outcome.findings.append(told.finding)
-                    self._outcome.checks[code] += 1
-                    self._tell(Found(told.finding, told.trial))
-                return
-            doubts += confirmed.doubts
-            if confirmed.shown:
-                doubts.append(f"seen {confirmed.shown} of {confirmed.tried}: not counted as a finding")
+        with trio.move_on_after(max(SHORTEST, TRIAGE * self._plan.seconds)) as scope:
+            for group in groups:
+                confirmed = await self._triage.examine(entry, together(group), surface.key, None)
+                if confirmed.violation is not None:
+                    self._found(self._triage.stopped(confirmed, surface))
+                    return
+                doubts += confirmed.doubts
+                if confirmed.shown:
+                    doubts.append(f"seen {confirmed.shown} of {confirmed.tried}: not counted as a finding")
+        if scope.cancelled_caught:
+            doubts.append("seen, and not confirmed in the time there was (give --for longer)")
         if doubts:
             self._outcome.doubts.append(f"{surface.key}: {code}? {doubts[-1]}")
         else:
             self._outcome.checks[code] += 1
         said = doubts[-1] if doubts else "examined: it was kept on a fresh process"
         self._tell(Unconfirmed(surface, STOPPING, code, said))
+
+    def _found(self, told: Triaged) -> None:
+        if told.finding is not None and told.trial is not None:
+            self._outcome.findings.append(told.finding)
+            self._outcome.checks[told.finding.code] += 1
+            self._tell(Found(told.finding, told.trial))
 
 
 def promises_an_end(limits: Limits) -> bool:

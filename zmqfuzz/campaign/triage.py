@@ -116,7 +116,7 @@ class Triage:
             return self._make(catch, catch.attack, Confirmed(0, 0, catch.violation, catch.trial), surface, notes=notes)
         return await self._plain(catch, surface, history)
 
-    def stopped(self, entry: Invariant, confirmed: Confirmed, surface: Surface) -> Triaged:
+    def stopped(self, confirmed: Confirmed, surface: Surface) -> Triaged:
         """The finding of a target that was told to stop, as ``confirmed`` by an examination; a trial is in it."""
         assert confirmed.violation is not None
         assert confirmed.trial is not None

@@ -102,12 +102,12 @@ def delivers_before_end(seen: Examination, limits: Limits, violated: type[Violat
     Why: LINGER of 0 throws away what still waits in the program when its socket is closed; the client whose work was
     done never learns of it. Measured: a peer asks some hundred times, and reads only when the target, at rest, is told
     to stop; its complete answers up to the end of the connection are counted, on three fresh processes, and in a
-    control that is not told to stop and must deliver all of them. Not judged, as it may be lost: what waits for peers that are
-    gone or do not read; messages that a target sends by itself; a tail that ends with RST, because octets of the peer
-    were left unread; a target that has waited for its whole linger (declare it with --linger; else one that ends no
-    sooner than a quarter of a second after it would have alone). Inconclusive: the control is not answered in full. To
-    fix: a LINGER that is long enough for a slow client, and a context that is terminated and not destroyed with
-    linger=0.
+    control that is not told to stop and must deliver all of them. Not judged, as it may be lost: what waits for peers
+    that are gone or do not read; messages that a target sends by itself; a tail that ends with RST, because octets of
+    the peer were left unread; a target that has waited for its whole linger (declare it with --linger; else one that
+    ends no sooner than a quarter of a second after it would have alone). Inconclusive: the control is not answered in
+    full. To fix: a LINGER that is long enough for a slow client, and a context that is terminated and not destroyed
+    with linger=0.
     """
     alone = _alone(seen)
     if seen.doubts or alone is None or not seen.trials or limits.delivers is None or len(seen.controls) < 2:
