@@ -17,7 +17,21 @@ from zmqfuzz.harness import REST, Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
-from zmqfuzz.stopping import Request, allowed, asked, asks, mute, requests, scripts, sounding, times_for, together
+from zmqfuzz.stopping import (
+    SLOW,
+    SMALL,
+    SOUNDED,
+    Request,
+    allowed,
+    asked,
+    asks,
+    mute,
+    requests,
+    scripts,
+    sounding,
+    times_for,
+    together,
+)
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Examination, Observation, Stop, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter
@@ -47,15 +61,13 @@ _Tell = Callable[[], Awaitable[str]]
 class Look:
     """What a door's controls have shown. ``peers`` by label; ``rest``: seconds to give the target before its stop.
 
-    ``controls``: stopped with nobody connected, and not stopped at all. ``counted``: each request is answered by one
-    message, so that what arrives can be counted; ``why`` not, where it is not.
+    ``controls``: stopped with nobody connected. ``why``: the answers that arrive cannot be counted; empty: they can.
     """
 
     def __init__(self, surface: Surface, request: Request, times: int, linger: float | None) -> None:
         self.peers = scripts(surface, request, times, linger)
         self.controls: tuple[Trial, ...] = ()
         self.rest = 0.0
-        self.counted = False
         self.why = ""
 
 
@@ -83,11 +95,23 @@ class Stopper:
             if heard and heard[0].messages >= asked(sounding(surface, request).scripts[0]):
                 look = Look(surface, request, times_for(surface, heard[0].received), self._harness.limits.linger)
                 look.rest = heard[0].last_at / heard[0].messages
-                look.counted = True
+                look.why = await self._uncounted(standing, surface, look, heard[0].received)
                 return look
         look = Look(surface, replace(tried[-1], answered=False), 1, None)
-        look.why = "it answers no request with one message each, so what it had accepted cannot be counted"
+        look.why = "it answers no request by one message each, so what it had accepted cannot be counted"
         return look
+
+    async def _uncounted(self, standing: Standing, surface: Surface, look: Look, received: int) -> str:
+        """Why the answers that arrive do not tell what it had accepted; empty: they do, or nobody asks."""
+        if self._harness.limits.delivers is None:
+            return ""
+        if received < SMALL * SOUNDED:
+            return f"its answers are small (less than {SMALL} octets), the kernels take them all"
+        slow = together((look.peers[SLOW],))
+        rest = look.rest * asked(look.peers[SLOW])
+        got = (await self._undisturbed(standing, slow, surface, rest=min(rest, LONGEST))).transcripts[0].messages
+        wanted = asked(look.peers[SLOW])
+        return "" if got == wanted else f"not told to stop, it delivers {got} of {wanted} answers to a slow reader"
 
     async def examine(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
         """Stop ``times`` fresh processes beside the peers of ``attack``; the controls share one process."""

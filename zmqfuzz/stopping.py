@@ -34,6 +34,8 @@ __all__ = [
     "HUNG",
     "READER",
     "SLOW",
+    "SMALL",
+    "SOUNDED",
     "STOPPING",
     "TOLD",
     "VANISHED",
@@ -62,15 +64,18 @@ GRACE = 1.0
 """Seconds that an end may take beside what was promised, and twice what it takes with nobody connected."""
 
 SIZE = 4096
-SOUNDED = 100
+SOUNDED = 40
 """Octets of a request that is echoed, and requests that tell what the answers are like."""
 
 _TAKEN = {"tcp": 60_000, "ipc": 300_000}
 """Octets that the kernels take of what a peer does not read: 44 KiB in a narrow connection, 208 KiB in a unix socket
 (socket(7), wmem_default), and some more."""
 
-_WAITING = 300
-"""Messages that wait in the target beyond that: less than libzmq's high-water mark of 1000 (zmq_setsockopt(3))."""
+_WAITING = 40
+"""Messages that wait in the target beyond that: less than most high-water marks (1000 by default, zmq_setsockopt(3))."""
+
+SMALL = 64
+"""Octets of an answer on the wire below which more than a high-water mark may be what the kernels take or do not."""
 
 _NARROW = 1024
 _PILE = 1.0
@@ -120,6 +125,8 @@ def sounding(surface: Surface, request: Request) -> Attack:
 def times_for(surface: Surface, received: int) -> int:
     """How many requests make enough wait, where SOUNDED of them brought ``received`` octets."""
     taken = _TAKEN.get(surface.address.split(":", 1)[0], _TAKEN["ipc"])
+    if received < SMALL * SOUNDED:
+        taken *= 2
     return _WAITING + taken * SOUNDED // max(received, SOUNDED)
 
 

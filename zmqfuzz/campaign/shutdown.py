@@ -145,7 +145,7 @@ class Shutdown:
                 found.append(ENDS)
         pairs = zip(trial.attack.scripts, trial.transcripts, strict=True)
         slow = [(asked(script), seen.messages) for script, seen in pairs if script.label == SLOW]
-        if limits.delivers is not None and look.counted and slow:
+        if limits.delivers is not None and not look.why and slow:
             if slow[0][1] < min(limits.delivers, 1.0) * slow[0][0]:
                 found.append(DELIVERS)
             else:
