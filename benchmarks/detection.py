@@ -53,6 +53,7 @@ def pairs(folder: Path) -> list[Pair]:
     frames = ("--max-frame", "65536", "--only", "oversized-frame")
     hardened = python("frame_limit", "--hardened")
     client = ("--bind", "{bind}")
+    ends = ("--linger", "1s", "--delivers", "1", "--only", "malformed-message")
     connect = ("--connect", "{bind}")
     found = [
         Pair("ZF101", "worker_crash", QUIET, python("worker_crash"), python("worker_crash", "--hardened")),
@@ -68,6 +69,8 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened")),
         Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
         Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),
+        Pair("ZF401", "shutdown", ends, python("shutdown"), python("shutdown", "--hardened")),
+        Pair("ZF402", "shutdown, drops", ends, python("shutdown", "--drop"), python("shutdown", "--hardened")),
         Pair("ZF102", "zap (PLAIN)", (*QUIET, *PLAIN), python("zap"), python("zap", "--hardened")),
         Pair("ZF102", "zap (CURVE)", (*QUIET, *CURVE), python("zap", *LOCK), python("zap", *LOCK, "--hardened")),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),

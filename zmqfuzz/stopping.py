@@ -67,12 +67,12 @@ SIZE = 4096
 SOUNDED = 40
 """Octets of a request that is echoed, and requests that tell what the answers are like."""
 
-_TAKEN = {"tcp": 60_000, "ipc": 300_000}
+_TAKEN = {"tcp": 60_000, "ipc": 220_000}
 """Octets that the kernels take of what a peer does not read: 44 KiB in a narrow connection, 208 KiB in a unix socket
 (socket(7), wmem_default), and some more."""
 
 _WAITING = 40
-"""Messages that wait in the target beyond that: less than most high-water marks (1000 by default, zmq_setsockopt(3))."""
+"""Messages that wait in the target beyond that: less than most high-water marks (by default 1000, zmq_setsockopt(3))."""
 
 SMALL = 64
 """Octets of an answer on the wire below which more than a high-water mark may be what the kernels take or do not."""
