@@ -47,7 +47,7 @@ FAMILIES = {
     "tempo",
     "version-mix",
 }
-CODES = {f"ZF{number}" for number in (101, 102, 103, *range(201, 210), 301)}
+CODES = {f"ZF{number}" for number in (101, 102, 103, *range(201, 210), 301, 401, 402)}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

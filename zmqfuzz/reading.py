@@ -146,12 +146,12 @@ class Record:
     def message(self) -> None:
         """A message is complete."""
         self._messages += 1
+        self._meter.messages += 1
         self._last_at = self.now()
 
     def received(self, data: bytes, notes: list[str]) -> None:
         """``data`` arrived; kept while there is room."""
         self._received += len(data)
-        self._meter.received += len(data)
         if self._received <= KEPT and len(self._entries) < MOST_ENTRIES:
             self._entries.append(Entry(self.now(), Direction.RECEIVED, data, note="; ".join(notes[:8])))
 

@@ -50,8 +50,8 @@ ALONE = 10.0
 LONGEST = 8.0
 """Seconds that a target is given for its answers, at most, before it is told to stop; twice what they take."""
 
-QUIET = 0.5
-"""Seconds without an octet after which no more answers come."""
+QUIET = 1.5
+"""Seconds without a message after which no more come."""
 
 
 _Held = Callable[[], Awaitable[None]]
@@ -164,18 +164,18 @@ class Stopper:
         self, standing: Standing, attack: Attack, surface: Surface, *, rest: float | None = None
     ) -> Trial:
         """The peers meet a target that goes on; with ``rest`` they wait as long as if it was told to stop."""
-        meter = Meter()
+        meter, wanted = Meter(), sum(map(asked, attack.scripts))
 
         async def tell() -> str:
             await self._rested(standing, rest or 0.0)
             return ""
 
         async def quiet() -> None:
-            last = -1
-            while last != meter.received:
-                last = meter.received
-                await trio.sleep(QUIET)
-                await standing.observer.steady(REST)
+            last, since = -1, trio.current_time()
+            while meter.messages < wanted and trio.current_time() < since + QUIET:
+                if meter.messages != last:
+                    last, since = meter.messages, trio.current_time()
+                await trio.sleep(LOOK)
 
         alone = tuple(replace(script, steps=script.steps[:-1]) for script in attack.scripts)  # not until it closes
         played = replace(attack, scripts=alone)

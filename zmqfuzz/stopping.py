@@ -72,7 +72,7 @@ _TAKEN = {"tcp": 60_000, "ipc": 220_000}
 (socket(7), wmem_default), and some more."""
 
 _WAITING = 40
-"""Messages that wait in the target beyond that: less than most high-water marks (by default 1000, zmq_setsockopt(3))."""
+"""Messages that wait in the target beyond that: fewer than most high-water marks (zmq_setsockopt(3): 1000)."""
 
 SMALL = 64
 """Octets of an answer on the wire below which more than a high-water mark may be what the kernels take or do not."""

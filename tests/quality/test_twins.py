@@ -29,6 +29,8 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "zap_plain": ("zap.py", (), "ZF102", ("--only", "plain-handshake,metadata", *PLAIN)),
     "zap_curve": ("zap.py", LOCK, "ZF102", ("--only", "curve-handshake,metadata", *CURVE)),
     "off_by_one": ("frame_limit.py", ("--off-by-one",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "shutdown": ("shutdown.py", (), "ZF401", ("--only", "shutdown", "--linger", "1s")),
+    "shutdown_drops": ("shutdown.py", ("--drop",), "ZF402", ("--only", "shutdown", "--delivers", "1")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}
@@ -38,7 +40,7 @@ WEAK = [pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS]
 MENDED = [
     pytest.param(name, id=name, marks=() if name == "frame_limit" else pytest.mark.slow)
     for name in TWINS
-    if name not in ("off_by_one", "too_late")
+    if name not in ("off_by_one", "too_late", "shutdown_drops")
 ]
 """The one that is always run; tests/cli finds and replays worker_crash, and shows the broker's demo."""
 

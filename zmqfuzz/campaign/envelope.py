@@ -124,12 +124,13 @@ class Envelope:
 
 
 def _ended(ends: list[Stop]) -> str:
+    """How it ended when it was told to stop, with nobody connected and beside peers that do not read."""
     times = [stop.seconds for stop in ends if stop.ended]
-    after = f"{ends[0].signal} {'alone and ' * (len(ends) > 1)}beside peers that do not read"
     if len(times) < len(ends):
         waited = max(stop.seconds for stop in ends if not stop.ended)
-        return f"still running {waited:.0f} s after {ends[0].signal} beside peers that do not read (--linger)"
-    return f"ends {min(times):.2f} to {max(times):.2f} s after {after}"
+        alone = "" if ends[0].ended else ", also with nobody connected"
+        return f"still running {waited:.0f} s after {ends[0].signal}{alone} (promise an end with --linger)"
+    return f"ends {min(times):.2f} to {max(times):.2f} s after {ends[0].signal}"
 
 
 def _sends_after_handshake(script: Script) -> Iterator[Send]:

@@ -32,8 +32,8 @@ SHARE, DECLARED_SHARE = 0.1, 0.3
 MOST, DECLARED_MOST = 5.0, 12.0
 """Seconds that are kept for each door, at most."""
 
-LATE = 1.0
-"""Share of the budget by which a promise may be looked at late."""
+LATE, SHORTEST_LATE = 1.0, 60.0
+"""Share of the budget, and seconds in any case, by which a promise may be looked at late."""
 
 TRIAGE, SHORTEST = 0.75, 60.0
 """For the examinations of one promise at a door: a share of the budget, and seconds that there are in any case."""
@@ -80,7 +80,7 @@ class Shutdown:
             if self._promised:
                 self._outcome.not_covered.append(f"how it ends: {why}")
             return
-        late = LATE * self._plan.seconds if self._promised else 0.0
+        late = max(SHORTEST_LATE, LATE * self._plan.seconds) if self._promised else 0.0
         for surface in surfaces:
             if not surface.known:
                 self._not_covered(surface, "its mechanism asks for what was not given")
