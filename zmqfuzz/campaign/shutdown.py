@@ -32,7 +32,7 @@ SHARE, DECLARED_SHARE = 0.1, 0.3
 MOST, DECLARED_MOST = 5.0, 12.0
 """Seconds that are kept for each door, at most."""
 
-LATE, SHORTEST_LATE = 1.0, 60.0
+LATE, SHORTEST_LATE = 1.0, 120.0
 """Share of the budget, and seconds in any case, by which a promise may be looked at late."""
 
 TRIAGE, SHORTEST = 0.75, 60.0
@@ -56,19 +56,20 @@ class Shutdown:
         self._stopper = Stopper(harness)
 
     @property
-    def _promised(self) -> bool:
+    def promised(self) -> bool:
+        """Whether the target promises anything about its end: that is looked at before what is only likely."""
         return promises_an_end(self._harness.limits)
 
     @property
     def wanted(self) -> bool:
         """Whether there is anything to look at."""
-        return self._plan.stop == "always" or (self._plan.stop == "promised" and self._promised)
+        return self._plan.stop == "always" or (self._plan.stop == "promised" and self.promised)
 
     def kept(self, doors: int) -> float:
         """Seconds of the budget to be left for it."""
         if not self.wanted or not self._harness.target.restartable:
             return 0.0
-        share, most = (DECLARED_SHARE, DECLARED_MOST) if self._promised else (SHARE, MOST)
+        share, most = (DECLARED_SHARE, DECLARED_MOST) if self.promised else (SHARE, MOST)
         return min(share * self._plan.seconds, most * doors)
 
     async def look(self, surfaces: Sequence[Surface], deadline: float) -> None:
@@ -77,10 +78,10 @@ class Shutdown:
             return
         why = self._not_possible(surfaces)
         if why:
-            if self._promised:
+            if self.promised:
                 self._outcome.not_covered.append(f"how it ends: {why}")
             return
-        late = max(SHORTEST_LATE, LATE * self._plan.seconds) if self._promised else 0.0
+        late = max(SHORTEST_LATE, LATE * self._plan.seconds) if self.promised else 0.0
         for surface in surfaces:
             if not surface.known:
                 self._not_covered(surface, "its mechanism asks for what was not given")
@@ -95,7 +96,7 @@ class Shutdown:
         return "it connects to us" if any(surface.side != "bind" for surface in surfaces) else ""
 
     def _not_covered(self, surface: Surface, why: str) -> None:
-        if self._promised:
+        if self.promised:
             self._outcome.not_covered.append(f"{surface.key}: how it ends: {why}")
 
     async def _ended_alone(self, surface: Surface) -> bool:
@@ -107,7 +108,7 @@ class Shutdown:
             if alone is None or not alone.ended:
                 waited = alone.seconds if alone is not None else 0.0
                 said = f"told to stop, it still ran {waited:.0f} s later with nobody connected (--stop-signal?)"
-                (self._outcome.doubts if self._promised else self._outcome.not_covered).append(said)
+                (self._outcome.doubts if self.promised else self._outcome.not_covered).append(said)
                 return False
             await self._beside(surface, look, alone)
         except TargetVanished as error:
