@@ -63,12 +63,12 @@ HUNG, VANISHED, SLOW, READER = "hung peer", "vanished peer", "slow reader", "rea
 GRACE = 1.0
 """Seconds that an end may take beside what was promised, and twice what it takes with nobody connected."""
 
-SIZE = 4096
+SIZES = (16_384, 1024)
 SOUNDED = 40
-"""Octets of a request that is echoed, and requests that tell what the answers are like."""
+"""Octets of requests that may be echoed, the first that are; and requests that tell what the answers are like."""
 
-_TAKEN = {"tcp": 60_000, "ipc": 220_000}
-"""Octets that the kernels take of what a peer does not read: 44 KiB in a narrow connection, 208 KiB in a unix socket
+_TAKEN = {"tcp": 260_000, "ipc": 220_000}
+"""Octets that the kernels take of what a peer does not read: up to 215 KiB in a narrow connection, 208 KiB in a unix socket
 (socket(7), wmem_default), and some more."""
 
 _WAITING = 40
@@ -109,7 +109,7 @@ def requests(surface: Surface, kind: str, parts: Sequence[bytes]) -> tuple[Reque
     frames = (b"", *parts) if kind == "REQ" else tuple(parts)  # RFC 28: an empty delimiter
     before = tuple(Frame(part, more=True) for part in frames[:-1])
     ours = "DEALER" if kind == "REQ" else kind
-    return tuple(Request(ours, (*before, Frame(body)), answered=True) for body in (Fill(SIZE), frames[-1]))
+    return tuple(Request(ours, (*before, Frame(body)), answered=True) for body in (*map(Fill, SIZES), frames[-1]))
 
 
 def mute(surface: Surface) -> Request:

@@ -107,11 +107,9 @@ class Campaign:
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
-        if self._shutdown.promised and not self._docket.enough:
+        if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
-        if not self._shutdown.promised and not self._docket.enough:
-            await self._shutdown.look(self._served, end)
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
             named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
