@@ -68,7 +68,7 @@ SOUNDED = 40
 """Octets of requests that may be echoed, the first that are; and requests that tell what the answers are like."""
 
 _TAKEN = {"tcp": 260_000, "ipc": 220_000}
-"""Octets that the kernels take of what a peer does not read: up to 215 KiB in a narrow connection, 208 KiB in a unix socket
+"""Octets that the kernels take of what a peer does not read: up to 215 KiB in a narrow connection, 208 in a unix one
 (socket(7), wmem_default), and some more."""
 
 _WAITING = 40
@@ -109,7 +109,8 @@ def requests(surface: Surface, kind: str, parts: Sequence[bytes]) -> tuple[Reque
     frames = (b"", *parts) if kind == "REQ" else tuple(parts)  # RFC 28: an empty delimiter
     before = tuple(Frame(part, more=True) for part in frames[:-1])
     ours = "DEALER" if kind == "REQ" else kind
-    return tuple(Request(ours, (*before, Frame(body)), answered=True) for body in (*map(Fill, SIZES), frames[-1]))
+    bodies: tuple[bytes | Fill, ...] = (*map(Fill, SIZES), frames[-1])
+    return tuple(Request(ours, (*before, Frame(body)), answered=True) for body in bodies)
 
 
 def mute(surface: Surface) -> Request:
