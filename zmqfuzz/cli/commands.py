@@ -181,7 +181,8 @@ def _chosen(
     if only and not families:
         return (), stop
     try:
-        return select_families(families, left_out), stop
+        found = select_families(families, left_out)
+        return found, stop if found or STOPPING in only else "promised"
     except UsageError as error:
         raise error if given else declared.blamed("families", error) from None
 
