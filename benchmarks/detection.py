@@ -53,6 +53,7 @@ def pairs(folder: Path) -> list[Pair]:
     frames = ("--max-frame", "65536", "--only", "oversized-frame")
     hardened = python("frame_limit", "--hardened")
     client = ("--bind", "{bind}")
+    ends = ("--linger", "1s", "--delivers", "1", "--only", "malformed-message")
     connect = ("--connect", "{bind}")
     dead = ("--only", "dead-peer", "--handshake-within", "1s", "--hung-within", "1s", "--vanished-within", "4s")
     reaps = python("reaper", "--hardened")
@@ -70,6 +71,8 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened")),
         Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
         Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),
+        Pair("ZF321", "shutdown", ends, python("shutdown"), python("shutdown", "--hardened")),
+        Pair("ZF322", "shutdown, drops", ends, python("shutdown", "--drop"), python("shutdown", "--hardened")),
         Pair("ZF102", "zap (PLAIN)", (*QUIET, *PLAIN), python("zap"), python("zap", "--hardened")),
         Pair("ZF102", "zap (CURVE)", (*QUIET, *CURVE), python("zap", *LOCK), python("zap", *LOCK, "--hardened")),
         Pair("ZF311", "reaper", dead, python("reaper"), reaps),

@@ -55,6 +55,10 @@ class RunningAttached:
         """Empty: its output is not ours."""
         return ""
 
+    def stop(self) -> str:
+        """Nothing: we did not start it."""
+        return ""
+
     def kill(self) -> None:
         """Nothing: we did not start it."""
 

@@ -6,6 +6,7 @@ Contract: each ``run`` is a fresh start; after the block, and after any death of
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shlex
@@ -27,7 +28,7 @@ from zmqfuzz.targets.leash import Leash, NotStarted
 from zmqfuzz.targets.readiness import parse_readiness
 from zmqfuzz.trial import Exit, Surface
 
-__all__ = ["ChildTarget", "RunningChild"]
+__all__ = ["ChildTarget", "RunningChild", "parse_signal"]
 
 _NAME_MAX = 60
 _LAST_LINES = 5
@@ -41,7 +42,8 @@ class RunningChild:
 
     can_kill = True
 
-    def __init__(self, leash: Leash, surfaces: tuple[Surface, ...], main: int) -> None:
+    def __init__(self, leash: Leash, surfaces: tuple[Surface, ...], main: int, stop_signal: signal.Signals) -> None:
+        self._stop_signal = stop_signal
         self._leash = leash
         self._surfaces = surfaces
         self._main = main
@@ -73,6 +75,13 @@ class RunningChild:
     def log_tail(self) -> str:
         """The end of its stdout and stderr."""
         return self._leash.log_tail()
+
+    def stop(self) -> str:
+        """Tell the main process, and no other, to stop; returns at once, with the name of the signal."""
+        if self.exit() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._main, self._stop_signal)
+        return self._stop_signal.name
 
     def kill(self) -> None:
         """SIGKILL everything, wherever it moved; returns when it is gone (after 2 s at the latest)."""
@@ -107,6 +116,7 @@ class ChildTarget:
         ready: ``handshake`` (a door answers), or before that ``log:REGEX``, ``file:PATH``, ``sleep:SECONDS``.
         connecting: the target listens nowhere but connects to us, at ``endpoints[0]`` if given; ``run`` yields as
             soon as it is started (and ``ready``), without surfaces.
+        stop_signal: what tells it to stop, as a supervisor would.
     """
 
     restartable = True
@@ -124,6 +134,7 @@ class ChildTarget:
         start_within: float = 20.0,
         ready: str = "handshake",
         connecting: bool = False,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         if isinstance(command, str):
             raise UsageError(f"The target's command must be a list of words, as {shlex.split(command)!r}.")
@@ -139,6 +150,7 @@ class ChildTarget:
         self._hard_cap = hard_cap
         self._ready = parse_readiness(ready)
         self._connecting = connecting
+        self._stop_signal = stop_signal
         self._expected: frozenset[str] = frozenset()
         self._first: tuple[str, ...] = ()
         trial = _Places("tcp://127.0.0.1:1", "/x")
@@ -202,7 +214,7 @@ class ChildTarget:
         if not await self._ready.reached(leash.whole_log, ended=ended, within=self._start_within):
             raise TargetDidNotStart(self._why_not_ready(leash, ended()))
         if self._connecting:
-            return RunningChild(leash, (), leash.pid)
+            return RunningChild(leash, (), leash.pid, self._stop_signal)
         found = await find(
             look,
             ended=ended,
@@ -215,7 +227,7 @@ class ChildTarget:
             raise TargetDidNotStart(self._why_no_door(leash, found, only, ended()))
         self._expected = frozenset(surface.key for surface in found.surfaces)
         self._first = self._first or tuple(surface.address for surface in found.surfaces)
-        return RunningChild(leash, found.surfaces, _main(leash, found))
+        return RunningChild(leash, found.surfaces, _main(leash, found), self._stop_signal)
 
     def _why_not_ready(self, leash: Leash, ended: bool) -> str:
         if ended:
@@ -260,6 +272,15 @@ class ChildTarget:
             "if it is a program that connects, give the endpoint where we shall listen with --bind EP; "
             f"if it starts slowly, allow more time with --start-within.{_said(leash)}"
         )
+
+
+def parse_signal(text: str) -> signal.Signals:
+    """A signal by its name, with or without SIG. Raises UsageError: there is none, or it cannot be caught."""
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    found = signal.Signals.__members__.get(name)
+    if found is None or found in (signal.SIGKILL, signal.SIGSTOP):
+        raise UsageError(f"--stop-signal: {text!r} is no signal that a program can obey; write TERM, INT or HUP.")
+    return found
 
 
 def _main(leash: Leash, found: Found) -> int:

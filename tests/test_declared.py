@@ -29,6 +29,7 @@ bind = "tcp://127.0.0.1:5555"
 socket-type = "router"
 ready = "file:run/ready"
 start-within = "1min"
+stop-signal = "INT"
 probe = "python tools/ask.py {endpoint}"
 allow-remote = ["192.0.2.1"]
 seeds = "recorded"
@@ -47,6 +48,8 @@ beside = "0.5"
 handshake-within = "1s"
 hung-within = "2s"
 vanished-within = "1min"
+linger = "1500ms"
+delivers = 0.9
 mem-cap = 1000000
 
 [tool.zmqfuzz.targets.gateway.credentials]
@@ -77,6 +80,7 @@ def test_everything_that_can_be_declared(tmp_path: Path) -> None:
         "socket_type": "ROUTER",
         "ready": f"file:{tmp_path / 'run/ready'}",
         "start_within": 60.0,
+        "stop_signal": "INT",
         "probe": f"python {tmp_path / 'tools/ask.py'} '{{endpoint}}'",
         "allow_remote": ("192.0.2.1",),
     }
@@ -94,6 +98,8 @@ def test_everything_that_can_be_declared(tmp_path: Path) -> None:
         handshake_within=1.0,
         hung_within=2.0,
         vanished_within=60.0,
+        linger=1.5,
+        delivers=0.9,
         hard_cap=10**6,
     )
     assert gateway.contract({"max_frame": 7, "memory": None}).max_frame == 7

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import trio
+import zmq
 
 from zmqfuzz.bystander import Bystanders
 from zmqfuzz.credentials import Credentials
@@ -70,6 +71,12 @@ class Asking:
         """Seconds that the target took for one message of an honest client before any attack; 0: not known."""
         prober = self._probers.get(key)
         return prober.each if prober is not None else 0.0
+
+    def exchange(self, key: str) -> tuple[str, tuple[bytes, ...]]:
+        """The round trip that calibration found: our socket type, and the frames that we send; empty: none."""
+        prober = self._probers.get(key)
+        found = prober.exchange if prober is not None else None
+        return (zmq.SocketType(found.kind).name, found.parts) if found is not None and not found.drain else ("", ())
 
     def due(self, standing: Standing, key: str) -> bool:
         """Whether it is time to ask this process again."""

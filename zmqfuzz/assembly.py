@@ -26,7 +26,7 @@ from zmqfuzz.listener import Listeners
 from zmqfuzz.probe import UserProbe
 from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
-from zmqfuzz.targets.child import ChildTarget
+from zmqfuzz.targets.child import ChildTarget, parse_signal
 from zmqfuzz.targets.library import hosted
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
@@ -45,8 +45,8 @@ class Spec:
     """A target, described by plain values that can be saved beside a finding and read back.
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
-    listen and the target connects to us. ``probe`` is the user's own check of the service; ``credentials`` are what
-    the target asks its peers for.
+    listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the
+    service; ``credentials`` are what the target asks its peers for.
     """
 
     command: tuple[str, ...] = ()
@@ -58,6 +58,7 @@ class Spec:
     name: str | None = None
     ready: str = "handshake"
     start_within: float = 20.0
+    stop_signal: str = "SIGTERM"
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
     credentials: Credentials = field(default_factory=Credentials)
@@ -106,6 +107,7 @@ class Spec:
                 hard_cap=self.limits.hard_cap,
                 ready=self.ready,
                 connecting=bool(self.bind),
+                stop_signal=parse_signal(self.stop_signal),
             )
         if self.bind:
             raise UsageError("--bind needs the program that connects to it: add -- COMMAND.")

@@ -54,7 +54,9 @@ class Limits:
     ``beside`` is the share of what an honest client gets alone that it must get beside connections that others hold
     open and silent. A peer is let go of, in seconds, ``handshake_within`` of its connecting where it stalls in the
     handshake, ``hung_within`` of its last octets where it has stopped answering, ``vanished_within`` where it has
-    vanished without a sign. :data:`zmqfuzz.contract.PROMISES` is how each is declared.
+    vanished without a sign. Told to stop, the target ends within ``linger`` seconds and a grace, and ``delivers`` this
+    share (1: all) of what it had accepted to peers that read on. :data:`zmqfuzz.contract.PROMISES` is how each is
+    declared.
     """
 
     max_frame: int | None = None
@@ -68,4 +70,6 @@ class Limits:
     handshake_within: float | None = None
     hung_within: float | None = None
     vanished_within: float | None = None
+    linger: float | None = None
+    delivers: float | None = None
     hard_cap: int = 2048 * MIB

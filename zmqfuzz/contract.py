@@ -68,6 +68,8 @@ PROMISES = (
         "TIME",
         "Promise: a peer that has vanished is let go of within this (heartbeats or TCP keepalive).",
     ),
+    Promise("linger", parse_duration, "TIME", "Promise: told to stop, it ends within this and a grace (LINGER)."),
+    Promise("delivers", parse_share, "NUMBER", "Promise: told to stop, it delivers this share of what it accepted."),
     Promise("hard_cap", parse_size, "SIZE", "Kill the target above this. [default: 2GiB]", option="mem-cap"),
 )
 

@@ -257,6 +257,7 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
             "socket-type": reader.socket_type,
             "ready": reader.ready,
             "start-within": reader.duration,
+            "stop-signal": reader.text,
             "probe": reader.probe,
             "allow-remote": reader.words,
             "seeds": reader.path,
@@ -270,7 +271,17 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
         raise reader.error(path, 'there is nothing to test; add command = ["python", "server.py"], or connect.')
     if "bind" in given and "command" not in given:
         raise reader.error(f"{path}.bind", "it needs the program that connects to it; add command.")
-    fields = ("command", "connect", "bind", "socket-type", "ready", "start-within", "probe", "allow-remote")
+    fields = (
+        "command",
+        "connect",
+        "bind",
+        "socket-type",
+        "ready",
+        "start-within",
+        "stop-signal",
+        "probe",
+        "allow-remote",
+    )
     description = {key.replace("-", "_"): given[key] for key in fields if key in given}
     return Declared(
         name,

@@ -20,12 +20,19 @@ import trio
 
 from zmqfuzz.errors import UsageError
 
-__all__ = ["Endpoint", "Place", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
+__all__ = ["NARROW", "Endpoint", "Place", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
 
 _TRANSPORTS = ("tcp", "ipc")
 _PATH_MAX = 107  # sockaddr_un.sun_path holds 108 octets, the last one a zero (unix(7))
 _BACKLOG = 1024
 _MOST_SOURCES = 200
+
+NARROW = 2048
+_SEGMENT = 536
+"""Octets of a receive buffer below which a connection is narrow, and of its segments (the least that every host takes,
+RFC 9293 section 3.7.1). Linux gives the sender a buffer of some segments (``net/ipv4/tcp_input.c:tcp_sndbuf_expand``),
+which are 64 KiB on loopback: 2.3 MiB wait there for a peer that does not read, and up to 215 KiB in a narrow one."""
+
 _IP_BIND_ADDRESS_NO_PORT = (
     24  # ip(7): the port is chosen at connect, so that each address has all ports for each target
 )
@@ -143,7 +150,7 @@ async def connect(endpoint: str | Endpoint, buffer: int | None = None) -> trio.s
     """A connected low-level socket, TCP_NODELAY set. Raises OSError (refused, unreachable) and UsageError (text).
 
     A numeric address and a path need no look-up; a name's addresses are tried in turn. ``buffer`` is the size in
-    octets of our receive buffer (None: the system's), set before connecting.
+    octets of our receive buffer (None: the system's), set before connecting; below NARROW segments are small, too.
     """
     where = parse(endpoint) if isinstance(endpoint, str) else endpoint
     if where.transport == "ipc":
@@ -168,10 +175,16 @@ def _tcp_socket(family: int) -> trio.socket.SocketType:
     return sock
 
 
+def _narrow(sock: socket.socket | trio.socket.SocketType, buffer: int) -> None:
+    if buffer < NARROW and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
+
+
 async def _connect(sock: trio.socket.SocketType, address: object, buffer: int | None) -> trio.socket.SocketType:
     try:
         if buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            _narrow(sock, buffer)
         await sock.connect(address)
     except BaseException:
         sock.close()
@@ -219,6 +232,7 @@ class Place:
     def _begin(self, sock: socket.socket, buffer: int | None) -> int:
         if buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            _narrow(sock, buffer)
         if self._family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._source > 1 and ipaddress.ip_address(self._address[0]).is_loopback:

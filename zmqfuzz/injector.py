@@ -14,7 +14,8 @@ from zmqfuzz.peer import Dial, Peer
 from zmqfuzz.player import plays
 from zmqfuzz.script import Attack
 from zmqfuzz.shaking import Keyring
-from zmqfuzz.signals import Signals
+from zmqfuzz.signals import Bell, Signals
+from zmqfuzz.stopping import TOLD
 from zmqfuzz.trial import Transcript
 from zmqfuzz.volley import Volley
 from zmqfuzz.writer import Meter
@@ -34,19 +35,22 @@ async def inject(
     held: Callable[[], Awaitable[None]] | None = None,
     stop: trio.Event | None = None,
     place: Place | None = None,
+    tell: Callable[[], Awaitable[str]] | None = None,
 ) -> tuple[Transcript, ...]:
     """Play all scripts together and return their transcripts, in the order of the scripts.
 
     When every script has ended (or ``seconds`` are over) ``held`` is awaited while the connections that scripts
     left open are still open; then all are closed. ``stop`` ends the scripts early. Cancellation closes everything.
     ``place``: where short scripts can connect that are to be played some at a time, which otherwise begin together.
+    ``tell`` is awaited when every script has ended or awaits :data:`~zmqfuzz.stopping.TOLD`, which is then signalled;
+    what it says is noted in every transcript.
     """
     played = [script for script in attack.scripts for _ in range(max(1, min(script.times, 4096)))]
     keyring = Keyring(credentials or Credentials(), attack.seed)
     if attack.at_once and place is not None and all(map(plays, attack.scripts)):
         return await _fired(Volley(played, place, meter, keyring, attack.at_once), seconds, held, stop)
     with room_for(len(played)) as most:
-        signals = Signals(played)
+        signals = Signals(played, (TOLD,) if tell is not None else ())
         peers = [
             Peer(script, dial if number < most else _no_room, meter, role=role, signals=signals, keyring=keyring)
             for number, script in enumerate(played)
@@ -80,6 +84,12 @@ async def inject(
                 for number in range(len(peers)):
                     nursery.start_soon(play, number)
                 with trio.move_on_after(seconds if peers else 0):
+                    if tell is not None:
+                        await _resting(signals)
+                        if said := await tell():
+                            for peer in peers:
+                                peer.note(said)
+                        signals.give(TOLD)
                     await all_done.wait()
                 interrupt()
                 if held is not None:
@@ -87,6 +97,13 @@ async def inject(
                 release.set()
             outer.cancel_scope.cancel()
     return tuple(result for result in results if result is not None)
+
+
+async def _resting(signals: Signals) -> None:
+    bell = Bell()
+    signals.wakes(bell)
+    while not signals.resting(TOLD):
+        await bell.rung.wait()
 
 
 async def _no_room(buffer: int | None = None, /) -> trio.socket.SocketType:

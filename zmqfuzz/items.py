@@ -65,7 +65,10 @@ class Result:
 
 
 class FamilyAttack:
-    """One attack family against one target: what a test's ``attack`` argument is."""
+    """One attack family against one target: what a test's ``attack`` argument is.
+
+    The family may be ``shutdown``: how the target ends when it is told to stop (:mod:`zmqfuzz.stopping`).
+    """
 
     def __init__(self, target: Described, family: str) -> None:
         self.target = target
@@ -117,6 +120,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
         from zmqfuzz.seeds import read_seeds
+        from zmqfuzz.stopping import STOPPING
         from zmqfuzz.threaded import in_a_thread
 
         spec = self.target.spec(session.folder)
@@ -133,7 +137,9 @@ class FamilyAttack:
                 text += f"\n  Not saved: {_lines_printable(str(error))}"
             messages[event.finding.id] = text
 
-        seconds, chosen, material = session.seconds, select_families([self.family]), self.target.material
+        ending = self.family == STOPPING
+        seconds, material = session.seconds, self.target.material
+        chosen = () if ending else select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -145,6 +151,7 @@ class FamilyAttack:
             shrinking=True,
             seeds=read_seeds(session.folder / material["seeds"]) if material["seeds"] is not None else (),
             payloads=material["payloads"],
+            stop="always" if ending else "never",
         )
 
         async def campaign() -> Outcome:

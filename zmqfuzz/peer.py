@@ -91,6 +91,10 @@ class Peer:
         """Stop in the middle of the script; what was recorded so far is kept."""
         self._steps.cancel()
 
+    def note(self, text: str) -> None:
+        """Write something into the transcript that this peer neither sent nor received."""
+        self._record.note(text)
+
     async def play(self, release: trio.Event, done: Callable[[], None]) -> Transcript:
         """Run the script; hold what it leaves open until ``release``, calling ``done`` when the steps have ended."""
         try:
@@ -315,6 +319,7 @@ class Peer:
 
     async def _await(self, step: Await) -> None:
         name, signals = step.name, self._signals
+        signals.waits(name)
         await self._until(lambda: signals.given(name) or signals.hopeless(name), step.within)
         if not signals.given(name):
             why = "no peer is left that would" if signals.hopeless(name) else f"waited {step.within:g} s"

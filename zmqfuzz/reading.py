@@ -66,6 +66,8 @@ class Record:
         self._acted: set[Stage] = set()
         self._gone: list[Gone] = []
         self._here = Reached.NOTHING  # of the connection that is open
+        self._messages = 0
+        self._last_at = 0.0
         self.within_message = False
         self.closed_by = ClosedBy.OPEN
 
@@ -152,6 +154,12 @@ class Record:
         """A process still holds its side of a connection that vanished."""
         self._gone[number] = Gone(self._gone[number].at, self.now(), unacknowledged)
 
+    def message(self) -> None:
+        """A message is complete."""
+        self._messages += 1
+        self._meter.messages += 1
+        self._last_at = self.now()
+
     def received(self, data: bytes, notes: list[str]) -> None:
         """``data`` arrived; kept while there is room."""
         self._received += len(data)
@@ -163,7 +171,8 @@ class Record:
         entries = tuple(sorted(self._entries, key=lambda entry: entry.at))
         breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
         seen = (self.closed_by, self._sent, self._received, self._reached)
-        return Transcript(label, entries, *seen, breaches, missed, frozenset(self._acted), tuple(self._gone))
+        ends = frozenset(self._acted), tuple(self._gone), self._messages, self._last_at
+        return Transcript(label, entries, *seen, breaches, missed, *ends)
 
 
 class Reading:
@@ -266,9 +275,11 @@ def _count(event: Event, seen: Counter[str], record: Record) -> None:
             record.reach(Reached.HANDSHAKE)
         case HandshakeComplete():
             seen["complete"] += 1
-        case FrameReceived():
+        case FrameReceived(frame):
             seen["message"] += 1
             record.reach(Reached.TRAFFIC)
+            if not frame.more:
+                record.message()
         case ErrorReceived():
             seen["ready"] += 1
             record.act(Stage.REFUSED)

@@ -27,8 +27,13 @@ class Bell:
 class Signals:
     """The signals of one attack: which were given, and which nobody is left to give."""
 
-    def __init__(self, scripts: Iterable[Script]) -> None:
+    def __init__(self, scripts: Iterable[Script], outside: Iterable[str] = ()) -> None:
+        """``outside``: names that somebody who plays no script will signal."""
+        scripts = list(scripts)
         self._left = Counter(name for script in scripts for name in _names(script))
+        self._left.update(outside)
+        self._playing = len(scripts)
+        self._waiting: Counter[str] = Counter()
         self._given: set[str] = set()
         self._bells: list[Bell] = []
 
@@ -50,11 +55,20 @@ class Signals:
         """Whether ``name`` was not signalled, and every peer that would have has ended its script."""
         return name not in self._given and self._left[name] <= 0
 
+    def waits(self, name: str) -> None:
+        """A peer waits for ``name``."""
+        self._waiting[name] += 1
+        self._ring()
+
+    def resting(self, name: str) -> bool:
+        """Whether every peer has ended its script, or has come to where it waits for ``name``."""
+        return self._waiting[name] >= self._playing
+
     def leave(self, script: Script) -> None:
         """A peer that played ``script`` has ended it."""
-        if names := _names(script):
-            self._left.subtract(names)
-            self._ring()
+        self._left.subtract(_names(script))
+        self._playing -= 1
+        self._ring()
 
     def _ring(self) -> None:
         for bell in self._bells:

@@ -53,6 +53,7 @@ def target(
     name: str | None = None,
     ready: str = "handshake",
     start_within: Duration = 20.0,
+    stop_signal: str = "SIGTERM",
     cwd: str | os.PathLike[str] | None = None,
     probe: Callable[[str], bool] | Words | None = None,
     allow_remote: Words = (),
@@ -67,6 +68,8 @@ def target(
     handshake_within: Duration | None = None,
     hung_within: Duration | None = None,
     vanished_within: Duration | None = None,
+    linger: Duration | None = None,
+    delivers: float | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -79,14 +82,15 @@ def target(
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
 
-    ``{endpoint}`` in the command becomes a free loopback endpoint. ``bind``: we listen there and the program
-    connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's rootdir). ``probe`` is your
-    own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. From ``max_frame``
-    on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind
-    it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken
-    from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages,
-    a file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a Hypothesis strategy of messages, each
-    ``bytes`` (one frame) or a list of them; both are what ``application-payload`` is made of. Raises UsageError.
+    ``{endpoint}`` in the command becomes a free loopback endpoint. ``bind``: we listen there and the program connects
+    to us. ``cwd`` is where it starts (relative to, and by default, pytest's rootdir). ``stop_signal`` tells it to stop.
+    ``probe`` is your own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. From
+    ``max_frame`` on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and
+    those behind it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as
+    ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given.
+    ``seeds``: recorded messages, a file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a
+    Hypothesis strategy of messages, each ``bytes`` (one frame) or a list of them; both are what ``application-payload``
+    is made of. Raises UsageError.
     """
     __tracebackhide__ = True
     if unknown:
@@ -102,6 +106,7 @@ def target(
         "hung_within": hung_within,
         "vanished_within": vanished_within,
     }
+    declared |= {"linger": linger, "delivers": delivers}
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),
@@ -112,6 +117,7 @@ def target(
         "name": name,
         "ready": ready,
         "start_within": _start_within(start_within),
+        "stop_signal": stop_signal,
         "probe": probe if probe is None or callable(probe) or isinstance(probe, str) else shlex.join(probe),
         "allow_remote": _words(allow_remote),
         "credentials": Credentials.read(
@@ -176,7 +182,8 @@ class SuiteTarget:
         """A decorator: one item of the test for each attack family, given to its argument ``attack``.
 
         ``families`` are the only ones, ``exclude`` are left out. Default: all, and those of PLAIN or CURVE where the
-        target has a user name or a key. Raises UsageError.
+        target has a user name or a key. ``shutdown`` is one more, where the target promises something about its end
+        (``linger``, ``delivers``). Raises UsageError.
         """
         __tracebackhide__ = True
         import pytest
@@ -193,14 +200,22 @@ class SuiteTarget:
     def attacks(self, families: Words = (), exclude: Words = ()) -> list[FamilyAttack]:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.stopping import STOPPING
 
-        chosen = select_families(_words(families), _words(exclude))
-        if not chosen:
+        only = [name for name in _words(families) if name != STOPPING]
+        chosen = select_families(only, [name for name in _words(exclude) if name != STOPPING])
+        promised = self.limits.linger is not None or self.limits.delivers is not None
+        ends = STOPPING in _words(families) if families else bool(self._description["command"]) and promised
+        ends = ends and STOPPING not in _words(exclude)
+        if families and not only:
+            chosen = ()
+        if not chosen and not ends:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
             chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
-        return [FamilyAttack(self, family.name) for family in chosen]
+        names = [*(family.name for family in chosen), *([STOPPING] if ends else [])]
+        return [FamilyAttack(self, name) for name in names]
 
     def spec(self, folder: Path) -> Spec:
         """The engine's description of it; ``folder`` is where a relative ``cwd`` begins."""

@@ -40,6 +40,10 @@ class Running(Protocol):
         """The end of what it wrote to stdout and stderr (at most 4 KiB), control characters as ``\\x..``."""
         ...
 
+    def stop(self) -> str:
+        """Tell the main process to stop, as its supervisor would; the signal's name. Empty: that is not ours to do."""
+        ...
+
     def kill(self) -> None:
         """SIGKILL the whole process group now; a no-op where ``can_kill`` is False."""
         ...

@@ -21,6 +21,7 @@ __all__ = [
     "Sample",
     "Service",
     "Stage",
+    "Stop",
     "Surface",
     "Transcript",
     "Trial",
@@ -127,7 +128,8 @@ class Transcript:
     """All one peer saw. ``sent`` and ``received`` in octets; received data past a cap is counted, not kept.
 
     ``missed``: steps that could not be done here, in words. ``acted``: the stages in which the peer sent something
-    or left, beside its honest handshake; REFUSED, where it was. ``gone``: its connections that vanished.
+    or left, beside its honest handshake; REFUSED, where it was. ``gone``: its connections that vanished. ``messages``:
+    complete ones that arrived, commands not counted, the last of them ``last_at`` seconds since the attack began.
     """
 
     label: str
@@ -140,6 +142,8 @@ class Transcript:
     missed: tuple[str, ...] = ()
     acted: frozenset[Stage] = frozenset()
     gone: tuple[Gone, ...] = ()
+    messages: int = 0
+    last_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,19 @@ class Exit:
 
     code: int | None = None
     signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The target was told to stop with ``signal``: ``seconds`` until its last process had ended.
+
+    ``ended``: it did; else ``seconds`` is how long it was waited for. ``at_rest``: it had worked off what it was sent.
+    """
+
+    signal: str
+    seconds: float
+    ended: bool
+    at_rest: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +230,7 @@ class Observation:
     gone. ``killed_at_cap``: we killed it, because it passed the hard cap. ``abandoned``: connections that
     the target still holds after settling although their peers are gone. ``executed``: code that a peer sent was run
     (:mod:`zmqfuzz.canary`). ``beside``: how an honest client was served while the connections were held; None: it was
-    not asked.
+    not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
     """
 
     baseline: Sample | None = None
@@ -227,6 +244,7 @@ class Observation:
     abandoned: int = 0
     executed: bool = False
     beside: Beside | None = None
+    stop: Stop | None = None
 
     @property
     def peak_rss(self) -> int:
@@ -268,7 +286,9 @@ class Examination:
     ``kind`` is ``held``: one large attack each on fresh processes, beside ``controls`` of honest traffic of the same
     volume, and ``rounds``: the attack repeated on the first of the processes. Or ``rounds``: the same attack again
     and again on one process, the peers gone between two rounds; these are then the ``trials``. Or ``beside``: an honest
-    client was asked before, during and after the attack on fresh processes, and beside idle peers in ``controls``.
+    client was asked before, during and after the attack on fresh processes, and beside idle peers in ``controls``. Or
+    ``stop``: fresh processes were told to stop while the peers were there; the first of the ``controls`` with nobody
+    connected, and in the second the same peers met a target that was not told to stop.
     ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
     """
 

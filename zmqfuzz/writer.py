@@ -52,10 +52,12 @@ class Stalled(Exception):
 
 @dataclass(slots=True)
 class Meter:
-    """Octets that all peers of a trial have sent so far; the observer reads it beside every sample."""
+    """Octets that all peers of a trial have sent so far, which the observer reads beside every sample; and complete
+    messages that they have received."""
 
     started: float = field(default_factory=perf_counter)
     sent: int = 0
+    messages: int = 0
 
     def now(self) -> float:
         """Seconds since the attack began."""

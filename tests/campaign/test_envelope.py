@@ -19,6 +19,7 @@ from zmqfuzz.trial import (
     Observation,
     Reached,
     Sample,
+    Stop,
     Surface,
     Transcript,
     Trial,
@@ -139,6 +140,28 @@ def test_memory_from_the_first_to_the_largest() -> None:
     assert envelope.observed(Limits()) == ["resident memory up to 64.5 MiB (20.0 MiB before)"]
     assert envelope.observed(Limits(memory=1)) == []
     assert noted(trial(seen=Observation(series=(rss(1),)))).observed(Limits()) == []  # nobody could look
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((Stop("SIGTERM", 0.03, True), Stop("SIGTERM", 0.512, True)), "ends 0.03 to 0.51 s after SIGTERM"),
+        (
+            (Stop("SIGINT", 0.03, True), Stop("SIGINT", 5.01, False)),
+            "still running 5 s after SIGINT (promise an end with --linger)",
+        ),
+        (
+            (Stop("SIGTERM", 10.0, False),),
+            "still running 10 s after SIGTERM, also with nobody connected (promise an end with --linger)",
+        ),
+    ],
+)
+def test_how_it_ended_each_time_it_was_told_to_stop(ends: tuple[Stop, ...], said: str) -> None:
+    envelope = Envelope()
+    for stop in ends:
+        envelope.stopped(trial(seen=Observation(exit=Exit(code=0), stop=stop)))
+    assert envelope.observed(Limits()) == [said]
+    assert envelope.observed(Limits(linger=1.0)) == []
 
 
 # Promises nothing, and has limits all the same.

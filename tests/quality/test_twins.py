@@ -38,6 +38,8 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "no_keepalive": ("reaper.py", ("--no-heartbeat", "--no-keepalive"), "ZF313", (*DEAD, "--vanished-within", "4s")),
     "impatient": ("reaper.py", ("--impatient",), "ZF314", (*DEAD, "--hung-within", "1s")),
     "older_peers": ("reaper.py", ("--no-zap-domain",), "ZF315", (*DEAD, "--handshake-within", "1s")),
+    "shutdown": ("shutdown.py", (), "ZF321", ("--only", "shutdown", "--linger", "1s")),
+    "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}
@@ -47,7 +49,7 @@ WEAK = [pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS]
 MENDED = [
     pytest.param(name, id=name, marks=() if name == "frame_limit" else pytest.mark.slow)
     for name in TWINS
-    if name not in FORMS
+    if name not in (*FORMS, "shutdown_drops")
 ]
 """The one that is always run; tests/cli finds and replays worker_crash, and shows the broker's demo."""
 

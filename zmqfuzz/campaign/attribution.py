@@ -35,6 +35,9 @@ DEFAULT_HWM, SMALL_HWM = 1000, 16
 """Of a bare socket: libzmq's own (``src/options.cpp``), as what the library keeps unread for ever is as much as a queue
 takes; a small one is full sooner, and a connection behind a full queue is never closed."""
 
+OPTIONS = ("ZF201", "ZF202", "ZF203", "ZF206", "ZF207", "ZF311", "ZF312", "ZF313", "ZF321", "ZF322")
+"""Invariants that a socket option keeps, or breaks."""
+
 LIBRARY = "libzmq"
 PATIENCE = 10.0
 KNOWN_ASSERTIONS = (("!_io_error stream_engine_base", "4841"), ("!_io_error stream_engine.", "4841"))
@@ -60,7 +63,7 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return "libzmq, known (issue 4196); the application can work around it"
     if violation.code in ("ZF315", "ZF316"):
         return "application (socket options): libzmq has no timer for these versions, and can be told to refuse them"
-    if violation.code in ("ZF311", "ZF312", "ZF313", "ZF203", "ZF206", "ZF201", "ZF202", "ZF207"):
+    if violation.code in OPTIONS:
         return "application (socket options)"
     own = violation.code in ("ZF103", "ZF204", "ZF205", "ZF301")
     return "application" if own or "Error" in signature else "unknown"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from zmqfuzz.budget import MIB, Limits
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Transcript, Trial
+from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.wire import Frame, Greeting, encode
 
@@ -38,7 +38,8 @@ class Envelope:
     ``rest`` and ``peak``: resident memory before the first attack, and the largest. ``frame`` and ``message``: the
     largest that were taken while the connection stayed open; ``refused``: the smallest honest frame that ended its
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
-    peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC.
+    peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
+    it ended, each time it was told to stop.
     """
 
     rest: int = 0
@@ -47,6 +48,7 @@ class Envelope:
     message: int = 0
     refused: int = 0
     idle: dict[Reached, tuple[float, float]] = field(default_factory=dict)
+    ends: list[Stop] = field(default_factory=list)
     _last: Observation | None = field(default=None, repr=False, compare=False)
 
     def note(self, trial: Trial) -> None:
@@ -67,6 +69,11 @@ class Envelope:
                 elif transcript.closed_by in _BY_TARGET:
                     self._cut(script, transcript, trial.surface.socket_type)
             place += max(1, script.times)
+
+    def stopped(self, trial: Trial) -> None:
+        """Learn from a trial at whose end the target was told to stop."""
+        if trial.observation.stop is not None:
+            self.ends.append(trial.observation.stop)
 
     def _open(self, script: Script, transcript: Transcript, kind: str) -> None:
         """A connection that stayed open: what was sent on it was not refused, if it has been read."""
@@ -111,7 +118,19 @@ class Envelope:
             if where in self.idle:
                 least, most = self.idle[where]
                 said.append(f"peers that fell silent {words} cut after {least:.2f} to {most:.2f} s")
+        if self.ends and limits.linger is None:
+            said.append(_ended(self.ends))
         return said
+
+
+def _ended(ends: list[Stop]) -> str:
+    """How it ended when it was told to stop, with nobody connected and beside peers that do not read."""
+    times = [stop.seconds for stop in ends if stop.ended]
+    if len(times) < len(ends):
+        waited = max(stop.seconds for stop in ends if not stop.ended)
+        alone = "" if ends[0].ended else ", also with nobody connected"
+        return f"still running {waited:.0f} s after {ends[0].signal}{alone} (promise an end with --linger)"
+    return f"ends {min(times):.2f} to {max(times):.2f} s after {ends[0].signal}"
 
 
 def _sends_after_handshake(script: Script) -> Iterator[Send]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis.strategies import SearchStrategy
 
@@ -24,6 +24,7 @@ class Plan:
     ``shrinking``: Hypothesis draws, and shrinks what was caught; else the fast driver draws, and only our own
     minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`. ``accepted``:
     IDs of findings that are known already, and do not count for ``stop_after``.
+    ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
     """
 
     families: tuple[Family, ...]
@@ -36,6 +37,7 @@ class Plan:
     seeds: tuple[tuple[bytes, ...], ...] = ()
     payloads: SearchStrategy[Any] | None = None
     accepted: frozenset[str] = frozenset()
+    stop: Literal["never", "promised", "always"] = "promised"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from zmqfuzz.script import (
     Vanish,
     Wait,
 )
+from zmqfuzz.stopping import STOPPING
 from zmqfuzz.zmtp.measure import head
 from zmqfuzz.zmtp.mechanism import Null
 from zmqfuzz.zmtp.wire import CurveCommand, Fill, Frame, Framing, Greeting, Raw, Unit, encode
@@ -42,6 +43,8 @@ __all__ = ["cannot_play", "repro_script"]
 
 def cannot_play(attack: Attack) -> str:
     """Why a script of the standard library alone cannot play ``attack``, in one sentence; empty when it can."""
+    if attack.strategy == STOPPING:
+        return "repro.py cannot tell the program to stop; use zmqfuzz replay instead."
     if carries(attack):
         return "repro.py has no place of its own for the mark of executed code; use zmqfuzz replay instead."
     for script in attack.scripts:

@@ -16,6 +16,7 @@ from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sli
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
+from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, violations
@@ -56,7 +57,9 @@ class Campaign:
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
         self._besides: list[Catch] = []  # what an attack shows beside what it was caught for
+        self._served: list[Surface] = []
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
+        self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -87,6 +90,8 @@ class Campaign:
     async def _play(self, deadline: float) -> None:
         played = lanes = await self._lanes()
         full = True
+        end = deadline
+        deadline -= self._shutdown.kept(len(self.outcome.surfaces))
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -106,6 +111,8 @@ class Campaign:
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
+        if not self._docket.enough:
+            await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
         unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
         if unplayed:
@@ -136,6 +143,7 @@ class Campaign:
                 said = f"{surface.key}: an honest client was not served before any attack ({result.detail})"
                 self.outcome.doubts.append(said)
                 continue
+            self._served.append(surface)
             if result.level == "handshake":
                 self.outcome.not_covered.append(
                     f"{surface.key}: only the handshake of an honest client was checked, not the application"
@@ -153,7 +161,7 @@ class Campaign:
             raise TargetServesNobody(
                 f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
-        if not lanes:
+        if not lanes and not self._shutdown.wanted:
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."

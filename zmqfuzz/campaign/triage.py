@@ -17,6 +17,7 @@ from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Script
+from zmqfuzz.stopper import Stopper
 from zmqfuzz.trial import Surface, Trial
 
 __all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "violations"]
@@ -105,6 +106,7 @@ class Triage:
     def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
+        self._stopper = Stopper(harness)
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
@@ -118,6 +120,13 @@ class Triage:
             notes = ("attached: there was no fresh process to confirm it on",)
             return self._make(catch, catch.attack, Confirmed(0, 0, catch.violation, catch.trial), surface, notes=notes)
         return await self._plain(catch, surface, history)
+
+    def stopped(self, confirmed: Confirmed, surface: Surface) -> Triaged:
+        """The finding of a target that was told to stop, as ``confirmed`` by an examination; a trial is in it."""
+        assert confirmed.violation is not None
+        assert confirmed.trial is not None
+        attack = confirmed.trial.attack
+        return self._make(Catch(confirmed.violation, attack, confirmed.trial, attack), attack, confirmed, surface)
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
@@ -272,6 +281,9 @@ class Triage:
         if entry.examines == "beside":
             examination = await self._examiner.beside(attack, key, times=times)
             count = len(examination.trials)
+        elif entry.examines == "stop":
+            examination = await self._stopper.examine(attack, key, times=times)
+            count = len(examination.trials)
         elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)
             count = len(examination.trials)
@@ -283,6 +295,9 @@ class Triage:
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
         violation = entry.judge(examination, self._harness.limits)
+        if violation is None and entry.examines == "stop":
+            alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
+            return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
         if violation is None:
             return Confirmed(0, max(count, 1))
         control = examination.controls[0] if examination.controls else None

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -39,6 +39,7 @@ from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
+from zmqfuzz.stopping import STOPPING
 from zmqfuzz.targets.library import MECHANISMS, hosted
 
 __all__ = ["cli"]
@@ -69,6 +70,7 @@ for _command in (audit_command, report_command, baseline_command):
 @click.option("--connect-side", is_flag=True, help="The socket of --libzmq connects to us, instead of listening.")
 @click.option("--ready", help="handshake, log:REGEX, file:PATH or sleep:S. [default: handshake]")
 @click.option("--start-within", type=DURATION, help="Time the target has to be ready. [default: 20s]")
+@click.option("--stop-signal", metavar="NAME", help="What tells the target to stop. [default: TERM]")
 @click.option("--for", "seconds", type=DURATION, default=60.0, help="Wall time of the run. [default: 60s]")
 @click.option("--cases", type=click.IntRange(min=1), help="Stop after this many attacks.")
 @click.option("--seed", type=int, help="Repeat a run's choices. [default: random, printed]")
@@ -96,6 +98,7 @@ def run_command(
     connect_side: bool,
     ready: str | None,
     start_within: float | None,
+    stop_signal: str | None,
     seconds: float,
     cases: int | None,
     seed: int | None,
@@ -138,6 +141,7 @@ def run_command(
         "socket_type": (socket_type or "").upper(),
         "ready": ready,
         "start_within": start_within,
+        "stop_signal": stop_signal,
         "allow_remote": allow_remote,
         "probe": probe,
     }
@@ -156,26 +160,38 @@ def run_command(
         limits=declared.contract(limits),
     )
     seeds = declared.seeds if seeds is None else seeds
+    chosen, stop = _chosen(declared, names(only), names(exclude))
     plan = Plan(
-        families=_families(declared, names(only), names(exclude)),
+        families=chosen,
         seconds=seconds,
         seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
         stop_after=stop_after,
         cases=cases,
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
         seeds=read_seeds(seeds) if seeds is not None else (),
+        stop="promised" if stop == "always" and chosen and cases is not None else stop,
     )
     return play(spec, plan, Corpus(store), policy, reach=reach)[1]
 
 
-def _families(declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]) -> tuple[Family, ...]:
-    """Those that were given, else those that were declared."""
-    if only or exclude or not (declared.families or declared.exclude):
-        return select_families(only, exclude)
+def _chosen(
+    declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
+) -> tuple[tuple[Family, ...], Literal["never", "promised", "always"]]:
+    """The families that were given, else those that were declared; and when it is looked at how the target ends."""
+    given = bool(only or exclude)
+    if not given:
+        only, exclude = declared.families, declared.exclude
+    stop: Literal["never", "promised", "always"] = "promised" if only else "always"
+    if STOPPING in (*only, *exclude):
+        stop = "never" if STOPPING in exclude else "always"
+    families, left_out = ([name for name in words if name != STOPPING] for words in (only, exclude))
+    if only and not families:
+        return (), stop
     try:
-        return select_families(declared.families, declared.exclude)
+        found = select_families(families, left_out)
+        return found, stop if found or STOPPING in only else "promised"
     except UsageError as error:
-        raise declared.blamed("families", error) from None
+        raise error if given else declared.blamed("families", error) from None
 
 
 def _policy(options: dict[str, Any]) -> Policy:
@@ -242,6 +258,7 @@ def replay_command(
             connect=connect or (spec.connect if command else ()),
             pid=pid,
             bind=spec.bind,
+            stop_signal=spec.stop_signal,
             limits=spec.limits,
             probe=spec.probe,
             credentials=spec.credentials,
