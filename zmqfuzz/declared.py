@@ -22,9 +22,12 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
 
-__all__ = ["FILE", "SECRETS", "Declared", "find", "named", "read", "shown"]
+__all__ = ["DEFAULTS", "FILE", "SECRETS", "Declared", "defaults", "find", "named", "read", "shown"]
 
 FILE = "pyproject.toml"
+
+DEFAULTS = ("profile", "budget", "inconclusive", "fail-on")
+"""Keys of ``[tool.zmqfuzz]`` that hold for all targets in a pytest session."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A target's name is part of item IDs and of reports."""
@@ -110,11 +113,15 @@ def named(name: str, start: Path) -> Declared:
 def read(file: Path) -> dict[str, Declared]:
     """Every target that ``file`` declares, by name. Raises UsageError."""
     reader = _Reader(file)
-    table = reader.table(_table(file) or {}, "tool.zmqfuzz", {"targets": reader.any, "audit": reader.any})
-    targets = table.get("targets", {})
+    targets = reader.top().get("targets", {})
     if not isinstance(targets, dict):
         raise reader.wrong("tool.zmqfuzz.targets", targets, "a table; write [tool.zmqfuzz.targets.NAME]")
     return {name: _target(reader, name, targets[name]) for name in targets}
+
+
+def defaults(file: Path) -> dict[str, Any]:
+    """What ``file`` sets for all targets in a pytest session, as it stands there, by name. Raises UsageError."""
+    return {key.replace("-", "_"): value for key, value in _Reader(file).top().items() if key in DEFAULTS}
 
 
 def shown(file: Path) -> str:
@@ -158,6 +165,12 @@ class _Reader:
             if key not in keys:
                 raise self.error(f"{path}.{key}", _no_such(key, keys))
         return {key: keys[key](item, f"{path}.{key}") for key, item in value.items()}
+
+    def top(self) -> dict[str, Any]:
+        """``[tool.zmqfuzz]``; only its keys are looked at."""
+        return self.table(
+            _table(self.file) or {}, "tool.zmqfuzz", dict.fromkeys(("targets", "audit", *DEFAULTS), self.any)
+        )
 
     def any(self, value: Any, path: str) -> Any:
         return value

@@ -49,12 +49,15 @@ class Measure:
 class Violation(AssertionError):
     """A promise that was broken. One subclass per invariant, made by the ``invariant`` decorator.
 
-    Hypothesis tells bugs apart by exception class and place, so a shared class would merge them.
+    Hypothesis tells bugs apart by exception class and place, so a shared class would merge them. ``finding`` and its
+    failure ``text`` are there once it was confirmed in a test that plays attacks itself.
     """
 
     code = ""
     title = ""
     severity = Severity.HIGH
+    finding: Finding | None = None
+    text = ""
 
     def __init__(self, sentence: str, *measures: Measure, signature: str = "", advice: str = "") -> None:
         super().__init__(f"{self.code} {sentence}")

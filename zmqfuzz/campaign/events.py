@@ -22,7 +22,8 @@ class Plan:
     """What to run: wall seconds, families, seed; stop after so many findings (None: never).
 
     ``shrinking``: Hypothesis draws, and shrinks what was caught; else the fast driver draws, and only our own
-    minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`.
+    minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`. ``isolated``:
+    each attack that is drawn meets a fresh process, where that is possible.
     """
 
     families: tuple[Family, ...]
@@ -34,6 +35,7 @@ class Plan:
     shrinking: bool = False
     seeds: tuple[tuple[bytes, ...], ...] = ()
     payloads: SearchStrategy[Any] | None = None
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
