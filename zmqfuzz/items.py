@@ -5,7 +5,7 @@ Contract: importing this module loads nothing of the engine; an attack does when
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -187,18 +187,19 @@ class _Found:
         self.findings[finding.id] = finding
         self.messages[finding.id] = text
 
-    def recorded(self, wanted: Iterable[str], target: str, family: str) -> list[Finding]:
+    def recorded(self, wanted: Sequence[str], target: str, family: str) -> list[Finding]:
         """The findings among ``wanted`` (IDs, paths, ``all``) that were made in ``target`` by ``family``.
 
-        A file that stands alone says neither, and fits everywhere. Raises UsageError.
+        One that is named, and that no family made (a test of its own, a file), fits every family. Raises UsageError.
         """
         corpus = self._corpus
-        names = [name for word in wanted for name in (corpus.ids() if word == "all" else [word])]
-        loaded = {finding.id: finding for finding in (corpus.load(name)[0] for name in dict.fromkeys(names))}
+        named = {finding.id: finding for finding in (corpus.load(word)[0] for word in wanted if word != "all")}
+        stored = {name: corpus.load(name)[0] for name in (corpus.ids() if "all" in wanted else ())}
         return [
             finding
-            for finding in loaded.values()
-            if finding.target in (target, "") and finding.attack.strategy in (family, "")
+            for finding in (stored | named).values()
+            if finding.target in (target, "")
+            and finding.attack.strategy in ((family, "") if finding.id in named else (family,))
         ]
 
     async def replay(self, harness: Harness, finding: Finding, spec: Spec) -> bool | None:

@@ -9,7 +9,7 @@ unplayed, so that no example is flaky. One process serves a test until then, unl
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.campaign.triage import Triage, judge_trial
 from zmqfuzz.engine import Engine, finding_of
 from zmqfuzz.errors import UsageError, ZmqfuzzError
-from zmqfuzz.finding import Finding, Violation
+from zmqfuzz.finding import Finding, Severity, Violation
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Live", "close_all", "ending_of"]
 
 SHRINK = 10.0
-"""Seconds after a violation in which Hypothesis may look for a simpler attack; each costs a fresh process or two."""
+"""Seconds after a violation in which Hypothesis may look for a simpler attack, or less where the item has less; each
+costs a fresh process or two."""
 
 HISTORY = 6.0
 """Seconds for finding out which earlier attacks a violation needs."""
@@ -127,7 +128,10 @@ class Live:
             if shown is None:
                 return
             self._shown[trial.attack] = shown
-            self._until = self._until or time.monotonic() + SHRINK
+            self._until = self._until or time.monotonic() + min(SHRINK, HERE.session.seconds)
+        if shown.finding.severity.rank > Severity(HERE.session.fail_on).rank:
+            HERE.minor[shown.finding.id] = shown.finding
+            return
         first, text = shown.violation, self._told(shown)
         again = type(first)(first.sentence, *first.measures, signature=first.signature, advice=first.advice)
         again.finding, again.text = shown.finding, text
@@ -150,7 +154,8 @@ class Live:
             whole = (*played, attack)
             confirmed = engine.call(lambda: triage.confirm(whole, key, code, times=2))
             if confirmed.holds and confirmed.trial is not None:
-                whole = whole[: whole.index(confirmed.trial.attack) + 1]
+                if confirmed.trial.attack != attack:  # one of them shows it by itself
+                    whole = whole[: whole.index(confirmed.trial.attack) + 1]
                 history = self._needed(whole, key, code)[:-1]
         if not confirmed.holds or confirmed.violation is None or confirmed.trial is None:
             if not before:
@@ -195,11 +200,21 @@ def ending_of(error: Exception | None) -> Ending | None:
     for name, violation in told.items():
         # Of a group each part has its own; Hypothesis says there which example it was, and how to repeat it.
         notes = [line for part in dict.fromkeys((error, violation)) for line in getattr(part, "__notes__", ())]
-        said = [f"  {line}" for note in notes for line in lines_printable(note).split("\n")]
+        said = [f"  {line}" for line in _of_the_example(lines_printable("\n".join(notes)))]
         texts[name] = "\n".join([violation.text, *([""] if said else []), *said])
     findings = [violation.finding for violation in told.values() if violation.finding is not None]
+    findings += [finding for name, finding in HERE.minor.items() if name not in told]
     doubts = list(dict.fromkeys(HERE.doubts))
     return judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+
+
+def _of_the_example(notes: str) -> Iterator[str]:
+    """What Hypothesis says of the example, without its explanation, which is about the engine's own lines."""
+    explaining = False
+    for line in notes.split("\n"):
+        explaining = line.startswith("Explanation:") or (explaining and line.startswith(" "))
+        if not explaining:
+            yield line
 
 
 def _violations(error: BaseException | None) -> list[Violation] | None:

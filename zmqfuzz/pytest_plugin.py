@@ -105,7 +105,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is set is read now, where an item of ours is left. Raises pytest.UsageError."""
     items = [item for item in session.items if ours(item)]
-    if items:
+    if items and _KNOWN in session.config.stash:  # else a mark was wrong already
         settings, workers = _settings(session.config), getattr(session.config, "workerinput", {}).get("workercount", 1)
         settings.items = -(-len(items) // workers)
         for item in items:

@@ -66,7 +66,7 @@ def _whole(value: Any) -> int:
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{value!r} is no whole number.") from None
+        raise UsageError(f"{value!r} is no whole number; give one, such as 7.") from None
 
 
 _READ: dict[str, Callable[[Any], Any]] = {

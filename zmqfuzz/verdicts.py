@@ -63,18 +63,20 @@ class Result:
 class Here:
     """The item that runs in this process now, as far as a target that a test plays itself must know it.
 
-    ``turn`` counts the items; ``cases`` and ``doubts`` are what was played and what could not be said since it began.
+    ``turn`` counts the items; ``cases``, ``doubts`` and ``minor`` are what was played, what could not be said, and what
+    was found that is less than ``fail_on``, since it began.
     """
 
     def __init__(self) -> None:
         self.turn = self.cases = 0
         self.doubts: list[str] = []
+        self.minor: dict[str, Finding] = {}
         self._decided: Callable[[], tuple[Session, str]] = lambda: (Session(), "")
 
     def begin(self, decided: Callable[[], tuple[Session, str]]) -> None:
         """Another item begins; ``decided`` gives what holds for it, and its ID, where that is asked for."""
         self.turn += 1
-        self.cases, self.doubts = 0, []
+        self.cases, self.doubts, self.minor = 0, [], {}
         self._decided = functools.cache(decided)
 
     @property

@@ -9,10 +9,10 @@ def answer(notes, parts):
     """The frames to answer with."""
     verb, name, *rest = parts
     if verb == b"put":
-        notes[name.decode()] = rest[0]
+        notes[name] = b"".join(rest)
         return [b"ok"]
     if verb == b"get":
-        return [notes.get(name.decode(), b"")]
+        return [notes.get(name, b"")]
     return [b"error"]
 
 
