@@ -52,7 +52,7 @@ SUITE = """
 import pytest
 from hypothesis import given, settings
 from zmqfuzz import strategies as zst
-from zmqfuzz.script import Connect, Expect, Script, Send, Shake
+from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake
 from zmqfuzz.zmtp.wire import Frame
 
 known = pytest.mark.zmqfuzz_known
@@ -79,7 +79,7 @@ def test_only_once(zmq_target):
 
 @known("ZF101", match="exit code 1", reason="issue 7", until="2999-12-31")
 def test_known(zmq_target):
-    play(zmq_target, b"die")
+    zmq_target.check(zmq_target.play(Attack((saying(b"die"),), "flood")))
 
 @known("ZF101", match="signal", reason="issue 8", until="2999-12-31")
 def test_another(zmq_target):
@@ -193,19 +193,25 @@ def test_nothing_of_the_target_is_left_and_what_a_test_adds_is_kept(ran: tuple[s
     assert (folder / ".zmqfuzz" / ".gitignore").read_text() == "*\n"
 
 
-def test_recorded_findings_are_played_again(ran: tuple[str, Path]) -> None:
-    """Of an item that plays a family; the others are not touched by the option."""
+FAMILY = """
+import program, pytest, zmqfuzz
+@pytest.mark.zmqfuzz_known("ZF101", reason="issue 7", until="2999-12-31")
+@zmqfuzz.target(program.serve).parametrize(families="flood")
+def test_family(attack):
+    attack.run(cases=2)
+"""
+
+
+def test_what_is_recorded_is_played_again_where_it_is_asked_for_or_expected(ran: tuple[str, Path]) -> None:
     _, folder = ran
-    family = """
-        import program, zmqfuzz
-        @zmqfuzz.target(program.serve).parametrize(families="flood")
-        def test_family(attack):
-            attack.run()
-    """
-    (found,) = (folder / ".zmqfuzz" / "findings").glob("MY001-*")
-    (folder / "test_family.py").write_text(inspect.cleandoc(family) + "\n")
-    done = run(folder, "test_family.py", "-rs", f"--zmqfuzz-replay={found.name}")
-    assert re.search(r"_ test_family\[flood\] _+\nMY001  LOW  It repeats a secret", done.stdout), done.stdout
-    (folder / "program.py").write_text(PROGRAM.replace("*parts]", "b'no']"))
-    done = run(folder, "test_family.py", f"--zmqfuzz-replay={found.name}")
-    assert "1 passed" in done.stdout, done.stdout
+    write(folder, test_family=FAMILY)
+    (secret,) = (folder / ".zmqfuzz" / "findings").glob("MY001-*")
+    asked = run(folder, "test_family.py", f"--zmqfuzz-replay={secret.name}")
+    assert re.search(r"_ test_family\[flood\] _+\nMY001  LOW  It repeats a secret", asked.stdout), asked.stdout
+    expected = run(folder, "test_family.py", "--zmqfuzz-budget=1s")
+    assert re.search(r"^KNOWN test_family.py::test_family\[flood\] - ZF101-", expected.stdout, re.M), expected.stdout
+    assert "0 findings, 1 known" in expected.stdout, "no flood has drawn it: it was recorded"
+    write(folder, program=PROGRAM.replace('[b"die"]', "[]").replace("*parts]", "b'no']"))
+    mended = run(folder, "test_family.py", "--zmqfuzz-budget=1s")
+    assert "ZF101 was expected (issue 7) and not found. If it is mended, remove the mark" in mended.stdout
+    assert run(folder, "test_family.py", f"--zmqfuzz-replay={secret.name}").returncode == 0, "not searched, not gone"

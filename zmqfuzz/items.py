@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Described", "FamilyAttack"]
 
 
+_DOUBTFUL = "{} was seen in some replays only, or could not be examined"
+
+
 class Described(Protocol):
     """A target as an item sees it: what messages there are for it, and the engine's description of it."""
 
@@ -124,19 +127,28 @@ class FamilyAttack:
         async def campaign() -> Outcome:
             async with spec.harness() as harness:
                 outcome = await Campaign(harness, plan, tell).run()
-                await self._look_for_known(session, harness, found, spec)
+                outcome.doubts += await self._look_for_known(session, harness, found, spec)
                 return outcome
 
         return in_a_thread(campaign)
 
-    async def _look_for_known(self, session: Session, harness: Harness, found: _Found, spec: Spec) -> None:
-        """What is expected here and was not drawn in the time is still there, where a recording of it says so."""
+    async def _look_for_known(self, session: Session, harness: Harness, found: _Found, spec: Spec) -> list[str]:
+        """What is expected here and was not drawn in the time is still there, where a recording of it says so.
+
+        Where several items expect it, a recording is played only in that of the family that made it. Returns doubts.
+        """
+        doubts = []
         for entry in session.known:
             if not entry.concerns(self.family) or any(map(entry.fits, found.findings.values())):
                 continue
-            for finding in found.recorded(("all",), harness.target.name, self.family):
-                if entry.fits(finding) and await found.replay(harness, finding, spec):
+            for finding in found.stored(harness.target.name):
+                here = finding.attack.strategy == self.family or len(entry.bearers) < 2
+                if not here or not entry.fits(finding):
+                    continue
+                if still := await found.replay(harness, finding, spec):
                     break
+                doubts += [_DOUBTFUL.format(finding.id)] if still is None else []
+        return doubts
 
     def _replay(self, session: Session, found: _Found) -> None:
         """Play only what was recorded of this item."""
@@ -155,8 +167,7 @@ class FamilyAttack:
                 return [finding.id for finding in recorded if await found.replay(harness, finding, spec) is None]
 
         doubtful = in_a_thread(play)
-        doubts = [f"{name} was seen in some replays only, or could not be examined" for name in doubtful]
-        self._end(session, found, doubts=doubts, cases=len(recorded), searched=False)
+        self._end(session, found, doubts=list(map(_DOUBTFUL.format, doubtful)), cases=len(recorded), searched=False)
 
 
 class _Found:
@@ -187,20 +198,21 @@ class _Found:
         self.findings[finding.id] = finding
         self.messages[finding.id] = text
 
+    def stored(self, target: str) -> list[Finding]:
+        """All that is kept of ``target``. Raises UsageError."""
+        corpus = self._corpus
+        return [finding for finding, _ in map(corpus.load, corpus.ids()) if finding.target == target]
+
     def recorded(self, wanted: Sequence[str], target: str, family: str) -> list[Finding]:
         """The findings among ``wanted`` (IDs, paths, ``all``) that were made in ``target`` by ``family``.
 
         One that is named, and that no family made (a test of its own, a file), fits every family. Raises UsageError.
         """
-        corpus = self._corpus
-        named = {finding.id: finding for finding in (corpus.load(word)[0] for word in wanted if word != "all")}
-        stored = {name: corpus.load(name)[0] for name in (corpus.ids() if "all" in wanted else ())}
-        return [
-            finding
-            for finding in (stored | named).values()
-            if finding.target in (target, "")
-            and finding.attack.strategy in ((family, "") if finding.id in named else (family,))
-        ]
+        named = [self._corpus.load(word)[0] for word in wanted if word != "all"]
+        fitting = [one for one in named if one.target in (target, "") and one.attack.strategy in (family, "")]
+        if "all" in wanted:
+            fitting += [one for one in self.stored(target) if one.attack.strategy == family]
+        return list({one.id: one for one in fitting}.values())
 
     async def replay(self, harness: Harness, finding: Finding, spec: Spec) -> bool | None:
         """Whether it is still there, and then kept; None: that cannot be said. Raises ZmqfuzzError."""

@@ -97,9 +97,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.stash[_KNOWN] = expectations(items, whole=workers == 1)
     only, skip = config.getoption("zmqfuzz_only"), config.getoption("zmqfuzz_skip")
     if only or skip:
-        left_out = [item for item in items if (only and not ours(item)) or (skip and ours(item))]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        kept = [item for item in items if (ours(item) or not only) and not (ours(item) and skip)]
+        there = set(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item not in there])
+        items[:] = kept
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
