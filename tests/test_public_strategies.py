@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, example, find, given, settings
 from hypothesis import strategies as st
 
 import zmqfuzz.script
@@ -14,13 +14,14 @@ import zmqfuzz.zmtp.wire
 from zmqfuzz import strategies as zst
 from zmqfuzz.errors import UsageError
 from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake
-from zmqfuzz.zmtp.wire import Frame, Greeting, Unit, encode
+from zmqfuzz.zmtp.wire import Frame, Greeting, Greeting2, SocketTypeByte, Unit, encode
 
 FEW = settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 NAMES = {**vars(zmqfuzz.zmtp.wire), **vars(zmqfuzz.script)}
 
 
 @FEW
+@example(attack=Attack((Script((Connect(), Send((Greeting2(SocketTypeByte.REQ, b"x"),)))),), "by hand"))
 @given(attack=zst.attacks(socket_type="REP", exclude="application-payload"))
 def test_attacks_are_plain_values_whose_text_makes_them_again(attack: Attack) -> None:
     assert attack.scripts

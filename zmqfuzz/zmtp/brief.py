@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from typing import Any
 
 __all__ = ["Brief"]
@@ -22,7 +23,8 @@ class Brief:
             if value == field.default:
                 left_out = True
             else:
-                said.append((f"{field.name}=" if left_out else "", value))
+                plain = int(value) if isinstance(value, enum.IntEnum) else value
+                said.append((f"{field.name}=" if left_out else "", plain))
         return said
 
     def __repr__(self) -> str:
