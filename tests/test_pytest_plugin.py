@@ -346,5 +346,5 @@ def test_a_wrong_option_is_one_sentence(tmp_path: Path) -> None:
     budget, seed = run(tmp_path, "--zmqfuzz-budget=soon"), run(tmp_path, ZMQFUZZ_SEED="lucky")
     assert budget.returncode == seed.returncode == pytest.ExitCode.USAGE_ERROR
     assert "'soon' is not a duration" in budget.stderr
-    assert "ZMQFUZZ_SEED is 'lucky'; set it to a whole number" in seed.stderr
+    assert "ZMQFUZZ_SEED: 'lucky' is no whole number; give one" in seed.stderr
     assert "Traceback" not in budget.stderr + seed.stderr

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
         ZmqfuzzError,
     )
     from zmqfuzz.finding import Finding, Measure, Severity, Verdict, Violation
-    from zmqfuzz.items import AttackFailed, FamilyAttack
+    from zmqfuzz.items import FamilyAttack
     from zmqfuzz.machine import ZmtpMachine
     from zmqfuzz.suite import SuiteTarget, target
+    from zmqfuzz.verdicts import AttackFailed
 
 __version__ = "0.1.0"
 
@@ -55,9 +56,10 @@ _ROOMS = {
     "catalogue": ("invariant", "strategy"),
     "errors": ("NothingSelected", "TargetDidNotStart", "TargetError", "TargetVanished", "UsageError", "ZmqfuzzError"),
     "finding": ("Finding", "Measure", "Severity", "Verdict", "Violation"),
-    "items": ("AttackFailed", "FamilyAttack"),
+    "items": ("FamilyAttack",),
     "machine": ("ZmtpMachine",),
     "suite": ("SuiteTarget", "target"),
+    "verdicts": ("AttackFailed",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -31,7 +31,7 @@ from zmqfuzz.targets.library import hosted
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
-__all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "run"]
+__all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "replayed", "run"]
 
 T = TypeVar("T")
 
@@ -217,24 +217,26 @@ class Replayed:
     surface: Surface
 
 
-def replay(finding: Finding, spec: Spec, *, times: int = 3, budget: Budget | None = None) -> Replayed:
+async def replayed(harness: Harness, finding: Finding, times: int = 3) -> Replayed:
     """Play a finding's attacks on fresh processes and judge them by its invariant. Raises ZmqfuzzError."""
+    standing = await harness.standing()
+    surface = _same_door(finding.surface, harness.surfaces(standing))
+    await harness.calibrate(surface.key)
+    entry = invariants().get(finding.code)
+    if entry is None:
+        raise UsageError(f"This zmqfuzz knows no invariant {finding.code}; upgrade it to replay {finding.id}.")
+    triage = Triage(harness)
+    if entry.examines:
+        return Replayed(await triage.examine(entry, finding.attack, surface.key, None), surface)
+    return Replayed(await triage.confirm((*finding.history, finding.attack), surface.key, finding.code, times), surface)
+
+
+def replay(finding: Finding, spec: Spec, *, times: int = 3, budget: Budget | None = None) -> Replayed:
+    """:func:`replayed` with a harness of its own, from the main thread. Raises ZmqfuzzError, Interrupted."""
 
     async def work() -> Replayed:
         async with spec.harness(budget) as harness:
-            standing = await harness.standing()
-            surface = _same_door(finding.surface, harness.surfaces(standing))
-            await harness.calibrate(surface.key)
-            entry = invariants().get(finding.code)
-            if entry is None:
-                raise UsageError(f"This zmqfuzz knows no invariant {finding.code}; upgrade it to replay {finding.id}.")
-            triage = Triage(harness)
-            if entry.examines:
-                confirmed = await triage.examine(entry, finding.attack, surface.key, None)
-            else:
-                attacks = (*finding.history, finding.attack)
-                confirmed = await triage.confirm(attacks, surface.key, finding.code, times)
-            return Replayed(confirmed, surface)
+            return await replayed(harness, finding, times)
 
     return run(work)
 

@@ -22,9 +22,12 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
 
-__all__ = ["FILE", "SECRETS", "Declared", "find", "general", "named", "read", "shown"]
+__all__ = ["DEFAULTS", "FILE", "SECRETS", "Declared", "defaults", "find", "named", "read", "shown"]
 
 FILE = "pyproject.toml"
+
+DEFAULTS = ("profile", "budget", "baseline", "inconclusive", "fail-on")
+"""Keys of ``[tool.zmqfuzz]`` that hold for all targets: in every run, or in a pytest session."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A target's name is part of item IDs and of reports."""
@@ -33,9 +36,6 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 SECRETS = ("username", "password", "server_key", "client_key", "our_secret_key")
 """The keywords of :meth:`Credentials.read`."""
-
-_GENERAL = ("baseline", "fail-on", "inconclusive")
-"""Keys of ``[tool.zmqfuzz]`` itself."""
 
 _KEY_OR_PAIR = (40, 81)
 """Characters of a key in Z85, and of ``PUBLIC:SECRET``; either may begin with ``@``, which else means a file."""
@@ -110,22 +110,18 @@ def named(name: str, start: Path) -> Declared:
     return targets[name]
 
 
-def general(start: Path) -> tuple[Path | None, dict[str, Any]]:
-    """The nearest file and the keys of ``[tool.zmqfuzz]`` that are about every run, unread. Raises UsageError."""
-    file = find(start)
-    table = (_table(file) or {}) if file is not None else {}
-    return file, {key: table[key] for key in _GENERAL if key in table}
-
-
 def read(file: Path) -> dict[str, Declared]:
     """Every target that ``file`` declares, by name. Raises UsageError."""
     reader = _Reader(file)
-    keys = dict.fromkeys(("targets", "audit", *_GENERAL), reader.any)
-    table = reader.table(_table(file) or {}, "tool.zmqfuzz", keys)
-    targets = table.get("targets", {})
+    targets = reader.top().get("targets", {})
     if not isinstance(targets, dict):
         raise reader.wrong("tool.zmqfuzz.targets", targets, "a table; write [tool.zmqfuzz.targets.NAME]")
     return {name: _target(reader, name, targets[name]) for name in targets}
+
+
+def defaults(file: Path) -> dict[str, Any]:
+    """What ``file`` sets for all targets, as it stands there, by name. Raises UsageError."""
+    return {key.replace("-", "_"): value for key, value in _Reader(file).top().items() if key in DEFAULTS}
 
 
 def shown(file: Path) -> str:
@@ -169,6 +165,12 @@ class _Reader:
             if key not in keys:
                 raise self.error(f"{path}.{key}", _no_such(key, keys))
         return {key: keys[key](item, f"{path}.{key}") for key, item in value.items()}
+
+    def top(self) -> dict[str, Any]:
+        """``[tool.zmqfuzz]``; only its keys are looked at."""
+        return self.table(
+            _table(self.file) or {}, "tool.zmqfuzz", dict.fromkeys(("targets", "audit", *DEFAULTS), self.any)
+        )
 
     def any(self, value: Any, path: str) -> Any:
         return value

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import hypothesis
 from hypothesis import strategies as st
 
-__all__ = ["Draw", "HypothesisDraw", "RandomDraw"]
+__all__ = ["Draw", "HypothesisDraw", "RandomDraw", "Source"]
 
 T = TypeVar("T")
 
@@ -89,10 +89,18 @@ class RandomDraw:
         return values[-1]
 
 
+class Source(Protocol):
+    """Where Hypothesis gives values: what ``st.data()`` gives a test, for one."""
+
+    def draw(self, strategy: st.SearchStrategy[T], /) -> T:
+        """A value of ``strategy``."""
+        ...
+
+
 class HypothesisDraw:
     """Choices taken by Hypothesis, so that they shrink."""
 
-    def __init__(self, data: st.DataObject) -> None:
+    def __init__(self, data: Source) -> None:
         self._data = data
 
     def integer(self, low: int, high: int) -> int:

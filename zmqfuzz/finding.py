@@ -50,12 +50,15 @@ class Violation(AssertionError):
     """A promise that was broken. One subclass per invariant, made by the ``invariant`` decorator.
 
     ``culprit``: one script of the attack that shows it by itself, where that is known: it is tried alone first.
-    Hypothesis tells bugs apart by exception class and place, so a shared class would merge them.
+    Hypothesis tells bugs apart by exception class and place, so a shared class would merge them. ``finding`` and its
+    failure ``text`` are there once it was confirmed in a test that plays attacks itself.
     """
 
     code = ""
     title = ""
     severity = Severity.HIGH
+    finding: Finding | None = None
+    text = ""
 
     def __init__(
         self,

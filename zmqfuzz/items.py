@@ -1,23 +1,29 @@
-"""One attack family against one target: what an item of a pytest session runs, and how it ends.
+"""One attack family against one target: what an item of a pytest session runs.
 
 Contract: importing this module loads nothing of the engine; an attack does when it runs.
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zmqfuzz.errors import UsageError, ZmqfuzzError
+from zmqfuzz.verdicts import AttackFailed, Result, Session, again, judged, lines_printable
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
+    from zmqfuzz.campaign.corpus import Corpus
     from zmqfuzz.campaign.events import Event, Outcome
+    from zmqfuzz.finding import Finding
+    from zmqfuzz.harness import Harness
+    from zmqfuzz.trial import Trial
 
-__all__ = ["AttackFailed", "Described", "FamilyAttack", "Result", "Session"]
+__all__ = ["Described", "FamilyAttack"]
+
+
+_DOUBTFUL = "{} was seen in some replays only, or could not be examined"
 
 
 class Described(Protocol):
@@ -29,39 +35,6 @@ class Described(Protocol):
 
     def spec(self, folder: Path) -> Spec:
         """For the engine; ``folder`` is where relative paths begin."""
-
-
-class AttackFailed(AssertionError):
-    """An item failed; the message is complete, printable, and needs no traceback. ``summary`` is one line of it."""
-
-    def __init__(self, text: str, summary: str) -> None:
-        super().__init__(text)
-        self.summary = summary
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What the pytest session has decided for all of its items.
-
-    ``folder`` is where relative paths begin (rootdir), ``shell`` where the user typed the command.
-    """
-
-    seconds: float
-    seed: int
-    inconclusive: Literal["fail", "warn", "pass"]
-    folder: Path
-    shell: Path
-    store: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How an item ended, small and plain enough to travel between pytest-xdist's processes."""
-
-    verdict: str
-    findings: tuple[str, ...] = ()
-    cases: int = 0
-    reason: str = ""
 
 
 class FamilyAttack:
@@ -97,26 +70,37 @@ class FamilyAttack:
         session = self._session
         if session is None:
             raise UsageError("attack.run() works inside its own test item; run the suite without -p no:zmqfuzz.")
-        messages: dict[str, str] = {}
+        found = _Found(session.store)
         try:
-            outcome = self._campaign(session, cases, stop_after, messages)
+            if session.recorded:
+                return self._replay(session, found)
+            outcome = self._campaign(session, cases, stop_after, found)
         except ZmqfuzzError as error:
-            text = _lines_printable(str(error))
+            text = lines_printable(str(error))
+            messages = found.messages
             self.result = Result("error", tuple(messages), reason=text)
-            parts = [*messages.values(), f"zmqfuzz: {text}"] + ([self._again(session, messages)] if messages else [])
+            hints = [again(session, self._nodeid, messages, self._option)] if messages else []
+            parts = [*messages.values(), f"zmqfuzz: {text}", *hints]
             raise AttackFailed("\n\n".join(parts) + "\n", ", ".join([*messages, text.split("\n")[0]])) from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt("zmqfuzz stopped the target; findings so far are saved") from None
-        self._judge(session, outcome, messages)
+        doubts = [lines_printable(doubt) for doubt in dict.fromkeys(outcome.doubts)]
+        played = sum(outcome.cases.values())
+        if not doubts and not played and not outcome.findings:
+            doubts = ["not one attack was played"]
+        self._end(session, found, doubts=doubts, cases=played)
 
-    def _campaign(
-        self, session: Session, cases: int | None, stop_after: int | None, messages: dict[str, str]
-    ) -> Outcome:
-        """Fills ``messages`` as findings come, by ID: an error at the end must not cost them."""
+    def _end(self, session: Session, found: _Found, **more: Any) -> None:
         __tracebackhide__ = True
-        from zmqfuzz.campaign.corpus import Corpus
+        findings, texts = list(found.findings.values()), found.messages
+        ending = judged(session, self._nodeid, self.family, findings, texts, option=self._option, **more)
+        self.result = ending.result
+        ending.act()
+
+    def _campaign(self, session: Session, cases: int | None, stop_after: int | None, found: _Found) -> Outcome:
+        """Fills ``found`` as findings come: an error at the end must not cost them."""
+        __tracebackhide__ = True
         from zmqfuzz.campaign.events import Found, Plan
-        from zmqfuzz.campaign.report import failure_message
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
         from zmqfuzz.seeds import read_seeds
@@ -124,18 +108,10 @@ class FamilyAttack:
         from zmqfuzz.threaded import in_a_thread
 
         spec = self.target.spec(session.folder)
-        corpus = Corpus(session.store)
 
         def tell(event: Event) -> None:
-            if not isinstance(event, Found):
-                return
-            folder = corpus.findings / event.finding.id
-            text = failure_message(event.finding, event.trial, folder=folder).rstrip("\n")
-            try:
-                corpus.save(event.finding, spec.to_plain(), event.trial)
-            except ZmqfuzzError as error:  # a full disk must not cost the finding
-                text += f"\n  Not saved: {_lines_printable(str(error))}"
-            messages[event.finding.id] = text
+            if isinstance(event, Found):
+                found.take(event.finding, event.trial, spec)
 
         ending = self.family == STOPPING
         seconds, material = session.seconds, self.target.material
@@ -152,50 +128,105 @@ class FamilyAttack:
             seeds=read_seeds(session.folder / material["seeds"]) if material["seeds"] is not None else (),
             payloads=material["payloads"],
             stop="always" if ending else "never",
+            isolated=session.isolation == "case",
         )
 
         async def campaign() -> Outcome:
             async with spec.harness() as harness:
-                return await Campaign(harness, plan, tell).run()
+                outcome = await Campaign(harness, plan, tell).run()
+                outcome.doubts += await self._look_for_known(session, harness, found, spec)
+                return outcome
 
         return in_a_thread(campaign)
 
-    def _judge(self, session: Session, outcome: Outcome, messages: Mapping[str, str]) -> None:
+    async def _look_for_known(self, session: Session, harness: Harness, found: _Found, spec: Spec) -> list[str]:
+        """What is expected here and was not drawn in the time is still there, where a recording of it says so.
+
+        Where several items expect it, a recording is played only in that of the family that made it. Returns doubts.
+        """
+        doubts = []
+        for entry in session.known:
+            if not entry.concerns(self.family) or any(map(entry.fits, found.findings.values())):
+                continue
+            for finding in found.stored(harness.target.name):
+                here = finding.attack.strategy == self.family or len(entry.bearers) < 2
+                if not here or not entry.fits(finding):
+                    continue
+                if still := await found.replay(harness, finding, spec):
+                    break
+                doubts += [_DOUBTFUL.format(finding.id)] if still is None else []
+        return doubts
+
+    def _replay(self, session: Session, found: _Found) -> None:
+        """Play only what was recorded of this item."""
         __tracebackhide__ = True
         import pytest
 
-        from zmqfuzz.campaign.report import summary_line
-        from zmqfuzz.finding import Verdict
+        from zmqfuzz.threaded import in_a_thread
 
-        doubts = [_lines_printable(doubt) for doubt in dict.fromkeys(outcome.doubts)]
-        reason = "; ".join(doubts) or "not one attack was played"
-        unclear = outcome.verdict is Verdict.INCONCLUSIVE
-        self.result = Result(
-            outcome.verdict.value, tuple(messages), sum(outcome.cases.values()), reason if unclear else ""
-        )
-        if outcome.findings:
-            more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-            notes = "\n".join(f"  Also inconclusive: {doubt}" for doubt in doubts)
-            parts = [*messages.values(), notes, self._again(session, messages)]
-            raise AttackFailed("\n\n".join(filter(None, parts)) + "\n", summary_line(outcome.findings[0]) + more)
-        if unclear and session.inconclusive == "fail":
-            text = "\n".join(["INCONCLUSIVE", *[f"  {line}" for line in doubts or [reason]], ""])
-            raise AttackFailed(f"{text}\n{self._again(session, ())}\n", f"INCONCLUSIVE: {reason}")
-        if unclear and session.inconclusive == "warn":
-            pytest.skip(reason)
+        spec = self.target.spec(session.folder)
+        recorded = found.recorded(session.recorded, spec.target().name, self.family)
+        if not recorded:
+            pytest.skip(f"nothing of {self.family} is recorded for this target in {session.store.name}")
 
-    def _again(self, session: Session, ids: Iterable[str]) -> str:
-        """How to see it again: each finding alone, and this whole item."""
-        store = f" --store {shlex.quote(str(session.store))}" if session.store != session.shell / ".zmqfuzz" else ""
-        quoted = shlex.quote(self._nodeid) if set(self._nodeid) & set('"$`\\!') else f'"{self._nodeid}"'
-        lines = [f"    zmqfuzz replay {name}{store}" for name in ids]
-        option = f" {self._option}" if self._option else ""
-        lines.append(f"    pytest {quoted}{option} --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s")
-        return "\n".join(["  See it again", *map(_lines_printable, lines)])
+        async def play() -> list[str]:
+            async with spec.harness() as harness:
+                return [finding.id for finding in recorded if await found.replay(harness, finding, spec) is None]
+
+        doubtful = in_a_thread(play)
+        self._end(session, found, doubts=list(map(_DOUBTFUL.format, doubtful)), cases=len(recorded), searched=False)
 
 
-def _lines_printable(text: str) -> str:
-    """``text`` with its line breaks, and nothing else that could act on a terminal or break an XML file."""
-    from zmqfuzz.campaign.report import printable
+class _Found:
+    """What an item has found so far, by ID, each saved at once, and the message for it."""
 
-    return "\n".join(printable(line) for line in text.rstrip().split("\n"))
+    def __init__(self, store: Path) -> None:
+        self.findings: dict[str, Finding] = {}
+        self.messages: dict[str, str] = {}
+        self._store = store
+
+    @property
+    def _corpus(self) -> Corpus:
+        from zmqfuzz.campaign.corpus import Corpus
+
+        return Corpus(self._store)
+
+    def take(self, finding: Finding, trial: Trial | None, spec: Spec, *, save: bool = True) -> None:
+        """Keep a finding."""
+        from zmqfuzz.campaign.report import failure_message
+
+        corpus = self._corpus
+        text = failure_message(finding, trial, folder=corpus.findings / finding.id).rstrip("\n")
+        try:
+            if save:
+                corpus.save(finding, spec.to_plain(), trial)
+        except ZmqfuzzError as error:  # a full disk must not cost the finding
+            text += f"\n  Not saved: {lines_printable(str(error))}"
+        self.findings[finding.id] = finding
+        self.messages[finding.id] = text
+
+    def stored(self, target: str) -> list[Finding]:
+        """All that is kept of ``target``. Raises UsageError."""
+        corpus = self._corpus
+        return [finding for finding, _ in map(corpus.load, corpus.ids()) if finding.target == target]
+
+    def recorded(self, wanted: Sequence[str], target: str, family: str) -> list[Finding]:
+        """The findings among ``wanted`` (IDs, paths, ``all``) that were made in ``target`` by ``family``.
+
+        One that is named, and that no family made (a test of its own, a file), fits every family. Raises UsageError.
+        """
+        named = [self._corpus.load(word)[0] for word in wanted if word != "all"]
+        fitting = [one for one in named if one.target in (target, "") and one.attack.strategy in (family, "")]
+        if "all" in wanted:
+            fitting += [one for one in self.stored(target) if one.attack.strategy == family]
+        return list({one.id: one for one in fitting}.values())
+
+    async def replay(self, harness: Harness, finding: Finding, spec: Spec) -> bool | None:
+        """Whether it is still there, and then kept; None: that cannot be said. Raises ZmqfuzzError."""
+        from zmqfuzz.assembly import replayed
+
+        confirmed = (await replayed(harness, finding)).confirmed
+        if confirmed.holds:
+            self.take(finding, confirmed.trial, spec, save=False)
+            return True
+        return None if confirmed.shown or not confirmed.tried else False

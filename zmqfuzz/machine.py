@@ -17,24 +17,21 @@ of a test until something is found; then each run gets a fresh one. A subclass a
 
 from __future__ import annotations
 
-import atexit
-import threading
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-import trio
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.campaign.triage import judge_trial
-from zmqfuzz.errors import TargetDidNotStart, UsageError
-from zmqfuzz.finding import Finding, Violation, finding_id
+from zmqfuzz.engine import Engine, finding_of
+from zmqfuzz.errors import UsageError
+from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import (
     Attack,
@@ -51,12 +48,10 @@ from zmqfuzz.script import (
     Step,
 )
 from zmqfuzz.suite import SuiteTarget
-from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.trial import Trial
 from zmqfuzz.zmtp.wire import Command, Frame, Unit, peer_type
 
 __all__ = ["ZmtpMachine"]
-
-T = TypeVar("T")
 
 TURN = 1.0
 """Seconds a peer waits for its turn."""
@@ -77,56 +72,13 @@ _frames = st.builds(
 _names = st.sampled_from([b"PING", b"PONG", b"SUBSCRIBE", b"CANCEL", b"READY", b"ERROR", b"WHAT", b""])
 
 
-class _Engine:
-    """A harness in a thread of its own, for as long as a machine's test runs."""
+@dataclass
+class _Run:
+    """What the test of one machine shares between its runs."""
 
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.shown: dict[Attack, tuple[Violation, str]] = {}
-        self.until = 0.0
-        self._started = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._loop, name="zmqfuzz", daemon=True)
-        self._thread.start()
-        self._started.wait()
-        if self._error is not None:
-            raise self._error
-
-    def _loop(self) -> None:
-        try:
-            trio.run(self._serve)
-        except BaseException as error:
-            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-                error = error.exceptions[0]
-            self._error = error
-        self._started.set()
-
-    async def _serve(self) -> None:
-        async with self.spec.harness() as self.harness:
-            self.surface: Surface = self.harness.surfaces(await self.harness.standing())[0]
-            served = await self.harness.calibrate(self.surface.key)
-            if not served.ok:
-                raise TargetDidNotStart(f"An honest client was not served before any attack: {served.detail}.")
-            self._token, self._over = trio.lowlevel.current_trio_token(), trio.Event()
-            self._started.set()
-            await self._over.wait()
-
-    def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work`` beside the harness and wait for it."""
-        return trio.from_thread.run(work, trio_token=self._token)
-
-    async def trial(self, attack: Attack) -> Trial:
-        """On the process that runs; once something was shown, on a fresh one, so that nothing before it counts."""
-        if self.shown and self.harness.target.restartable:
-            return (await self.harness.fresh_trials((attack,), self.surface.key))[-1]
-        return await self.harness.trial(attack, self.surface.key, ask=True)
-
-    def close(self) -> None:
-        """Stop the target. May be called again."""
-        atexit.unregister(self.close)
-        if self._thread.is_alive():
-            trio.from_thread.run_sync(self._over.set, trio_token=self._token)
-            self._thread.join()
+    engine: Engine
+    shown: dict[Attack, tuple[Violation, str]] = field(default_factory=dict)
+    until: float = 0.0
 
 
 class ZmtpMachine(RuleBasedStateMachine):
@@ -136,29 +88,29 @@ class ZmtpMachine(RuleBasedStateMachine):
     peers: ClassVar[st.SearchStrategy[str]] = st.sampled_from(("alice", "bob", "carol"))
     """Who a rule's ``peer`` may be. All are connections of their own."""
 
-    _engines: ClassVar[dict[type, _Engine]] = {}
+    _runs: ClassVar[dict[type, _Run]] = {}
 
     def __init__(self) -> None:
         super().__init__()
         self._turns: list[tuple[str, Step]] = []
         self._open: dict[str, bool] = {}  # connected, and whether its handshake was done
-        self._engine = self._running()
+        self._run = self._running()
+        self._engine = self._run.engine
 
     @classmethod
-    def _running(cls) -> _Engine:
-        """The engine of this machine's test, started when first asked for. Raises ZmqfuzzError."""
-        if cls not in cls._engines:
+    def _running(cls) -> _Run:
+        """What this machine's test shares, its engine started when first asked for. Raises ZmqfuzzError."""
+        if cls not in cls._runs:
             if cls.target is None:
                 raise UsageError(f"{cls.__name__} has no target; set target = zmqfuzz.target([...]) in the class.")
-            engine = cls._engines[cls] = _Engine(cls.target.spec(Path()))
-            atexit.register(engine.close)
+            cls._runs[cls] = _Run(Engine(cls.target.spec(Path())))
             cls.TestCase.addClassCleanup(cls._stop)
-        return cls._engines[cls]
+        return cls._runs[cls]
 
     @classmethod
     def _stop(cls) -> None:
-        if engine := cls._engines.pop(cls, None):
-            engine.close()
+        if run := cls._runs.pop(cls, None):
+            run.engine.close()
 
     # what peers do
 
@@ -244,17 +196,18 @@ class ZmtpMachine(RuleBasedStateMachine):
 
         A run that has shown one shows it again unplayed; SHRINK seconds later others count as if they held.
         """
-        attack, engine = self.attack(), self._engine
-        if not attack.scripts or (engine.shown and attack not in engine.shown and time.monotonic() > engine.until):
+        attack, run, engine = self.attack(), self._run, self._engine
+        if not attack.scripts or (run.shown and attack not in run.shown and time.monotonic() > run.until):
             return
-        if attack not in engine.shown:
-            trial = engine.call(lambda: engine.trial(attack))
+        if attack not in run.shown:
+            # Once something was shown on a fresh process, so that nothing before it counts.
+            trial = engine.call(lambda: engine.trial(attack, fresh=bool(run.shown)))
             violation = judge_trial(trial, engine.harness)
             if violation is None:
                 return self.check(trial)
-            engine.until = engine.until or time.monotonic() + SHRINK
-            engine.shown[attack] = violation, _told(violation, trial, engine.harness, engine.spec)
-        first, text = engine.shown[attack]
+            run.until = run.until or time.monotonic() + SHRINK
+            run.shown[attack] = violation, _told(violation, trial, engine.harness, engine.spec)
+        first, text = run.shown[attack]
         again = type(first)(first.sentence, *first.measures, signature=first.signature, advice=first.advice)
         again.add_note(text)
         raise again
@@ -262,24 +215,6 @@ class ZmtpMachine(RuleBasedStateMachine):
 
 def _told(violation: Violation, trial: Trial, harness: Harness, spec: Spec) -> str:
     """Saves the run as a finding; the failure text, as every other way of running gives it."""
-    log, name, door = trial.observation.log_tail, harness.target.name, trial.surface
-    signature = signature_of(violation, trial.attack, log)
-    finding = Finding(
-        finding_id(violation.code, name, door.key, signature),
-        violation.code,
-        violation.title,
-        violation.severity,
-        violation.sentence,
-        signature,
-        violation.measures,
-        door,
-        trial.attack,
-        trial.attack,
-        name,
-        advice=violation.advice,
-        log_tail=log,
-        seconds=trial.seconds,
-        sent=trial.sent,
-    )
+    finding = finding_of(violation, trial, harness.target.name)
     folder = Corpus(Path(".zmqfuzz")).save(finding, spec.to_plain(), trial)
     return failure_message(finding, trial, folder=folder)

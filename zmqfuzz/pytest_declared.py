@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from zmqfuzz.declared import FILE, Declared, find, read, shown
+from zmqfuzz.declared import FILE, Declared, find, named, read, shown
 from zmqfuzz.errors import UsageError
 from zmqfuzz.items import FamilyAttack
-from zmqfuzz.suite import declared_target
+from zmqfuzz.suite import SuiteTarget, declared_target
 
-__all__ = ["AttackItem", "DeclaredFile", "DeclaredTarget", "add_declared"]
+__all__ = ["AttackItem", "DeclaredFile", "DeclaredTarget", "add_declared", "the_target"]
 
 
 class AttackItem(pytest.Item):
@@ -83,3 +83,23 @@ def add_declared(config: pytest.Config) -> Path:
     if not any(path in (file, *file.parents) for path in given):
         config.args.append(str(file))
     return file
+
+
+def the_target(config: pytest.Config) -> SuiteTarget:
+    """The one declared target, or that which the ini option ``zmqfuzz_target`` names. Raises UsageError."""
+    name = config.getini("zmqfuzz_target")
+    if name:
+        return declared_target(named(name, config.rootpath))
+    file = find(config.rootpath)
+    targets = read(file) if file is not None else {}
+    if len(targets) == 1:
+        return declared_target(*targets.values())
+    where = shown(file or config.rootpath / FILE)
+    if not targets:
+        raise UsageError(
+            f"zmq_target: no target is declared in {where}; add [tool.zmqfuzz.targets.NAME], or a fixture zmq_target "
+            "to conftest.py that returns zmqfuzz.target([...])."
+        )
+    raise UsageError(
+        f"zmq_target: {where} declares {', '.join(targets)}; say which with the ini option zmqfuzz_target."
+    )

@@ -1,109 +1,77 @@
-"""The pytest plugin: options, the ``INCONCLUSIVE`` word, one failure text for each item, the last line.
+"""The pytest plugin: hooks and fixtures, the words ``INCONCLUSIVE`` and ``KNOWN``, one failure text for each item.
 
 Contract: it is loaded in every pytest session of its environment, so it imports nothing heavy, patches nothing, and
-says nothing where no item of zmqfuzz runs.
+says nothing where no item of zmqfuzz runs. What holds for an item is decided in :mod:`zmqfuzz.pytest_settings`, what it
+amounts to in :mod:`zmqfuzz.verdicts`.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import random
-from collections.abc import Callable, Generator, Mapping
+import sys
+import time
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from zmqfuzz import __version__
-from zmqfuzz.errors import UsageError
-from zmqfuzz.items import AttackFailed, FamilyAttack, Session
-from zmqfuzz.quantities import parse_duration
+from zmqfuzz.expected import Expected
+from zmqfuzz.pytest_settings import (
+    SEED_OF_WORKER,
+    Settings,
+    add_options,
+    attack_of,
+    chosen,
+    expectations,
+    for_item,
+    ours,
+    seed_of,
+)
+from zmqfuzz.verdicts import HERE, AttackFailed, Result, Session
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from zmqfuzz.pytest_notes import RunNotes
+    from zmqfuzz.suite import SuiteTarget
 
-PROFILES = {"quick": 5.0, "ci": 30.0, "deep": 300.0}
-"""Seconds an item has."""
-
-_SESSION = pytest.StashKey[Session]()
-_PROFILE = pytest.StashKey[str]()
+_SETTINGS = pytest.StashKey[Settings]()
 _DECLARED = pytest.StashKey[Path]()
-_SEED_OF_WORKER = "zmqfuzz_seed"
+_KNOWN = pytest.StashKey[Mapping[int, Expected]]()
+_RESULT = pytest.StashKey[Result]()
+
+_WORDS = {"inconclusive": ("inconclusive", "I", "INCONCLUSIVE"), "known": ("known", "k", "KNOWN")}
+"""To every other tool they are a skip, and an expected failure."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options; all have a default that depends on the profile or the environment."""
-    group = parser.getgroup("zmqfuzz", "fuzzing of live ZeroMQ programs (zmqfuzz)")
-    group.addoption(
-        "--zmqfuzz",
-        dest="zmqfuzz_declared",
-        action="store_true",
-        default=None,
-        help="also attack every target declared in pyproject.toml ([tool.zmqfuzz.targets.NAME])",
-    )
-    group.addoption(
-        "--zmqfuzz-profile",
-        choices=tuple(PROFILES),
-        help="quick (5s an item), ci (30s) or deep (5min); default: ci where the variable CI is set, else quick",
-    )
-    group.addoption(
-        "--zmqfuzz-budget",
-        metavar="TIME",
-        type=_argument(parse_duration),
-        help="wall time of one item, such as 30s; default: from the profile",
-    )
-    group.addoption(
-        "--zmqfuzz-seed",
-        metavar="N",
-        type=int,
-        help="repeat a session's choices; default: the variable ZMQFUZZ_SEED, else random and printed",
-    )
-    group.addoption(
-        "--zmqfuzz-inconclusive",
-        choices=("fail", "warn", "pass"),
-        help="what becomes of an item that could not be tested; default: warn, in profile ci fail",
-    )
-    group.addoption(
-        "--zmqfuzz-store",
-        metavar="DIR",
-        help="where findings are kept; default: .zmqfuzz in rootdir",
-    )
-
-
-def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    def parsed(text: str) -> T:
-        try:
-            return parse(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
+    """The options and ini options."""
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Decide once what holds for all items.
+    """Marks; and where an option of ours was given, what holds for all items.
 
-    Raises pytest.UsageError: ZMQFUZZ_SEED is no number, or ``--zmqfuzz`` finds no declared target.
+    Raises pytest.UsageError: what is set cannot be read, or ``--zmqfuzz`` finds no declared target.
     """
-    config.addinivalue_line("markers", "zmqfuzz: an item made by @target.parametrize() or --zmqfuzz of zmqfuzz")
-    profile = config.getoption("zmqfuzz_profile") or ("ci" if os.environ.get("CI") else "quick")
-    budget = config.getoption("zmqfuzz_budget")
-    inconclusive = config.getoption("zmqfuzz_inconclusive") or ("fail" if profile == "ci" else "warn")
-    store = config.getoption("zmqfuzz_store")
-    config.stash[_PROFILE] = profile
-    config.stash[_SESSION] = Session(
-        seconds=PROFILES[profile] if budget is None else budget,
-        seed=_seed(config),
-        inconclusive=cast(Literal["fail", "warn", "pass"], inconclusive),
-        folder=config.rootpath,
-        shell=config.invocation_params.dir,
-        store=config.rootpath / ".zmqfuzz" if store is None else config.invocation_params.dir / store,
-    )
+    for line in (
+        "zmqfuzz(budget=, profile=, isolation=, fail_on=, seed=): an item that plays attacks, and what holds for it",
+        "zmqfuzz_known(code, reason=, until=, match=, families=, strict=): a finding that is expected until a day",
+    ):
+        config.addinivalue_line("markers", line)
+    if chosen(config):
+        _settings(config)
     if config.getoption("zmqfuzz_declared"):
         from zmqfuzz.pytest_declared import add_declared
 
         config.stash[_DECLARED] = add_declared(config)
+
+
+def _settings(config: pytest.Config) -> Settings:
+    if _SETTINGS not in config.stash:
+        config.stash[_SETTINGS] = Settings.of(config)
+    return config.stash[_SETTINGS]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -116,70 +84,72 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return DeclaredFile.from_parent(parent, path=file_path)
 
 
-def _seed(config: pytest.Config) -> int:
-    worker: Mapping[str, int] = getattr(config, "workerinput", {})  # pytest-xdist: all workers use one seed
-    if _SEED_OF_WORKER in worker:
-        return worker[_SEED_OF_WORKER]
-    chosen = config.getoption("zmqfuzz_seed")
-    if chosen is not None:
-        return int(chosen)
-    text = os.environ.get("ZMQFUZZ_SEED", "").strip()
-    if not text:
-        return random.SystemRandom().getrandbits(31)  # the shared generator is others' to seed (pytest-randomly)
-    try:
-        return int(text)
-    except ValueError:
-        raise pytest.UsageError(f"The variable ZMQFUZZ_SEED is {text!r}; set it to a whole number.") from None
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks for items that play on ``zmq_target``; what is expected; ``--zmqfuzz-only`` and ``--zmqfuzz-skip``.
+
+    Raises pytest.UsageError: a mark is wrong.
+    """
+    for item in items:
+        if "zmq_target" in getattr(item, "fixturenames", ()) and item.get_closest_marker("zmqfuzz") is None:
+            item.add_marker("zmqfuzz")
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    config.stash[_KNOWN] = expectations(items, whole=workers == 1)
+    only, skip = config.getoption("zmqfuzz_only"), config.getoption("zmqfuzz_skip")
+    if only or skip:
+        kept = [item for item in items if (ours(item) or not only) and not (ours(item) and skip)]
+        there = set(kept)
+        config.hook.pytest_deselected(items=[item for item in items if item not in there])
+        items[:] = kept
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is set is read now, where an item of ours is left. Raises pytest.UsageError."""
+    items = [item for item in session.items if ours(item)]
+    if items and _KNOWN in session.config.stash:  # else a mark was wrong already
+        settings, workers = _settings(session.config), getattr(session.config, "workerinput", {}).get("workercount", 1)
+        settings.items = -(-len(items) // workers)
+        for item in items:
+            for_item(settings, item, session.config.stash[_KNOWN])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """pytest-xdist: give a worker the seed of the session."""
-    node.workerinput[_SEED_OF_WORKER] = node.config.stash[_SESSION].seed
-
-
-def _chosen(config: pytest.Config) -> bool:
-    """Whether the user gave any of our options."""
-    names = ("declared", "profile", "budget", "seed", "inconclusive", "store")
-    return any(config.getoption(f"zmqfuzz_{name}") is not None for name in names) or bool(os.getenv("ZMQFUZZ_SEED"))
+    node.workerinput[SEED_OF_WORKER] = seed_of(node.config)
 
 
 def _header(config: pytest.Config) -> str:
     import zmq
 
-    session = config.stash[_SESSION]
+    settings = _settings(config)
     return (
-        f"zmqfuzz {__version__}: libzmq {zmq.zmq_version()}, profile {config.stash[_PROFILE]}"
-        f" ({session.seconds:g}s an item), seed {session.seed}"
+        f"zmqfuzz {__version__}: libzmq {zmq.zmq_version()}, profile {settings.profile}"
+        f" ({settings.session.seconds:g}s an item), seed {settings.session.seed}"
     )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Our line, where an option of ours was given."""
-    return _header(config) if _chosen(config) else None
+    return _header(config) if chosen(config) else None
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> str | None:
     """Our line, where an item of ours was collected: only now is that known."""
-    return None if _chosen(config) or not any(map(_attack_of, items)) else _header(config)
-
-
-def _attack_of(item: pytest.Item) -> FamilyAttack | None:
-    own = getattr(item, "attack", None)
-    if isinstance(own, FamilyAttack):
-        return own
-    callspec = getattr(item, "callspec", None)
-    values = callspec.params.values() if callspec is not None else ()
-    return next((value for value in values if isinstance(value, FamilyAttack)), None)
+    return None if chosen(config) or not any(map(ours, items)) else _header(config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tell the item's attack which session and item it belongs to."""
-    attack = _attack_of(item)
+    """Decide what holds for the item, and tell its attack; of any other item only if it plays on a target."""
+
+    def decided() -> tuple[Session, str]:
+        return for_item(_settings(item.config), item, item.config.stash[_KNOWN]), _nodeid_for_shell(item)
+
+    HERE.begin(decided)
+    attack = attack_of(item)
     if attack is not None:
-        option = "" if hasattr(item, "callspec") else "--zmqfuzz"
-        attack.begin(item.config.stash[_SESSION], _nodeid_for_shell(item), option)
+        attack.begin(HERE.session, HERE.nodeid, "" if hasattr(item, "callspec") else "--zmqfuzz")
 
 
 def _nodeid_for_shell(item: pytest.Item) -> str:
@@ -190,12 +160,36 @@ def _nodeid_for_shell(item: pytest.Item) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Warn where a test passes without having attacked anything."""
-    value = yield
-    attack = _attack_of(item)
-    if attack is not None and attack.result is None:
+    """Judge what a test played itself; warn where one passes without having attacked anything."""
+    __tracebackhide__ = True
+    began, attack = time.monotonic(), attack_of(item)
+    try:
+        value = yield
+    except Exception as error:
+        if attack is None:
+            _ended(item, error)
+        raise
+    finally:
+        if ours(item):
+            _settings(item.config).spent(time.monotonic() - began)
+    if attack is None:
+        _ended(item, None)
+    elif attack.result is None:
         item.warn(pytest.PytestWarning(f"{item.name} never called attack.run(): nothing was tested"))
     return value
+
+
+def _ended(item: pytest.Item, error: Exception | None) -> None:
+    """A test that plays itself has ended; raises what it amounts to, where that is not simply ``error``."""
+    __tracebackhide__ = True
+    if "zmqfuzz.live" not in sys.modules or not HERE.cases:
+        return
+    from zmqfuzz.live import ending_of
+
+    ending = ending_of(error)
+    if ending is not None:
+        item.stash[_RESULT] = ending.result
+        ending.act()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -204,13 +198,14 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Replace pytest's traceback by our text, and note the result where the last line finds it."""
     report = yield
-    attack = _attack_of(item)
-    if attack is not None and attack.result is not None and report.when == "call":
+    attack = attack_of(item)
+    result = attack.result if attack is not None else item.stash.get(_RESULT, None)
+    if result is not None and report.when == "call":
         # Its own attribute, because pytest-xdist carries those that JSON can hold to the main process.
-        report.zmqfuzz = asdict(attack.result)  # type: ignore[attr-defined]
-        if report.skipped and attack.result.reason and not hasattr(report, "wasxfail"):
+        report.zmqfuzz = asdict(result)  # type: ignore[attr-defined]
+        if report.skipped and result.reason and not hasattr(report, "wasxfail"):
             path, line, _ = item.location
-            report.longrepr = (path, (line or 0) + 1, f"Skipped: {attack.result.reason}")
+            report.longrepr = (path, (line or 0) + 1, f"Skipped: {result.reason}")
     if call.excinfo is not None and isinstance(call.excinfo.value, AttackFailed) and report.failed:
         report.longrepr = _shown(call.excinfo, call.excinfo.value)
     return report
@@ -228,10 +223,9 @@ def _shown(excinfo: pytest.ExceptionInfo[BaseException], failed: AttackFailed) -
 
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
-    """An item that could not be tested has its own word; to every other tool it is a skip."""
-    if report.skipped and _plain(report).get("verdict") == "inconclusive" and not hasattr(report, "wasxfail"):
-        return "inconclusive", "I", "INCONCLUSIVE"
-    return None
+    """What could not be tested, and what is known, have words of their own."""
+    verdict = _plain(report).get("verdict", "")
+    return _WORDS.get(verdict) if report.skipped and hasattr(report, "wasxfail") == (verdict == "known") else None
 
 
 def _plain(report: object) -> dict[str, Any]:
@@ -241,23 +235,56 @@ def _plain(report: object) -> dict[str, Any]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, object, object]:
-    """After everything else: what was inconclusive, and one line that says how it went."""
+    """After everything else: what was inconclusive or known, and one line that says how it went."""
     value = yield
-    ours = [report for reports in terminalreporter.stats.values() for report in reports if _plain(report)]
-    if ours:
-        for report in terminalreporter.stats.get("inconclusive", []):
-            terminalreporter.write_line(f"INCONCLUSIVE {report.nodeid} - {_plain(report)['reason']}")
-        plains = [_plain(report) for report in ours]
-        terminalreporter.write_line(_last_line(plains, terminalreporter.config.stash[_SESSION].seed))
+    plains = [_plain(report) for reports in terminalreporter.stats.values() for report in reports if _plain(report)]
+    if plains:
+        for category, _, word in _WORDS.values():
+            for report in terminalreporter.stats.get(category, []):
+                terminalreporter.write_line(f"{word} {report.nodeid} - {_plain(report)['reason']}")
+        terminalreporter.write_line(_last_line(plains, seed_of(terminalreporter.config)))
     return value
 
 
 def _last_line(plains: list[dict[str, Any]], seed: int) -> str:
     verdicts = [plain["verdict"] for plain in plains]
-    found = len({name for plain in plains for name in plain["findings"]})
-    parts = [f"{verdicts.count('held')} held", f"{found} finding{'' if found == 1 else 's'}"]
+    found, known = ({name for plain in plains for name in plain[key]} for key in ("findings", "known"))
+    parts = [f"{verdicts.count('held')} held", f"{len(found)} finding{'' if len(found) == 1 else 's'}"]
+    parts += [f"{len(known)} known"] if known else []
     parts.append(f"{verdicts.count('inconclusive')} inconclusive")
     if "error" in verdicts:
         parts.append(f"{verdicts.count('error')} could not run")
     cases = sum(plain["cases"] for plain in plains)
     return f"zmqfuzz: {', '.join(parts)}; {cases:,} cases; seed {seed}"
+
+
+def pytest_unconfigure() -> None:
+    """Stop the targets that tests played on themselves."""
+    live = sys.modules.get("zmqfuzz.live")
+    if live is not None:
+        live.close_all()
+
+
+@pytest.fixture(scope="session")
+def zmq_target(pytestconfig: pytest.Config) -> SuiteTarget:
+    """A target to play attacks on: the one that pyproject.toml declares, or that the ini option zmqfuzz_target names.
+
+    Define a fixture of this name and scope in conftest.py for another one, such as ``zmqfuzz.target(...)``.
+    """
+    from zmqfuzz.errors import UsageError
+    from zmqfuzz.pytest_declared import the_target
+
+    try:
+        return the_target(pytestconfig)
+    except UsageError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def zmqfuzz_run(pytestconfig: pytest.Config) -> RunNotes:
+    """The session: where findings are kept, its seed; ``note(text)`` and ``attach(name, octets)`` keep what you add."""
+    from zmqfuzz.pytest_notes import RunNotes
+
+    session = _settings(pytestconfig).session
+    worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "")
+    return RunNotes(session.store, session.seed, worker)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zmqfuzz.zmtp.brief import Brief
 from zmqfuzz.zmtp.measure import unit_size
 from zmqfuzz.zmtp.wire import Property, Unit
 
@@ -31,8 +32,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+@dataclass(frozen=True, slots=True, repr=False)
+class Connect(Brief):
     """Open a connection; where zmqfuzz is the server, accept one. A script may connect again after it closed.
 
     ``buffer`` is the size in octets of our receive buffer (``SO_RCVBUF``), set before the connection opens, as the
@@ -43,8 +44,8 @@ class Connect:
     buffer: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shake:
+@dataclass(frozen=True, slots=True, repr=False)
+class Shake(Brief):
     """Exchange greetings and do the honest handshake of a well-behaved peer, and wait until it is complete.
 
     ``mechanism``: NULL, PLAIN, CURVE; empty: the one the door asks for, where a family drew it and we hold what that
@@ -71,8 +72,8 @@ class Shake:
     known_name: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+@dataclass(frozen=True, slots=True, repr=False)
+class Send(Brief):
     """Send ``units`` in order, the whole sequence ``times`` over.
 
     ``chunk`` octets go out per write (``None``: as the kernel takes them), ``every`` seconds apart.
@@ -89,8 +90,8 @@ class Send:
         return self.times * sum(map(unit_size, self.units))
 
 
-@dataclass(frozen=True, slots=True)
-class Expect:
+@dataclass(frozen=True, slots=True, repr=False)
+class Expect(Brief):
     """Wait for something from the target, at most ``within`` seconds; its absence is recorded, not an error.
 
     ``event``: ``bytes`` (anything), ``greeting`` (it is complete), ``ready`` (its READY, ERROR or other handshake
@@ -101,34 +102,34 @@ class Expect:
     within: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+@dataclass(frozen=True, slots=True, repr=False)
+class Wait(Brief):
     """Do nothing for ``seconds``; what arrives is still read, and a PING answered where the script shook hands."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class StopReading:
+@dataclass(frozen=True, slots=True, repr=False)
+class StopReading(Brief):
     """From now on nothing is read from the connection, so no PING is answered either; the next one reads again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOn:
+@dataclass(frozen=True, slots=True, repr=False)
+class ReadOn(Brief):
     """Read (again), at most ``rate`` octets a second (``None``: as fast as it comes)."""
 
     rate: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+@dataclass(frozen=True, slots=True, repr=False)
+class Signal(Brief):
     """Tell every peer of the attack that awaits ``name``, now or later; of several alike the first one tells it."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Await:
+@dataclass(frozen=True, slots=True, repr=False)
+class Await(Brief):
     """Wait until a peer of the attack signalled ``name``, at most ``within`` seconds; honest meanwhile, as in Wait.
 
     When no script that is still played signals ``name`` the wait is over at once. Its absence is recorded.
@@ -138,8 +139,8 @@ class Await:
     within: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Vanish:
+@dataclass(frozen=True, slots=True, repr=False)
+class Vanish(Brief):
     """Be gone as by a cut cable: from now on our side answers nothing, no ACK, no FIN, no RST, until the attack ends.
 
     What was sent before gets there: it is first given 0.1 s to be acknowledged. TCP only (an ipc connection cannot be
@@ -149,18 +150,18 @@ class Vanish:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownWrite:
+@dataclass(frozen=True, slots=True, repr=False)
+class ShutdownWrite(Brief):
     """Half-close: send FIN, go on reading."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+@dataclass(frozen=True, slots=True, repr=False)
+class Reset(Brief):
     """Close with RST (``SO_LINGER`` 0); on a unix socket, which has no RST, a plain close."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+@dataclass(frozen=True, slots=True, repr=False)
+class Close(Brief):
     """Close as a program that exits does: FIN, or RST when bytes are left unread."""
 
 
@@ -181,8 +182,8 @@ Step = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+@dataclass(frozen=True, slots=True, repr=False)
+class Script(Brief):
     """What one peer does; ``times`` peers do the same at once.
 
     A connection that the script leaves open stays open until every script has ended and the target was observed.
@@ -195,8 +196,8 @@ class Script:
     label: str = "attacker"
 
 
-@dataclass(frozen=True, slots=True)
-class Attack:
+@dataclass(frozen=True, slots=True, repr=False)
+class Attack(Brief):
     """Scripts that are played together; ``strategy`` is the family that drew it, ``seed`` the seed it came from.
 
     ``at_once``: so many scripts are played at a time, the others in their order as those end; 0: all together.

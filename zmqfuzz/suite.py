@@ -21,12 +21,17 @@ from zmqfuzz.declared import SECRETS, Declared
 from zmqfuzz.errors import UsageError
 from zmqfuzz.items import FamilyAttack
 from zmqfuzz.quantities import parse_duration
+from zmqfuzz.targets.calling import calling
+from zmqfuzz.verdicts import HERE
 
 if TYPE_CHECKING:
     import pytest
     from hypothesis.strategies import SearchStrategy
 
     from zmqfuzz.assembly import Spec
+    from zmqfuzz.live import Live
+    from zmqfuzz.script import Attack, Script
+    from zmqfuzz.trial import Surface, Trial
 
 __all__ = ["SuiteTarget", "declared_target", "target"]
 
@@ -44,7 +49,7 @@ Words = str | Sequence[str]
 
 
 def target(
-    command: Sequence[str | os.PathLike[str]] = (),
+    command: Sequence[str | os.PathLike[str]] | Callable[[str], object] = (),
     *,
     connect: Words = (),
     pid: int | None = None,
@@ -82,19 +87,22 @@ def target(
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
 
-    ``{endpoint}`` in the command becomes a free loopback endpoint. ``bind``: we listen there and the program connects
-    to us. ``cwd`` is where it starts (relative to, and by default, pytest's rootdir). ``stop_signal`` tells it to stop.
-    ``probe`` is your own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. From
-    ``max_frame`` on: what the target promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and
-    those behind it: what it asks its peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as
-    ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given.
-    ``seeds``: recorded messages, a file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a
-    Hypothesis strategy of messages, each ``bytes`` (one frame) or a list of them; both are what ``application-payload``
-    is made of. Raises UsageError.
+    ``{endpoint}`` in the command becomes a free loopback endpoint. Instead of a command, a function at the top of a
+    module: it is called with that endpoint in a process of its own (a coroutine function under asyncio). ``bind``: we
+    listen there and the program connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's
+    rootdir). ``stop_signal`` tells it to stop. ``probe`` is your own check that it serves: called with the endpoint, or
+    a command whose exit code 0 means yes. From ``max_frame`` on: what the target promises (see
+    :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind it: what it asks its peers for
+    (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``,
+    ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages, a file or folder
+    (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a Hypothesis strategy of messages, each ``bytes`` (one
+    frame) or a list of them; both are what ``application-payload`` is made of. Raises UsageError.
     """
     __tracebackhide__ = True
     if unknown:
         raise UsageError(_unknown_keyword(next(iter(unknown))))
+    if callable(command):
+        name, command = name or getattr(command, "__qualname__", None), calling(command)
     if isinstance(command, str):
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
@@ -177,6 +185,11 @@ class SuiteTarget:
         self._cwd = cwd
         self.limits = limits
         self.material = material
+        self._live: Live | None = None
+
+    def __repr__(self) -> str:
+        where = (*self._description["command"], *self._description["connect"], f"pid {self._description['pid']}")
+        return f"<target {self._description['name'] or where[0]}>"
 
     def parametrize(self, *misplaced: object, families: Words = (), exclude: Words = ()) -> pytest.MarkDecorator:
         """A decorator: one item of the test for each attack family, given to its argument ``attack``.
@@ -216,6 +229,31 @@ class SuiteTarget:
             chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
         names = [*(family.name for family in chosen), *([STOPPING] if ends else [])]
         return [FamilyAttack(self, name) for name in names]
+
+    def play(self, attack: Attack | Script | Sequence[Script]) -> Trial:
+        """Play it now and wait for what is to be seen of it; the target is started when it is first needed.
+
+        For tests of your own, also under ``@given`` (:mod:`zmqfuzz.live`). Raises ZmqfuzzError.
+        """
+        __tracebackhide__ = True
+        return self._living().play(attack)
+
+    def check(self, trial: Trial) -> None:
+        """Raise the Violation that the trial shows, if it shows one again on fresh processes. Raises ZmqfuzzError."""
+        __tracebackhide__ = True
+        self._living().check(trial)
+
+    @property
+    def surface(self) -> Surface:
+        """The door that :meth:`play` plays at: the target's first one, where it is now."""
+        return self._living().surface
+
+    def _living(self) -> Live:
+        if self._live is None:
+            from zmqfuzz.live import Live
+
+            self._live = Live(self.spec(HERE.session.folder))
+        return self._live
 
     def spec(self, folder: Path) -> Spec:
         """The engine's description of it; ``folder`` is where a relative ``cwd`` begins."""

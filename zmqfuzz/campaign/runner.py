@@ -223,6 +223,8 @@ class Campaign:
         harness = self._harness
         if shrinking is not None:
             return await self._shrunk(lane, attack, shrinking)
+        if self._plan.isolated:
+            harness.renew()
         trial = await harness.trial(attack, lane.surface.key)
         self._note(lane, trial)
         shown = list(violations(trial, harness))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from zmqfuzz.zmtp.brief import Brief
 from zmqfuzz.zmtp.patterns import SOCKET_TYPES, peer_type
 
 __all__ = [
@@ -83,8 +84,8 @@ class SocketTypeByte(IntEnum):
     PUSH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+@dataclass(frozen=True, slots=True, repr=False)
+class Fill(Brief):
     """A body of ``size`` octets all equal to ``byte``: large bodies stay readable and small on disk."""
 
     size: int
@@ -99,15 +100,15 @@ def body_bytes(body: Body) -> bytes:
     return bytes([body.byte & 0xFF]) * body.size if isinstance(body, Fill) else body
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+@dataclass(frozen=True, slots=True, repr=False)
+class Raw(Brief):
     """Octets sent as they are."""
 
     data: Body
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+@dataclass(frozen=True, slots=True, repr=False)
+class Greeting(Brief):
     """A ZMTP 3.x greeting: 64 octets when honest (RFC 37 2.2).
 
     ``mechanism`` is zero padded to twenty octets and never cut; ``as_server`` is the whole octet.
@@ -121,8 +122,8 @@ class Greeting:
     filler: bytes = bytes(31)
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting2:
+@dataclass(frozen=True, slots=True, repr=False)
+class Greeting2(Brief):
     """A ZMTP 2.0 greeting (RFC 15): signature, revision, socket-type octet, then the identity as a frame."""
 
     socket_type: int = SocketTypeByte.DEALER
@@ -131,16 +132,16 @@ class Greeting2:
     signature: bytes = SIGNATURE
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting1:
+@dataclass(frozen=True, slots=True, repr=False)
+class Greeting1(Brief):
     """A ZMTP 1.0 greeting (RFC 13): an identity as the first frame; ``long`` picks the 64-bit length form."""
 
     identity: bytes = b""
     long: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+@dataclass(frozen=True, slots=True, repr=False)
+class Frame(Brief):
     """One frame. ``None`` means honest: the LONG flag as the size asks, the declared size as the body is.
 
     ``reserved`` is OR-ed into the flags octet (RFC 37: bits 7-3 must be zero).
@@ -154,8 +155,8 @@ class Frame:
     reserved: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+@dataclass(frozen=True, slots=True, repr=False)
+class Property(Brief):
     """One metadata property: name-length (1 octet), name, value-length (4 octets), value (RFC 37 metadata)."""
 
     name: bytes
@@ -164,8 +165,8 @@ class Property:
     value_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+@dataclass(frozen=True, slots=True, repr=False)
+class Command(Brief):
     """A command frame: name-length, name, then ``data`` and ``properties`` in this order (RFC 37 command)."""
 
     name: bytes
@@ -180,8 +181,8 @@ class Command:
         return bytes([size & 0xFF]) + self.name + self.data + encode_properties(self.properties)
 
 
-@dataclass(frozen=True, slots=True)
-class CurveCommand:
+@dataclass(frozen=True, slots=True, repr=False)
+class CurveCommand(Brief):
     """A CURVE command (RFC 26) by meaning: the connection's mechanism seals it anew whenever it is sent.
 
     ``name`` decides the layout: HELLO, WELCOME, INITIATE, READY, ERROR, and that of MESSAGE for any other;

@@ -15,7 +15,8 @@ _BEHIND = (1, 8191, 8193, 20_000)
 """Octets behind a header that lies: within one batch of libzmq's decoder (``config.hpp:in_batch_size``), and beyond."""
 
 
-def _frame(draw: Draw) -> Unit:
+def odd_frame(draw: Draw) -> Unit:
+    """A frame or command with something that no honest peer sends in traffic, or octets that are neither."""
     choice = draw.integer(0, 4)
     more = draw.boolean()
     if choice == 0:
@@ -41,7 +42,7 @@ def malformed_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     for _ in range(peers(draw, situation, (1, 2))):
         steps: list[Step] = list(greeted(draw, situation))
         for _ in range(draw.integer(1, 4)):
-            steps.append(Send(tuple(_frame(draw) for _ in range(draw.integer(1, 3))), chunk=draw.choice(CHUNKS)))
+            steps.append(Send(tuple(odd_frame(draw) for _ in range(draw.integer(1, 3))), chunk=draw.choice(CHUNKS)))
         if draw.boolean():
             steps.append(Send(message(draw)))
         steps.append(Expect("close", within=0.005))

@@ -1,0 +1,137 @@
+"""A harness in a thread of its own, for tests that play one attack at a time and wait for what it showed.
+
+Contract: whoever calls may be interrupted at any place (Ctrl-C, pytest-timeout): what was being played is then
+cancelled and cleaned up before the call ends, and its process is not trusted any more. Nothing of the target is left
+after :meth:`Engine.close`, which also runs at exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from zmqfuzz.assembly import Spec
+from zmqfuzz.campaign.attribution import owner_of
+from zmqfuzz.campaign.decode import describe_attack
+from zmqfuzz.campaign.naming import signature_of
+from zmqfuzz.errors import TargetDidNotStart
+from zmqfuzz.finding import Finding, Violation, finding_id
+from zmqfuzz.script import Attack
+from zmqfuzz.trial import Surface, Trial
+
+__all__ = ["Engine", "finding_of"]
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Runs the target of ``spec`` and plays at its first door. Raises ZmqfuzzError: it does not start."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._loop, name="zmqfuzz", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            raise self._error
+        atexit.register(self.close)
+
+    def _loop(self) -> None:
+        try:
+            trio.run(self._serve)
+        except BaseException as error:
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
+            self._error = error
+        self._started.set()
+
+    async def _serve(self) -> None:
+        async with self.spec.harness() as self.harness:
+            self.surface: Surface = self.harness.surfaces(await self.harness.standing())[0]
+            served = await self.harness.calibrate(self.surface.key)
+            if not served.ok:
+                raise TargetDidNotStart(f"An honest client was not served before any attack: {served.detail}.")
+            self._token, self._over = trio.lowlevel.current_trio_token(), trio.Event()
+            self._started.set()
+            await self._over.wait()
+
+    def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` beside the harness and wait for it. Whatever it raises passes."""
+        __tracebackhide__ = True
+        scope, ended = trio.CancelScope(), threading.Event()
+
+        async def cancellable() -> T:
+            try:
+                with scope:
+                    return await work()
+                raise trio.RunFinishedError  # only who interrupted the call cancels, and does not wait for this
+            finally:
+                ended.set()
+
+        try:
+            return trio.from_thread.run(cancellable, trio_token=self._token)
+        except BaseException:
+            if not ended.is_set():
+                with contextlib.suppress(trio.RunFinishedError):
+                    self._token.run_sync_soon(scope.cancel)
+                    ended.wait()
+                self.harness.renew()
+            raise
+
+    async def trial(self, attack: Attack, *, fresh: bool) -> Trial:
+        """Play it, and ask afterwards: on the process that runs, or where that is possible on a ``fresh`` one."""
+        if fresh and self.harness.target.restartable:
+            return (await self.harness.fresh_trials((attack,), self.surface.key))[-1]
+        return await self.harness.trial(attack, self.surface.key, ask=True)
+
+    def close(self) -> None:
+        """Stop the target. May be called again."""
+        atexit.unregister(self.close)
+        if self._thread.is_alive():
+            trio.from_thread.run_sync(self._over.set, trio_token=self._token)
+            self._thread.join()
+
+
+def finding_of(
+    violation: Violation,
+    trial: Trial,
+    target: str,
+    *,
+    confirmed: int = 1,
+    tried: int = 1,
+    history: tuple[Attack, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Finding:
+    """What one trial of ``target`` showed, as a finding; its ID is the one that a campaign gives it."""
+    log, door = trial.observation.log_tail, trial.surface
+    signature = signature_of(violation, trial.attack, log)
+    sentence = f"{violation.sentence} Attack: {describe_attack(trial.attack)}."
+    return Finding(
+        finding_id(violation.code, target, door.key, signature),
+        violation.code,
+        violation.title,
+        violation.severity,
+        sentence,
+        signature,
+        violation.measures,
+        door,
+        trial.attack,
+        trial.attack,
+        target,
+        confirmed,
+        tried,
+        owner=owner_of(violation, signature, bare=False),
+        advice=violation.advice,
+        history=history,
+        log_tail=log,
+        seconds=trial.seconds,
+        sent=trial.sent,
+        notes=notes,
+    )

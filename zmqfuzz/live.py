@@ -1,0 +1,246 @@
+"""A target that a test plays itself, one attack at a time: ``target.play(attack)`` and ``target.check(trial)``.
+
+Contract: synchronous, and right under Hypothesis' ``@given``. The first violation is confirmed on fresh processes
+before it is raised, else it is a doubt, and the item is inconclusive. From then on each other attack meets a fresh
+process, so that what Hypothesis shrinks to shows what it shows alone; an attack that has shown something shows it again
+unplayed, so that no example is flaky. One process serves a test until then, unless its isolation says otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import hypothesis
+
+from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.minimise import minimise_history
+from zmqfuzz.campaign.report import failure_message
+from zmqfuzz.campaign.triage import Triage, judge_trial
+from zmqfuzz.engine import Engine, finding_of
+from zmqfuzz.errors import UsageError, ZmqfuzzError
+from zmqfuzz.finding import Finding, Severity, Violation
+from zmqfuzz.script import Attack, Script
+from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable
+
+if TYPE_CHECKING:
+    from zmqfuzz.assembly import Spec
+
+__all__ = ["Live", "close_all", "ending_of"]
+
+SHRINK = 10.0
+"""Seconds after a violation in which Hypothesis may look for a simpler attack, or less where the item has less; each
+costs a fresh process or two."""
+
+HISTORY = 6.0
+"""Seconds for finding out which earlier attacks a violation needs."""
+
+SHORTEST_DEADLINE = 1.0
+"""Hypothesis' own deadline is 0.2 s for an example; an attack, and the question afterwards, may take longer."""
+
+_running: list[Live] = []
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A violation that was confirmed: one that can be raised again, and what it is as a finding."""
+
+    violation: Violation
+    finding: Finding
+    trial: Trial
+
+
+class Live:
+    """Plays on the target of ``spec``, which is started when it is first needed and stopped by :func:`close_all`."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._engine: Engine | None = None
+        self._turn = -1
+        self._shown: dict[Attack, _Shown] = {}
+        self._last: tuple[Trial, tuple[Attack, ...]] | None = None
+        self._until = 0.0
+        self._fresh = False
+
+    @property
+    def engine(self) -> Engine:
+        """Started when first asked for. Raises ZmqfuzzError."""
+        __tracebackhide__ = True
+        if self._engine is None:
+            self._engine = Engine(self._spec)
+            _running.append(self)
+        return self._engine
+
+    @property
+    def surface(self) -> Surface:
+        """The door that is played at: the first one."""
+        return self.engine.surface
+
+    def close(self) -> None:
+        """Stop the target; it is started again where it is needed again."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def play(self, attack: Attack | Script | Sequence[Script]) -> Trial:
+        """Play it, ask an honest client afterwards, and say what was seen. Raises ZmqfuzzError."""
+        __tracebackhide__ = True
+        _refuse_deadline()
+        if isinstance(attack, Script):
+            attack = Attack((attack,))
+        elif not isinstance(attack, Attack):
+            attack = Attack(tuple(attack))
+        self._begin()
+        if attack in self._shown:
+            return self._shown[attack].trial
+        if self._shown and time.monotonic() > self._until and hypothesis.currently_in_test_context():
+            hypothesis.reject()
+        if HERE.session.isolation == "case":
+            self.engine.harness.renew()
+        engine, self._fresh = self.engine, bool(self._shown)
+        trial = engine.call(lambda: engine.trial(attack, fresh=self._fresh))
+        HERE.cases += 1
+        self._last = trial, engine.harness.last_history
+        return trial
+
+    def _begin(self) -> None:
+        """Forget the test before this one, and by default its process, too."""
+        if self._turn == HERE.turn:
+            return
+        if self._turn >= 0 and HERE.session.isolation != "session":
+            self.engine.harness.renew()
+        self._turn, self._until, self._last = HERE.turn, 0.0, None
+        self._shown.clear()
+
+    def check(self, trial: Trial) -> None:
+        """Raise the violation that the trial shows, of a class that its invariant alone has.
+
+        What only a series of trials can tell (what stays behind, what is held) is not looked at. Raises ZmqfuzzError.
+        """
+        __tracebackhide__ = True
+        shown = self._shown.get(trial.attack)
+        if shown is None:
+            violation = judge_trial(trial, self.engine.harness)
+            shown = self._confirmed(violation, trial) if violation is not None else None
+            if shown is None:
+                return
+            self._shown[trial.attack] = shown
+            self._until = self._until or time.monotonic() + min(SHRINK, HERE.session.seconds)
+        if shown.finding.severity.rank > Severity(HERE.session.fail_on).rank:
+            HERE.minor[shown.finding.id] = shown.finding
+            return
+        first, text = shown.violation, self._told(shown)
+        again = type(first)(first.sentence, *first.measures, signature=first.signature, advice=first.advice)
+        again.finding, again.text = shown.finding, text
+        raise again
+
+    def _confirmed(self, violation: Violation, trial: Trial) -> _Shown | None:
+        """The violation once it was seen on two fresh processes, alone or after what was played before it."""
+        __tracebackhide__ = True
+        engine, attack, code, key = self.engine, trial.attack, violation.code, trial.surface.key
+        target = engine.harness.target
+        if not target.restartable:
+            note = "attached: there was no fresh process to confirm it on"
+            found = finding_of(violation, trial, target.name, confirmed=0, tried=0, notes=(note,))
+            return _Shown(violation, found, trial)
+        triage, before = Triage(engine.harness), int(self._fresh)
+        confirmed = engine.call(lambda: triage.confirm((attack,), key, code, times=2 - before))
+        history: tuple[Attack, ...] = ()
+        played = self._last[1] if self._last is not None and self._last[0] is trial else ()
+        if not confirmed.holds and played and not before:
+            whole = (*played, attack)
+            confirmed = engine.call(lambda: triage.confirm(whole, key, code, times=2))
+            if confirmed.holds and confirmed.trial is not None:
+                if confirmed.trial.attack != attack:  # one of them shows it by itself
+                    whole = whole[: whole.index(confirmed.trial.attack) + 1]
+                history = self._needed(whole, key, code)[:-1]
+        if not confirmed.holds or confirmed.violation is None or confirmed.trial is None:
+            if not before:
+                HERE.doubts.append(f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted")
+            return None
+        count = confirmed.shown + before, confirmed.tried + before
+        seen = confirmed.violation, confirmed.trial
+        found = finding_of(*seen, target.name, confirmed=count[0], tried=count[1], history=history)
+        return _Shown(confirmed.violation, found, confirmed.trial)
+
+    def _needed(self, whole: tuple[Attack, ...], key: str, code: str) -> tuple[Attack, ...]:
+        """Of the attacks in their order, those without which the last one shows nothing."""
+        engine = self.engine
+        triage = Triage(engine.harness)
+
+        async def shows(attacks: tuple[Attack, ...]) -> bool:
+            if not attacks or attacks[-1] != whole[-1]:
+                return False
+            return (await triage.confirm(attacks, key, code, times=1)).holds
+
+        return engine.call(lambda: minimise_history(whole, shows, HISTORY))
+
+    def _told(self, shown: _Shown) -> str:
+        """Saves it; the failure text."""
+        corpus = Corpus(HERE.session.store)
+        folder = corpus.findings / shown.finding.id
+        text = failure_message(shown.finding, shown.trial, folder=folder).rstrip("\n")
+        try:
+            corpus.save(shown.finding, self._spec.to_plain(), shown.trial)
+        except ZmqfuzzError as error:
+            text += f"\n  Not saved: {lines_printable(str(error))}"
+        return text
+
+
+def ending_of(error: Exception | None) -> Ending | None:
+    """What a test that played attacks amounts to, which ended with ``error``; None: that is a matter of its own."""
+    violations = _violations(error) if error is not None else []
+    told = {found.id: violation for violation in violations or () if (found := violation.finding) is not None}
+    if error is not None and (not violations or any(violation.finding is None for violation in violations)):
+        return None
+    texts = {}
+    for name, violation in told.items():
+        # Of a group each part has its own; Hypothesis says there which example it was, and how to repeat it.
+        notes = [line for part in dict.fromkeys((error, violation)) for line in getattr(part, "__notes__", ())]
+        said = [f"  {line}" for line in _of_the_example(lines_printable("\n".join(notes)))]
+        texts[name] = "\n".join([violation.text, *([""] if said else []), *said])
+    findings = [violation.finding for violation in told.values() if violation.finding is not None]
+    findings += [finding for name, finding in HERE.minor.items() if name not in told]
+    doubts = list(dict.fromkeys(HERE.doubts))
+    return judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+
+
+def _of_the_example(notes: str) -> Iterator[str]:
+    """What Hypothesis says of the example, without its explanation, which is about the engine's own lines."""
+    explaining = False
+    for line in notes.split("\n"):
+        explaining = line.startswith("Explanation:") or (explaining and line.startswith(" "))
+        if not explaining:
+            yield line
+
+
+def _violations(error: BaseException | None) -> list[Violation] | None:
+    """The violations that an error is made of; None where it is anything else."""
+    if isinstance(error, Violation):
+        return [error]
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    parts = [_violations(part) for part in error.exceptions]
+    return None if None in parts else [violation for part in parts for violation in part or ()]
+
+
+def _refuse_deadline() -> None:
+    """Raises UsageError: in a test whose deadline would make attacks fail at random."""
+    __tracebackhide__ = True
+    if not hypothesis.currently_in_test_context():
+        return
+    deadline = hypothesis.settings().deadline
+    if deadline is not None and deadline.total_seconds() < SHORTEST_DEADLINE:
+        raise UsageError(
+            f"Hypothesis' deadline is {deadline.total_seconds():g} s for an example, which is less than an attack may "
+            "take; write @settings(deadline=None) above the test, or in a profile."
+        )
+
+
+def close_all() -> None:
+    """Stop every target that was played on."""
+    while _running:
+        _running.pop().close()

@@ -1,0 +1,210 @@
+"""What an item of a pytest session amounts to: held, known, violated or inconclusive, and what pytest is told of it.
+
+Contract: importing this module loads nothing of the engine. Whatever a target said is printable in what comes out.
+"""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from zmqfuzz.expected import Expected
+
+if TYPE_CHECKING:
+    from zmqfuzz.finding import Finding
+
+__all__ = ["HERE", "AttackFailed", "Ending", "Here", "Result", "Session", "again", "judged", "lines_printable"]
+
+
+class AttackFailed(AssertionError):
+    """An item failed; the message is complete, printable, and needs no traceback. ``summary`` is one line of it."""
+
+    def __init__(self, text: str, summary: str) -> None:
+        super().__init__(text)
+        self.summary = summary
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What was decided for an item: by the session's options, and by its own mark ``zmqfuzz``.
+
+    ``folder`` is where relative paths begin (rootdir), ``shell`` where the user typed the command. ``fail_on``: a
+    severity; what is less is only told. ``isolation``: a fresh process for each ``case``, each ``test``, or one for the
+    ``session``. ``recorded``: play these findings (IDs, paths, or ``all``) instead of attacks that are drawn.
+    """
+
+    seconds: float = 5.0
+    seed: int = 0
+    inconclusive: Literal["fail", "warn", "pass"] = "warn"
+    folder: Path = Path()
+    shell: Path = Path()
+    store: Path = Path(".zmqfuzz")
+    fail_on: str = "low"
+    isolation: Literal["case", "test", "session"] = "test"
+    known: tuple[Expected, ...] = ()
+    recorded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an item ended, small and plain enough to travel between pytest-xdist's processes."""
+
+    verdict: str
+    findings: tuple[str, ...] = ()
+    cases: int = 0
+    reason: str = ""
+    known: tuple[str, ...] = ()
+
+
+class Here:
+    """The item that runs in this process now, as far as a target that a test plays itself must know it.
+
+    ``turn`` counts the items; ``cases``, ``doubts`` and ``minor`` are what was played, what could not be said, and what
+    was found that is less than ``fail_on``, since it began.
+    """
+
+    def __init__(self) -> None:
+        self.turn = self.cases = 0
+        self.doubts: list[str] = []
+        self.minor: dict[str, Finding] = {}
+        self._decided: Callable[[], tuple[Session, str]] = lambda: (Session(), "")
+
+    def begin(self, decided: Callable[[], tuple[Session, str]]) -> None:
+        """Another item begins; ``decided`` gives what holds for it, and its ID, where that is asked for."""
+        self.turn += 1
+        self.cases, self.doubts, self.minor = 0, [], {}
+        self._decided = functools.cache(decided)
+
+    @property
+    def session(self) -> Session:
+        """What holds for it."""
+        return self._decided()[0]
+
+    @property
+    def nodeid(self) -> str:
+        """As it must be typed where the user is."""
+        return self._decided()[1]
+
+
+HERE = Here()
+"""Of this process; outside of pytest it stays as it is."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """What an item amounts to, and at most one way to tell pytest."""
+
+    result: Result
+    failure: AttackFailed | None = None
+    skipped: str = ""
+    expected: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def act(self) -> None:
+        """Raise what pytest understands; nothing where it held."""
+        __tracebackhide__ = True
+        import warnings
+
+        import pytest
+
+        for text in self.warnings:
+            warnings.warn(pytest.PytestWarning(text), stacklevel=2)
+        if self.failure is not None:
+            raise self.failure
+        if self.skipped:
+            pytest.skip(self.skipped)
+        if self.expected:
+            pytest.xfail(self.expected)
+
+
+def judged(
+    session: Session,
+    nodeid: str,
+    family: str,
+    findings: Sequence[Finding],
+    texts: Mapping[str, str],
+    *,
+    doubts: Sequence[str] = (),
+    cases: int = 0,
+    option: str = "",
+    searched: bool = True,
+) -> Ending:
+    """Sort what was found into new, known and minor. ``texts`` are the messages by ID; ``doubts``: it is inconclusive.
+
+    ``searched``: what is known and was not found is gone; else nothing was looked for but what was recorded.
+    """
+    from zmqfuzz.campaign.report import summary_line
+    from zmqfuzz.finding import Severity
+
+    expected = [entry for entry in session.known if entry.concerns(family)]
+    new: list[Finding] = []
+    late: list[str] = []
+    known: dict[str, Expected] = {}
+    minor: list[Finding] = []
+    for finding in findings:
+        entry = next((entry for entry in expected if entry.fits(finding)), None)
+        if entry is not None and not entry.over:
+            known[finding.id] = entry
+        elif finding.severity.rank > Severity(session.fail_on).rank:
+            minor.append(finding)
+        else:
+            new.append(finding)
+            late += [f"  {entry.expired}"] if entry is not None else []
+    gone = _gone(expected, nodeid, findings, clear=searched and not doubts)
+    reason = "; ".join(doubts)
+    names = tuple(finding.id for finding in (*new, *minor))
+    told = tuple(known)
+    notes = [f"  Also inconclusive: {doubt}" for doubt in doubts]
+    notes += [f"  Also found: {name}, {entry}" for name, entry in known.items()]
+    warnings = tuple(f"{summary_line(finding)} (less than {session.fail_on})" for finding in minor)
+    if new or gone:
+        parts = [*[texts[finding.id] for finding in new], *late, *gone, "\n".join(notes)]
+        parts.append(again(session, nodeid, [finding.id for finding in new], option))
+        more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
+        summary = summary_line(new[0]) + more if new else gone[0].strip()
+        failure = AttackFailed("\n\n".join(filter(None, parts)) + "\n", summary)
+        return Ending(Result("violated", names, cases, "" if new else summary, told), failure, warnings=warnings)
+    if doubts:
+        ending = Ending(Result("inconclusive", names, cases, reason, told), warnings=warnings)
+        if session.inconclusive == "fail":
+            text = "\n".join(["INCONCLUSIVE", *[f"  {line}" for line in doubts], ""])
+            ending.failure = AttackFailed(f"{text}\n{again(session, nodeid, (), option)}\n", f"INCONCLUSIVE: {reason}")
+        elif session.inconclusive == "warn":
+            ending.skipped = reason
+        return ending
+    if known:
+        said = "; ".join(f"{name}, {entry}" for name, entry in known.items())
+        return Ending(Result("known", names, cases, said, told), expected=said, warnings=warnings)
+    return Ending(Result("held", names, cases), warnings=warnings)
+
+
+def _gone(expected: Iterable[Expected], nodeid: str, findings: Sequence[Finding], *, clear: bool) -> list[str]:
+    """Sentences for what was expected and is not there any more."""
+    sentences = []
+    for entry in expected:
+        seen = any(entry.fits(finding) for finding in findings)
+        entry.whole &= clear or seen
+        if entry.ended(nodeid, seen=seen):
+            sentences.append(f"  {entry.gone}")
+    return sentences
+
+
+def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "") -> str:
+    """How to see it again: each finding alone, and the whole item; ``option`` is what pytest needs to have it."""
+    store = f" --store {shlex.quote(str(session.store))}" if session.store != session.shell / ".zmqfuzz" else ""
+    quoted = shlex.quote(nodeid) if set(nodeid) & set('"$`\\!') else f'"{nodeid}"'
+    lines = [f"    zmqfuzz replay {name}{store}" for name in ids]
+    more = f" {option}" if option else ""
+    lines.append(f"    pytest {quoted}{more} --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s")
+    return "\n".join(["  See it again", *map(lines_printable, lines)])
+
+
+def lines_printable(text: str) -> str:
+    """``text`` with its line breaks, and nothing else that could act on a terminal or break an XML file."""
+    from zmqfuzz.campaign.report import printable
+
+    return "\n".join(printable(line) for line in text.rstrip().split("\n"))
