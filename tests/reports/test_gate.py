@@ -133,7 +133,7 @@ def test_the_gate_can_be_declared(tmp_path: Path) -> None:
     assert settings(tmp_path) == Settings()
     file.write_text('[tool.zmqfuzz]\nbaseline = "tests/base.toml"\nfail-on = "high"\ninconclusive = "pass"\n')
     assert settings(tmp_path) == Settings(tmp_path / "tests/base.toml", "high", "pass")
-    for wrong in ('fail-on = "worst"', "baseline = 3", 'inconclusive = "warn"'):
+    for wrong in ('fail-on = "worst"', "baseline = 3", 'inconclusive = "never"'):
         file.write_text(f"[tool.zmqfuzz]\n{wrong}\n")
         with pytest.raises(UsageError, match=f"tool.zmqfuzz.{wrong.split()[0]}: "):
             settings(tmp_path)
