@@ -30,7 +30,7 @@ from zmqfuzz.script import Expect, Send
 from zmqfuzz.zmtp.wire import Frame
 
 COMMAND = [sys.executable, "-m", "zmqfuzz.targets.examples.worker_crash"]
-QUICK = settings(max_examples=30, stateful_step_count=6, deadline=None, database=None, derandomize=True,
+QUICK = settings(max_examples=20, stateful_step_count=6, deadline=None, database=None, derandomize=True,
                  suppress_health_check=list(HealthCheck))
 
 

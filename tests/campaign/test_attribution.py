@@ -28,7 +28,7 @@ OLD = Attack((Script((Connect(), Send((Greeting1(b"taken"),)), Send((Frame(b""),
 
 CASES = [
     ("memory_leak", READ, "ZF204", False),
-    ("plain", TAKEN, "ZF208", True),
+    pytest.param("plain", TAKEN, "ZF208", True, marks=pytest.mark.slow),
     ("plain", OLD, "ZF204", True),
 ]
 

@@ -62,7 +62,7 @@ def test_a_door_that_should_ask_for_a_key_and_does_not_is_told(tmp_path: Path) -
     assert "a CURVE key was given, but no door asks for one" in text
 
 
-@pytest.mark.parametrize("zap", ["none", "dead"])
+@pytest.mark.parametrize("zap", ["none", pytest.param("dead", marks=pytest.mark.slow)])
 def test_what_the_zap_handler_does_decides_who_is_served(tmp_path: Path, zap: str) -> None:
     public, secret = pair()
     target = ("--", sys.executable, EXAMPLE, "--hardened", "--zap", zap, f"--secret-key={secret}")
