@@ -75,7 +75,7 @@ def test_format() -> None:
 # they cost half a second and may warn as they like).
 _ALONE = """
 import importlib, os, sys, traceback, warnings
-for name in ("click", "hypothesis.stateful", "jinja2", "nacl.bindings", "pytest", "rich.console", "rich.status", "trio", "zmq"):
+for name in "click hypothesis.stateful jinja2 nacl.bindings pytest rich.console rich.status trio zmq".split():
     importlib.import_module(name)
 assert not [name for name in sys.modules if name.partition(".")[0] in ("zmqfuzz", "strategies", "targets")]
 failed = False
