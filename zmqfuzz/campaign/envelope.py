@@ -181,4 +181,4 @@ def _size(octets: int) -> str:
     for unit, name in ((MIB, "MiB"), (1024, "KiB")):
         if octets and octets % unit == 0:
             return f"{octets // unit:,} {name}"
-    return f"{octets:,} octets"
+    return "1 octet" if octets == 1 else f"{octets:,} octets"
