@@ -148,3 +148,15 @@ def test_a_mistake_is_one_sentence(inside: Inside, words: tuple[str, ...], said:
     assert code == 2, error
     assert said in error
     assert error.count("zmqfuzz: ") == 1
+
+
+def test_how_a_target_ends_is_in_the_reports_too(tmp_path: Path) -> None:
+    server = (sys.executable, str(EXAMPLES / "shutdown.py"), "--hardened")
+    done = zmqfuzz(
+        tmp_path, "run", "--only", "shutdown", "--linger", "2s", "--for", "8s", "--report", "out", "--", *server
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / ".zmqfuzz/runs").iterdir()
+    (row,) = json.loads((run / OUTCOME).read_text())["cases"]
+    assert (row["family"], row["tested"]) == ("shutdown", True)
+    assert "shutdown" in Tree.parse(tmp_path / "out" / "junit.xml").getroot().iter("testcase").__next__().attrib["name"]

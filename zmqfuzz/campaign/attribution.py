@@ -16,7 +16,7 @@ from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
-__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of", "publicly_known"]
+__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of", "publicly_known", "share_names"]
 
 LIBRARY_SAYS = "libzmq assertion"
 """In the signature of a process that libzmq itself has ended."""
@@ -69,6 +69,11 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
     return "application" if own or "Error" in signature else "unknown"
 
 
+def share_names(surface: Surface, attack: Attack) -> bool:
+    """Whether peers of the attack say who they are to a socket that may keep what a second one of that name sends."""
+    return surface.socket_type.upper() in ROUTING and any(map(names_itself, attack.scripts))
+
+
 def publicly_known(signature: str) -> str:
     """The issue of zeromq/libzmq that names the assertion in the signature; empty where none does."""
     return next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
@@ -81,7 +86,7 @@ async def bare_socket_too(
 
     ``grown``: octets that each round left behind in the target.
     """
-    named = surface.socket_type.upper() in ROUTING and any(map(names_itself, attack.scripts))
+    named = share_names(surface, attack)
     pids = (await harness.standing()).running.pids()
     found = libraries(pids, LIBRARY)
     if harness.reference is None or not found:

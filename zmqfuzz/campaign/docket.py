@@ -27,7 +27,7 @@ __all__ = ["Docket"]
 LAST = "ZF208"
 """Triaged when all else is done: mostly the library's own, and seen by every run at some doors."""
 
-FIRST_LOOKS = 3
+FIRST_LOOKS = 2
 """Looks at what attacks taken by chance leave behind together, as soon as every family has had its first turn."""
 
 LAST_LOOKS = 0.25
@@ -119,8 +119,12 @@ class Docket:
     async def finish(self, lanes: Sequence[Lane], deadline: float) -> None:
         """Look at what the attacks of the last slices have left behind, and triage all that still waits."""
         for lane in _doors(lanes):
+            named = False
             while self._suspicions.to_look_at(lane) and self._in_time(deadline):
-                await self._told(lane, await self._suspicions.look_back(lane))
+                await self._told(lane, await self._suspicions.look_back(lane, named=named))
+                named = not named
+        for lane, catch in await self._suspicions.look_named(deadline):
+            await self.caught(lane, catch)
         await self._take_up(deadline, all_of_them=True)
 
     async def _take_up(self, deadline: float, *, all_of_them: bool = False) -> None:

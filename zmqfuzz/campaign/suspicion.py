@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
 from zmqfuzz.anonymous import anonymous
+from zmqfuzz.campaign.attribution import share_names
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch
@@ -39,10 +39,6 @@ SLOWING = 0.4
 PICKS = 2
 """Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
 of the most units, for what is kept of each."""
-
-NAMED_LOOK = 3
-"""Every so many looks at random attacks the peers keep their identities: what only those leave behind is the library's
-as a rule, and would hide what the application keeps."""
 
 MOST_TOGETHER = 8
 """Attacks that are repeated together."""
@@ -87,7 +83,7 @@ class Suspicions:
         self._every = look_every
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
-        self._looks: Counter[str] = Counter()
+        self._named: dict[str, tuple[Lane, Trial]] = {}
         self._picked: dict[str, list[Trial]] = {}
         self._silence = Silence(self._random)
 
@@ -185,8 +181,25 @@ class Suspicions:
             deadline = max(deadline, time.monotonic() + LOOK_SECONDS)
         if time.monotonic() > deadline:
             return None
-        unnamed = await self._repeated(lane, [suspect], deadline, anonymously=True)
-        return unnamed or await self._repeated(lane, [suspect], deadline)
+        if code != "ZF204" or not share_names(lane.surface, suspect.attack):
+            return await self._repeated(lane, [suspect], deadline)
+        catch = await self._repeated(lane, [suspect], deadline, anonymously=True)
+        if catch is None:
+            self._named[lane.surface.key] = lane, suspect
+        return catch
+
+    async def look_named(self, deadline: float) -> list[tuple[Lane, Catch]]:
+        """Until ``deadline``: what only peers with identities leave behind at each door: the library's, as a rule.
+
+        To be asked for when all else is done: it takes as long, and hides what the application keeps.
+        """
+        caught = []
+        for lane, suspect in self._named.values():
+            if time.monotonic() < deadline and not self._known.here(lane, "ZF204"):
+                catch = await self._repeated(lane, [suspect], deadline)
+                caught += [(lane, catch)] if catch is not None else []
+        self._named.clear()
+        return caught
 
     def _overdue(self, lane: Lane) -> bool:
         return time.monotonic() - self._looked.setdefault(lane.surface.key, self._began) > self._every
@@ -202,9 +215,10 @@ class Suspicions:
         """Whether there are attacks at this door that were not repeated yet."""
         return bool(self._picked.get(lane.surface.key))
 
-    async def look_back(self, lane: Lane) -> Catch | None:
+    async def look_back(self, lane: Lane, *, named: bool = False) -> Catch | None:
         """Do random attacks of the last slices at this door, all together, leave something behind when repeated?
 
+        ``named``: with the identities that their peers have (:meth:`look_named`).
         A program that keeps a little of everything it is sent shows no single suspect.
         """
         picked = self._picked.pop(lane.surface.key, [])
@@ -212,10 +226,8 @@ class Suspicions:
         together = MOST_TOGETHER if lane.surface.side == "bind" else 1
         self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
         self._looked[lane.surface.key] = time.monotonic()
-        self._looks[lane.surface.key] += 1
-        anonymously = self._looks[lane.surface.key] % NAMED_LOOK != 0
         deadline = time.monotonic() + LOOK_SECONDS
-        return await self._repeated(lane, picked[:together], deadline, anonymously=anonymously) if picked else None
+        return await self._repeated(lane, picked[:together], deadline, anonymously=not named) if picked else None
 
     async def _halved(self, lane: Lane, suspects: list[Trial], deadline: float, *, anonymously: bool) -> Catch | None:
         """Look again without what one of them is known for: the process did not survive all of them together."""

@@ -17,7 +17,7 @@ from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.catalogue import Family, invariants
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import Send, Shake
-from zmqfuzz.trial import Direction, Sample, Trial
+from zmqfuzz.trial import Direction, Reached, Sample, Trial
 
 __all__ = ["outcome_to_plain", "tell"]
 
@@ -118,7 +118,10 @@ def _marks(trial: Trial) -> list[tuple[float, str]]:
 
 
 def outcome_to_plain(outcome: Outcome, families: Sequence[Family], observed: Sequence[str]) -> dict[str, Any]:
-    """What a run amounts to. ``observed``: what was seen without a promise, in words."""
+    """What a run amounts to. ``observed``: what was seen without a promise, in words.
+
+    Not all that was played is of a family: how the target ends needs nothing to be reached.
+    """
     needs = {family.name: family.needs for family in families}
     broken = {finding.code for finding in outcome.findings}
     rows = [
@@ -127,8 +130,8 @@ def outcome_to_plain(outcome: Outcome, families: Sequence[Family], observed: Seq
             "family": family,
             "cases": count,
             "reached": outcome.reached[(door, family)].name.lower() if (door, family) in outcome.reached else "nothing",
-            "needs": needs[family].name.lower(),
-            "tested": outcome.reached.get((door, family), 0) >= needs[family],
+            "needs": needs.get(family, Reached.NOTHING).name.lower(),
+            "tested": outcome.reached.get((door, family), 0) >= needs.get(family, Reached.NOTHING),
         }
         for (door, family), count in sorted(outcome.cases.items())
     ]
