@@ -52,6 +52,7 @@ TestWeak.settings = TestHardened.settings = QUICK
 """
 
 
+@pytest.mark.slow
 def test_a_suite_finds_the_weak_program_and_passes_the_hardened_one(tmp_path: Path) -> None:
     (tmp_path / "test_server.py").write_text(SUITE)
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider", "test_server.py"]

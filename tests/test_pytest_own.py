@@ -202,6 +202,7 @@ def test_family(attack):
 """
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_played_again_where_it_is_asked_for_or_expected(ran: tuple[str, Path]) -> None:
     _, folder = ran
     write(folder, test_family=FAMILY)

@@ -103,29 +103,28 @@ def broken(trial: Trial) -> set[str]:
     return {code for code in CODES if invariants()[code].judge(trial, LIMITS) is not None}
 
 
-@pytest.mark.parametrize(("form", "where"), CASES, ids=lambda value: "".join(value) or "weak")
-def test_each_weakness_is_told_and_nothing_else(
-    trials: Mapping[object, Trial], form: tuple[str, ...], where: str
-) -> None:
-    trial = trials[form, where]
-    assert judgeable(trial)
-    assert broken(trial) == CASES[form, where]
-    tested = {code for code in CODES if invariants()[code].tested(trial, LIMITS)}
-    assert tested == set(CODES) - ({"ZF313"} if where == "ipc" else set())
+def test_each_weakness_is_told_and_nothing_else(trials: Mapping[object, Trial]) -> None:
+    """All forms in one test: they are played at the same time, and once."""
+    assert all(judgeable(trials[case]) for case in CASES)
+    assert {case: broken(trials[case]) for case in CASES} == CASES
+    for form, where in CASES:
+        tested = {code for code in CODES if invariants()[code].tested(trials[form, where], LIMITS)}
+        assert tested == set(CODES) - ({"ZF313"} if where == "ipc" else set()), (form, where)
+    for mechanism in LOCKS:
+        stall_behind_a_lock(trials[mechanism])
+    let_go_in_time(trials)
+    a_culprit_shows_it_alone(trials)
+    what_was_not_waited_out_is_not_judged(trials)
 
 
-@pytest.mark.parametrize("mechanism", LOCKS)
-def test_peers_stall_within_plain_and_curve_too_which_refuse_older_versions(
-    trials: Mapping[object, Trial], mechanism: str
-) -> None:
-    trial = trials[mechanism]
+def stall_behind_a_lock(trial: Trial) -> None:
     assert broken(trial) == {"ZF311", "ZF312", "ZF313"}, "the timers are libzmq's own: 30 s, and none"
     stalled = [peer.words for peer in parked(trial, State.STALLED, 1.0) if peer.kept]
     assert {"0 octets", "64 octets", "half a command", "after 1 command(s)"} <= set(stalled)
     assert not any(peer.kept for peer in parked(trial, State.OLDER_STALLED, 1.0))
 
 
-def test_who_let_go_did_so_in_time_and_is_measured(trials: Mapping[object, Trial]) -> None:
+def let_go_in_time(trials: Mapping[object, Trial]) -> None:
     hardened, keepalive = (trials[form, "tcp://127.0.0.1:*"] for form in (("--hardened",), ("--no-heartbeat",)))
     cut = [peer.cut_after for peer in parked(hardened, State.STALLED, 1.0)]
     assert len(cut) >= 11
@@ -134,7 +133,7 @@ def test_who_let_go_did_so_in_time_and_is_measured(trials: Mapping[object, Trial
     assert max(peer.held for peer in vanished(keepalive, 4.0)) > 1.5, "TCP keepalive: after three seconds"
 
 
-def test_a_culprit_shows_it_alone(trials: Mapping[object, Trial]) -> None:
+def a_culprit_shows_it_alone(trials: Mapping[object, Trial]) -> None:
     for form, codes in FORMS.items():
         trial = trials[form, "tcp://127.0.0.1:*"]
         for code in codes:
@@ -143,7 +142,7 @@ def test_a_culprit_shows_it_alone(trials: Mapping[object, Trial]) -> None:
             assert violation.culprit in trial.attack.scripts
 
 
-def test_what_was_not_waited_out_is_not_judged(trials: Mapping[object, Trial]) -> None:
+def what_was_not_waited_out_is_not_judged(trials: Mapping[object, Trial]) -> None:
     trial = trials[(), "tcp://127.0.0.1:*"]
     for limits in (Limits(), replace(LIMITS, handshake_within=1.5, hung_within=1.5, vanished_within=4.5)):
         assert not [code for code in CODES if invariants()[code].judge(trial, limits)]
