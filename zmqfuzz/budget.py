@@ -18,6 +18,9 @@ TOLERANCE = 1.0
 WAITING = 0.75
 """Share of a trial's time that peers may spend waiting for a promised end."""
 
+MOST_PROMISED = 60.0
+"""Seconds of a promised end that is waited out, at most; libzmq gives a handshake 30 (``ZMQ_HANDSHAKE_IVL``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -31,6 +34,14 @@ class Budget:
     peers: int = 64
     examine_bytes: int = 64 * MIB
     connections: int = 1200
+
+    @classmethod
+    def waiting_out(cls, limits: Limits) -> Budget:
+        """As much time for a trial as the longest promised end asks for that is waited out at all."""
+        times = (limits.handshake_within, limits.hung_within, limits.vanished_within)
+        longest = max((time for time in times if time is not None and time <= MOST_PROMISED), default=0.0)
+        usual = cls()
+        return usual if longest <= usual.longest else cls(trial_seconds=(longest + 1.1 * TOLERANCE) / WAITING)
 
     @property
     def longest(self) -> float:

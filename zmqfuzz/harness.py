@@ -73,7 +73,7 @@ class Harness:
     ) -> None:
         self.target = target
         self.limits = limits or Limits()
-        self.budget = budget or Budget()
+        self.budget = budget or Budget.waiting_out(self.limits)
         self.starts = 0
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()

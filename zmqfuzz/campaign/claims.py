@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Outcome
-from zmqfuzz.catalogue import Family, invariants
+from zmqfuzz.catalogue import Family, Invariant, invariants
+from zmqfuzz.catalogue import families as all_families
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.observer import Observer
 from zmqfuzz.trial import Trial
@@ -52,20 +53,30 @@ def claim_cover(
         outcome.not_covered.append(
             "memory, descriptors, crashes: there is no process to watch (pass -- COMMAND or --pid)"
         )
+    undeclared = [_option(entry) for entry in invariants().values() if not entry.applies(limits)]
+    if undeclared:
+        outcome.not_covered.append(f"no limit was declared with {', '.join(dict.fromkeys(undeclared))}")
     for entry in invariants().values():
-        if not entry.applies(limits):
-            option = "--" + entry.declared.replace("_", "-")
-            outcome.not_covered.append(f"{entry.code} {entry.name}: no limit was declared ({option})")
-        elif (limit := getattr(limits, entry.declared, None)) is not None and entry.waits and limit > budget.longest:
-            option = "--" + entry.declared.replace("_", "-")
-            outcome.not_covered.append(
-                f"{entry.code} {entry.name}: attacks wait for at most {budget.longest:g} s ({option} says {limit:g} s)"
+        if limit := _too_long(entry, limits, budget):
+            outcome.doubts.append(
+                f"{entry.code} {entry.name}: attacks wait for at most {budget.longest:g} s"
+                f" ({_option(entry)} says {limit:g} s)"
             )
     judged = {entry.declared for entry in invariants().values()}
     for promise in PROMISES:
         unjudged = getattr(Limits(), promise.name) is None and promise.name not in judged
         if unjudged and getattr(limits, promise.name) is not None:
             outcome.doubts.append(f"--{promise.key} was declared, and no invariant checks it yet")
+
+
+def _option(entry: Invariant) -> str:
+    return "--" + entry.declared.replace("_", "-")
+
+
+def _too_long(entry: Invariant, limits: Limits, budget: Budget) -> float | None:
+    """The declared time, in seconds, that no attack can wait out."""
+    limit: float | None = getattr(limits, entry.declared, None) if entry.waits else None
+    return limit if limit is not None and limit > budget.longest else None
 
 
 def claim_missed(outcome: Outcome, trial: Trial) -> None:
@@ -76,11 +87,20 @@ def claim_missed(outcome: Outcome, trial: Trial) -> None:
             outcome.not_covered.append(line)
 
 
-def claim_tested(outcome: Outcome, limits: Limits) -> None:
-    """A declared promise that no attack has put to the test was not kept, nor broken."""
+def claim_tested(outcome: Outcome, limits: Limits, budget: Budget, families: Sequence[Family]) -> None:
+    """A declared promise that no attack has put to the test was not kept, nor broken.
+
+    A doubt where every family had its turn and nothing was seen of the promise; who chose ``families`` chose what is
+    tested.
+    """
+    chosen = len(families) < len(all_families())
+    exercised = {entry.declared for entry in invariants().values() if outcome.checks[entry.code]}
     for entry in invariants().values():
-        if entry.declared and entry.applies(limits) and not outcome.checks[entry.code]:
-            outcome.not_covered.append(f"{entry.code} {entry.name}: no attack put it to the test")
+        if not entry.declared or outcome.checks[entry.code] or not entry.applies(limits):
+            continue
+        if _too_long(entry, limits, budget) is None:
+            told = outcome.not_covered if chosen or entry.declared in exercised else outcome.doubts
+            told.append(f"{entry.code} {entry.name}: no attack put it to the test")
 
 
 def claim_asked(outcome: Outcome, asked: int) -> None:

@@ -79,7 +79,7 @@ class Campaign:
         finally:
             self.outcome.doubts += self._docket.unheard()
             claim_reach(self.outcome, self._plan.families)
-            claim_tested(self.outcome, self._harness.limits)
+            claim_tested(self.outcome, self._harness.limits, self._harness.budget, self._plan.families)
             claim_asked(self.outcome, self._harness.asked_beside)
             self.outcome.starts = self._harness.starts
             self.outcome.seconds = time.monotonic() - started
