@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import trio
 
-from zmqfuzz.budget import LEAK_FLOOR, MIB
+from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS
 from zmqfuzz.harness import REST, ROUND_SETTLE, Harness
 from zmqfuzz.holding import idle_peers, spreads
 from zmqfuzz.scale import control_of, planned, scaled
@@ -26,10 +26,10 @@ LAST_SETTLE = 12.0
 UNMOVED = 2.5
 """Seconds that descriptors may take to come back after the last round, and without any change until that is the end."""
 
-ROUND_GROWTH = 2 * MIB
+ROUND_GROWTH = MIB
 """Octets that a round must leave behind to tell a leak from an allocator that takes memory a MiB at a time."""
 
-ROUND_SECONDS = 1.5
+ROUND_SECONDS = 1.0
 LARGEST_ROUND = 64 * MIB
 
 PATIENCE = (1.5, 2.0, 3.5)
@@ -128,7 +128,11 @@ class Examiner:
             before = standing.observer.sample()
             enlarged = False
             deadline = trio.current_time() + self._patience
-            while len(trials) < least or (_may_add_up(trials) and trio.current_time() < deadline):
+            while (
+                len(trials) < least
+                or (len(trials) < SURE_ROUNDS and _on_course(trials))
+                or (_may_add_up(trials) and trio.current_time() < deadline)
+            ):
                 trials.append(await self._play(standing, attack, key))
                 if len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
                     attack, trials, enlarged = scaled(attack, factor), [], True
@@ -192,6 +196,12 @@ def _too_small(trials: list[Trial]) -> float:
         return 1.0
     most = min(ROUND_SECONDS / max(trials[-1].seconds, 0.05), LARGEST_ROUND / max(trials[-1].sent, 1), 16.0)
     return min(ROUND_GROWTH / growth, most)
+
+
+def _on_course(trials: list[Trial]) -> bool:
+    """Whether memory grows so fast that it will pass the floor of a leak, unless it levels off."""
+    rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
+    return len(rss) > 1 and (rss[-1] - rss[0]) * (SURE_ROUNDS - 2) >= LEAK_FLOOR * (len(rss) - 1)
 
 
 def _may_add_up(trials: list[Trial]) -> bool:

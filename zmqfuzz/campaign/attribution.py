@@ -7,6 +7,7 @@ with nothing behind it but a loop that reads. What that shows, no application ca
 from __future__ import annotations
 
 from zmqfuzz.anonymous import names_itself
+from zmqfuzz.budget import SURE_ROUNDS
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.examiner import ROUNDS, Examiner, growth
@@ -23,10 +24,10 @@ LIBRARY_SAYS = "libzmq assertion"
 
 SAME = 0.7
 LITTLE, ABOUT = 256 * 1024, 1 / 3
-NAMED, MORE_ROUNDS = 0.1, 12
+NAMED = 0.1
 """Share of the target's growth that a bare socket must show for both to be the same; where a round leaves LITTLE,
 in octets, behind, it depends on chance, and less is enough; so it does where peers of a ROUTER or REP have identities:
-which of them comes first to a name that several have, and MORE_ROUNDS tell."""
+which of them comes first to a name that several have, and only many rounds tell."""
 
 ROUTING = ("ROUTER", "REP", "")
 """Types that keep what a second peer sends under a name (libzmq ``src/router.cpp``); an unknown type may be one."""
@@ -100,7 +101,7 @@ async def bare_socket_too(
                 await bare.calibrate(key)
                 seen = await examiner.beside(attack, key, times=1)
             elif entry.examines == "rounds":
-                seen = await examiner.rounds(attack, key, least=MORE_ROUNDS if named else ROUNDS)
+                seen = await examiner.rounds(attack, key, least=SURE_ROUNDS if entry.code == "ZF204" else ROUNDS)
             else:
                 seen = await examiner.held(attack, key, None, times=1)
     except ZmqfuzzError:

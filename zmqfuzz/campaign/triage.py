@@ -34,6 +34,8 @@ made smaller. Less may hide in what the allocator has kept."""
 RARE_REPLAYS = 6
 """Times the whole history is replayed for a crash that did not show again at once."""
 
+RARE = "rare: it does not crash each time; the attacks before it, if any, are part of the replay"
+
 _UNSHOWN = {
     "rounds": "what stayed behind did not add up over rounds",
     "beside": "an honest client was served on a fresh process, or was not beside honest idle peers either",
@@ -144,7 +146,8 @@ class Triage:
                 played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
                 needed, attack = played[:-1], played[-1]
                 catch = replace(catch, original=attack)
-        if not confirmed.holds and catch.trial.observation.exit is not None and catch.trial.observation.exit.signal:
+        crashed = catch.trial.observation.exit is not None and catch.trial.observation.exit.signal is not None
+        if not confirmed.holds and crashed:
             return await self._rare_crash(catch, (*history, catch.original), surface, confirmed)
         if not confirmed.holds:
             return Triaged(
@@ -155,6 +158,10 @@ class Triage:
         final = await self.confirm((*needed, attack), key, code)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
             attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)
+        if not final.holds and crashed:
+            if final.shown:
+                return self._make(catch, attack, final, surface, history=needed, notes=(RARE,))
+            return await self._rare_crash(catch, (*needed, catch.attack), surface, final)
         if not final.holds:
             return Triaged(reason=f"{code}? seen {final.shown} of {final.tried}: not counted as a finding")
         if code == "ZF102" and (await self.confirm((Attack(()),), key, code, times=2)).shown:
@@ -176,8 +183,7 @@ class Triage:
             again = await self.confirm(played, surface.key, code, times=1, recover=SHORT_RECOVER)
             if again.shown:
                 seen = replace(again, tried=attempt)
-                note = "rare: it does not crash each time; the attacks before it are part of the replay"
-                return self._make(catch, played[-1], seen, surface, history=played[:-1], notes=(note,))
+                return self._make(catch, played[-1], seen, surface, history=played[:-1], notes=(RARE,))
         return Triaged(reason=f"{code}? the process crashed once, then in none of {confirmed.tried + attempt} replays")
 
     async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from zmqfuzz.budget import LEAK_FLOOR, MIB, Limits
+from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS, Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.trial import Examination, Sample, Trial
@@ -137,12 +137,11 @@ def _suspects_leak(trial: Trial, limits: Limits) -> bool:
 def memory_returns(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
     """Memory levels off when the same attack is repeated and its peers are gone.
 
-    Why: a leak that a peer can feed ends the process, slowly. Measured: resident memory after each of six rounds
+    Why: a leak that a peer can feed ends the process, slowly. Measured: resident memory after each of twelve rounds
     (more where little stays behind each time) on one process, all peers gone and the target at rest; the first warms
     up. Growth in three of four rounds, of 3 MiB and more together, that does not slow down is a leak; memory that
-    stays high but level is the allocator's retention. Inconclusive:
-    no process to watch, a target that does not come to rest. To fix: bound what is remembered per message and per
-    peer; free what belonged to a peer that has gone.
+    stays high but level is the allocator's retention. Inconclusive: no process to watch, a target that does not come
+    to rest. To fix: bound what is remembered per message and per peer; free what belonged to a peer that has gone.
     """
     grown = _grown(seen)
     if not grown:
@@ -190,14 +189,14 @@ class _Growth(NamedTuple):
 
 def _grown(seen: Examination) -> _Growth | None:
     rss = [sample.rss for sample in _settled(seen.trials)]
-    if len(rss) < 6 or seen.doubts or _waiting_more(seen):
+    if len(rss) < SURE_ROUNDS or seen.doubts or _waiting_more(seen):
         return None  # what connections that never close still hold is told by ZF208
     steps = [later - earlier for earlier, later in pairwise(rss[1:])]
     total = rss[-1] - rss[1]
     rising = sum(step > 64 * 1024 for step in steps) >= 0.75 * len(steps)
     half = len(steps) // 2
-    slowing = steps[-1] + steps[-2] < 0.3 * (steps[0] + steps[1]) or sum(steps[-half:]) < 0.4 * sum(steps[:half])
-    if total < LEAK_FLOOR or not rising or slowing:
+    slowing = steps[-1] + steps[-2] < 0.3 * 2 * total / len(steps) or sum(steps[-half:]) < 0.4 * sum(steps[:half])
+    if total < LEAK_FLOOR or sum(steps[-half:]) < LEAK_FLOOR / 3 or not rising or slowing:
         return None
     sent = sum(trial.sent for trial in seen.trials[2:])
     series = ", ".join(f"{value / MIB:.0f}" for value in rss) + " MiB"
