@@ -182,7 +182,7 @@ class Triage:
         for attempt in range(1, RARE_REPLAYS + 1):
             again = await self.confirm(played, surface.key, code, times=1, recover=SHORT_RECOVER)
             if again.shown:
-                seen = replace(again, tried=attempt)
+                seen = replace(again, shown=confirmed.shown + 1, tried=confirmed.tried + attempt)
                 return self._make(catch, played[-1], seen, surface, history=played[:-1], notes=(RARE,))
         return Triaged(reason=f"{code}? the process crashed once, then in none of {confirmed.tried + attempt} replays")
 
