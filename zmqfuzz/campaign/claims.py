@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Outcome
+from zmqfuzz.campaign.known import Lane
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.catalogue import families as all_families
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.observer import Observer
 from zmqfuzz.trial import Trial
 
-__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested"]
+__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested", "claim_time"]
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
@@ -101,6 +103,18 @@ def claim_tested(outcome: Outcome, limits: Limits, budget: Budget, families: Seq
         if _too_long(entry, limits, budget) is None:
             told = outcome.not_covered if chosen or entry.declared in exercised else outcome.doubts
             told.append(f"{entry.code} {entry.name}: no attack put it to the test")
+
+
+def claim_time(left: Sequence[Lane], lanes: Sequence[Lane], seconds: float) -> list[str]:
+    """The doubt of a run of ``seconds`` in which not every one of ``lanes`` was played; ``left`` may hold those."""
+    unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in left if not lane.slices]
+    if not unplayed:
+        return []
+    named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
+    played = len(lanes) - len(unplayed)
+    longer = 1.5 * seconds * len(lanes) / max(1, played)  # later turns find more to look into
+    advice = f"about --for {math.ceil(longer / 60)}m would do" if played else "give --for longer"
+    return [f"no time was left for {named} ({advice})"]
 
 
 def claim_asked(outcome: Outcome, asked: int) -> None:

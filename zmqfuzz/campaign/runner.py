@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested
+from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested, claim_time
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.guidance import Guide
@@ -114,10 +115,7 @@ class Campaign:
         if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
-        unplayed = [f"{lane.family.name} on {lane.surface.key}" for lane in lanes if not lane.slices]
-        if unplayed:
-            named = ", ".join(unplayed[:3]) + (f" and {len(unplayed) - 3} more" if len(unplayed) > 3 else "")
-            self.outcome.doubts.append(f"no time was left for {named} (give --for longer)")
+        self.outcome.doubts += claim_time(lanes, played, self._plan.seconds)
 
     def _fewest(self, lanes: list[Lane]) -> list[Lane]:
         """The half of the lanes with the fewest attacks: what takes long gets every second turn for itself."""
@@ -169,8 +167,7 @@ class Campaign:
         harness, families = self._harness, self._plan.families
         claim_cover(self.outcome, standing.observer, harness.limits, harness.budget, families)
         self._random.shuffle(lanes)
-        lanes.sort(key=lambda lane: lane.family.known or not lane.family.mechanism)  # first a stranger at a lock
-        return lanes
+        return _in_order(lanes)
 
     def _situation(self, surface: Surface, standing: Standing) -> Situation:
         seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)
@@ -269,3 +266,14 @@ class Campaign:
             return entry.judge(trial, harness.limits), trial
         still = entry.suspects is not None and entry.suspects(trial, harness.limits)
         return (shrinking.again() if still else None), trial
+
+
+def _in_order(lanes: list[Lane]) -> list[Lane]:
+    """First a stranger at a lock; each family at one door of a kind before it is played at another that is alike."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    places: dict[int, int] = {}
+    for lane in lanes:
+        kind = lane.family.name, lane.surface.socket_type, lane.surface.mechanism
+        places[id(lane)] = seen[kind]
+        seen[kind] += 1
+    return sorted(lanes, key=lambda lane: (places[id(lane)], lane.family.known or not lane.family.mechanism))
