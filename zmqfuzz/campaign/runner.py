@@ -31,7 +31,7 @@ from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import Reached, Surface, Trial
 
-__all__ = ["Campaign"]
+__all__ = ["Campaign", "in_order"]
 
 LOOKS = 0.15
 """Share of the budget between two looks at what stays behind at a door."""
@@ -167,7 +167,7 @@ class Campaign:
         harness, families = self._harness, self._plan.families
         claim_cover(self.outcome, standing.observer, harness.limits, harness.budget, families)
         self._random.shuffle(lanes)
-        return _in_order(lanes)
+        return in_order(lanes)
 
     def _situation(self, surface: Surface, standing: Standing) -> Situation:
         seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)
@@ -268,7 +268,7 @@ class Campaign:
         return (shrinking.again() if still else None), trial
 
 
-def _in_order(lanes: list[Lane]) -> list[Lane]:
+def in_order(lanes: list[Lane]) -> list[Lane]:
     """First a stranger at a lock; each family at one door of a kind before it is played at another that is alike."""
     seen: Counter[tuple[str, str, str]] = Counter()
     places: dict[int, int] = {}
