@@ -32,7 +32,7 @@ from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.campaign.volleys import Magazine, together
 from zmqfuzz.catalogue import Situation, select_families
-from zmqfuzz.script import Attack, Expect, Wait
+from zmqfuzz.script import Attack, Expect, Send, Wait
 from zmqfuzz.trial import Direction, Surface, Transcript, Trial
 
 PEERS = Path(__file__).parent / "speed_peers"
@@ -48,7 +48,7 @@ def spec(kind: str) -> Spec:
 
 
 def stored(surface: Surface) -> list[Attack]:
-    """Attacks of all families, as a campaign would have stored them; those that wait say nothing of speed."""
+    """Attacks of all families, as a campaign would have stored them; those that wait or drip say nothing of speed."""
     situation = Situation(surface, Limits(), Budget())
     found: list[Attack] = []
     # churn ends a libzmq 4.3.5 (issue 4841), and what is wanted here is a living target
@@ -62,8 +62,10 @@ def stored(surface: Surface) -> list[Attack]:
 
 
 def _waits(attack: Attack) -> bool:
+    """Whether it waits, or sends in pieces, which the C attacker would send in one go."""
     return any(
-        isinstance(step, Wait | Expect) and (step.seconds if isinstance(step, Wait) else step.within) > 0.02
+        (isinstance(step, Send) and (step.chunk is not None or step.every > 0))
+        or (isinstance(step, Wait | Expect) and (step.seconds if isinstance(step, Wait) else step.within) > 0.02)
         for script in attack.scripts
         for step in script.steps
     )

@@ -115,6 +115,38 @@ class Examiner:
     async def _watched(self, standing: Standing, attack: Attack, key: str, patience: float) -> Trial:
         return await self._harness.play(standing, attack, key, ask=False, beside=patience)
 
+    async def workers(self, attack: Attack, key: str, *, times: int = 3, control: bool = True) -> Examination:
+        """The attack on each of ``times`` fresh processes, whose threads are then given time to come back.
+
+        It ends with the first process that has as many as before. Without ``control`` nothing is said of a process
+        that only honest peers connect to.
+        """
+        trials: list[Trial] = []
+        for number in range(times):
+            trials.append(await self._threads(attack, key, PATIENCE[number % len(PATIENCE)]))
+            before, after = trials[-1].observation.baseline, trials[-1].observation.settled
+            if before is None or after is None or after.threads >= before.threads:
+                return Examination("workers", tuple(trials))
+        calm: tuple[Trial, ...] = ()
+        if control:
+            calm = (await self._threads(idle_peers(trials[-1].surface, 1), key, PATIENCE[times - 1]),)
+        return Examination("workers", tuple(trials), calm)
+
+    async def _threads(self, attack: Attack, key: str, patience: float) -> Trial:
+        """A trial on a fresh process, between the least threads before it and what they are ``patience`` later."""
+        async with self._harness.examined() as standing:
+            await self._harness.warm(standing, key)
+            await standing.observer.learn_rest()
+            before = min(standing.observer.series, key=lambda sample: sample.threads, default=None)
+            trial = await self._harness.play(standing, attack, key, ask=False, rest=True)
+            after = trial.observation.settled
+            deadline = trio.current_time() + patience
+            while before and after and after.threads < before.threads and trio.current_time() < deadline:
+                await trio.sleep(0.05)
+                after = standing.observer.sample()
+            said = standing.running.log_tail()
+        return replace(trial, observation=replace(trial.observation, baseline=before, settled=after, log_tail=said))
+
     async def rounds(self, attack: Attack, key: str, *, least: int = ROUNDS) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds.
 

@@ -173,7 +173,11 @@ class Docket:
     def _unconfirmed(self, lane: Lane, catch: Catch, reason: str) -> None:
         code = catch.violation.code
         self._tell(Unconfirmed(lane.surface, lane.family.name, code, reason))
-        if invariants()[code].examines in ("rounds", "beside"):  # a suspicion, and the examination has answered it
+        if invariants()[code].examines in (
+            "rounds",
+            "beside",
+            "workers",
+        ):  # a suspicion, and the examination has answered it
             self._known.clear(lane, code, catch.trial)
             return
         lane.unconfirmed[code] += 1

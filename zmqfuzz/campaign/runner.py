@@ -134,6 +134,7 @@ class Campaign:
         surfaces = self._harness.surfaces(standing)
         self.outcome.surfaces = list(surfaces)
         lanes = []
+        before = standing.observer.sample()
         for surface in surfaces:
             result = await self._harness.calibrate(surface.key)
             self._tell(Calibrated(surface, result.level, result.ok))
@@ -152,6 +153,9 @@ class Campaign:
             lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
             for family in self._plan.families:
                 self.outcome.reach.expect(family, self._situation(surface, standing))
+        after = standing.observer.sample()
+        if before and after and after.threads < before.threads:
+            self._harness.renew()  # to be asked in vain has cost it a worker already
         unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
         if unused and lanes:
             self.outcome.doubts.append(unused)

@@ -57,6 +57,15 @@ ROUND_SECONDS = 1.0
 HELD_TOGETHER = 64 * (1 << 20)
 """Octets that a volley must hold for one of its attacks to be suspected."""
 
+DEAF = "ZF102"
+"""Where nobody is served any more, a worker that is gone is no news."""
+
+_WORDS = {
+    "held": ("looks as if it holds memory", "it levels off, or honest traffic holds as much"),
+    "workers": ("a thread is gone", "it came back, said nothing of an error, or went beside honest peers too"),
+}
+"""Of what is examined at once: why, and what it came to where nothing was shown."""
+
 LEFT_BEHIND = ("ZF205", "ZF204", "ZF208")
 """What an attack may leave behind, in the order in which it is looked for."""
 
@@ -80,6 +89,7 @@ class Suspicions:
         self._tell = tell
         self._random = random.Random(seed)
         self._peak = (0, 0)
+        self._fewest = (0, 0)
         self._every = look_every
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
@@ -104,13 +114,18 @@ class Suspicions:
                 continue
             if self._known.knows_shape(lane, entry, attack) or self._known.below_floor(lane, entry, trial):
                 continue
-            self._tell(Suspected(lane.surface, lane.family.name, entry.code, "looks as if it holds memory; examining"))
+            if entry.examines == "workers":
+                if self._known.here(lane, DEAF) or not self._lost(trial):
+                    continue
+                if (catch := self._judged(lane, await self._asked(lane, Attack(())))) is not None:
+                    return catch.violation  # it was the only worker
+            sentence, cleared = _WORDS[entry.examines]
+            self._tell(Suspected(lane.surface, lane.family.name, entry.code, f"{sentence}; examining"))
             confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
             if confirmed.violation is not None:
                 return confirmed.violation
             self._known.clear(lane, entry.code, trial)
-            said = "examined: it levels off, or honest traffic holds as much"
-            self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, said))
+            self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, f"examined: {cleared}"))
         return None
 
     def pick(self, lane: Lane, trial: Trial) -> None:
@@ -137,9 +152,22 @@ class Suspicions:
                 continue
             if entry.examines == "held" and trial.held_growth < HELD_TOGETHER:
                 continue
+            if entry.examines == "workers" and not self._lost(trial):
+                continue
             if not (self._known.here(lane, entry.code) or self._known.below_floor(lane, entry, trial)):
                 return True
         return False
+
+    def _lost(self, trial: Trial) -> bool:
+        """Whether the process has fewer threads than it ever had before: not some that came with another attack."""
+        starts, fewest = self._fewest
+        baseline, settled = trial.observation.baseline, trial.observation.settled
+        if baseline is None or settled is None:
+            return False
+        if starts != self._harness.starts:
+            fewest = baseline.threads
+        self._fewest = (self._harness.starts, min(fewest, baseline.threads, settled.threads))
+        return settled.threads < min(fewest, baseline.threads)
 
     def _stays(self, entry: Invariant, trial: Trial) -> bool:
         """Whether a suspect left more behind than this process had ever kept; its first attacks only warm it up."""
@@ -158,7 +186,7 @@ class Suspicions:
 
         ``only_ask``: what was left behind is looked at later (``look_at``).
         """
-        trial = await self._harness.trial(self._silence.next(lane.surface), lane.surface.key, ask=True)
+        trial = await self._asked(lane, self._silence.next(lane.surface))
         catch = self._judged(lane, trial) or self._beside(lane, trial)
         picked = [*lane.picked, *([lane.busiest] if lane.busiest is not None else [])]
         self._picked.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
@@ -169,6 +197,9 @@ class Suspicions:
         if catch is None and not only_ask and self._overdue(lane):
             catch = await self.look_back(lane)
         return catch
+
+    async def _asked(self, lane: Lane, attack: Attack) -> Trial:
+        return await self._harness.trial(attack, lane.surface.key, ask=True)
 
     async def look_at(self, lane: Lane, deadline: float, code: str) -> Catch | None:
         """Until ``deadline``: does the attack that left most behind, as ``code`` means it, leave more each time?"""

@@ -38,6 +38,7 @@ RARE = "rare: it does not crash each time; the attacks before it, if any, are pa
 
 _UNSHOWN = {
     "rounds": "what stayed behind did not add up over rounds",
+    "workers": "the program had as many threads as before, said nothing of an error, or lost them beside honest peers",
     "beside": "an honest client was served on a fresh process, or was not beside honest idle peers either",
 }
 
@@ -66,6 +67,8 @@ def left_behind(entry: Invariant, trial: Trial | None) -> int:
     if trial is None or (baseline := trial.observation.baseline) is None:
         return 0
     seen = trial.observation
+    if entry.examines == "workers":
+        return baseline.threads - seen.settled.threads if seen.settled is not None else 0
     sample = seen.held if entry.examines == "held" else seen.settled
     return 0 if sample is None else stayed(entry.code, sample, seen.abandoned) - stayed(entry.code, baseline, 0)
 
@@ -239,7 +242,9 @@ class Triage:
         design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
         if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:
             return self._make(catch, *own, surface, bare=False)
-        bare = True if design else await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
+        bare: bool | None = design  # and a worker is the application's
+        if not design and entry.examines != "workers":
+            bare = await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
         if entry.code == "ZF204" and bare:
             confirmed = await self.examine(invariants()["ZF209"], large, key, None)
             if confirmed.violation is None:
@@ -264,6 +269,8 @@ class Triage:
             return int(entry.suspects(seen.trials[-1], self._harness.limits))
         if entry.examines == "rounds":
             return await self._examiner.left(attack, key, entry.code)
+        if entry.examines == "workers":
+            return left_behind(entry, (await self._examiner.workers(attack, key, times=1, control=False)).trials[-1])
         trials = await self._harness.fresh_trials((attack,), key)
         return left_behind(entry, trials[-1]) if trials else 0
 
@@ -285,6 +292,8 @@ class Triage:
         """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
         if entry.examines == "beside":
             examination = await self._examiner.beside(attack, key, times=times)
+        elif entry.examines == "workers":
+            examination = await self._examiner.workers(attack, key, times=times)
         elif entry.examines == "stop":
             examination = await self._stopper.examine(attack, key, times=times)
         elif entry.examines == "held":
