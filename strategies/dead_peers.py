@@ -102,12 +102,12 @@ def _vanished(draw: Draw, situation: Situation) -> Stages:
     return stages
 
 
-def _watched(draw: Draw, situation: Situation, stages: Stages, patience: float) -> list[Steps]:
+def _watched(situation: Situation, stages: Stages, patience: float) -> list[Steps]:
     """Each peer connects, gets to its stage, and sees when the target closes."""
     return [(Connect(), *stage, Expect("close", patience)) for stage in stages]
 
 
-def _unwatched(draw: Draw, situation: Situation, stages: Stages, patience: float) -> list[Steps]:
+def _unwatched(situation: Situation, stages: Stages, patience: float) -> list[Steps]:
     """Each peer connects, gets to its stage, and vanishes; the others see what becomes of it."""
     rest = (Wait(patience),) if not situation.surface.address.startswith("ipc:") else ()
     return [(Connect(), *stage, Wait(_SETTLED), Vanish(), *rest) for stage in stages]
@@ -119,7 +119,7 @@ def _drip(situation: Situation, patience: float) -> Steps:
     return (Connect(), Send((octets,), chunk=1, every=patience / _DRIPS), Expect("close", 0.05))
 
 
-_Kind = tuple[str, str, Callable[[Draw, Situation], Stages], Callable[[Draw, Situation, Stages, float], list[Steps]]]
+_Kind = tuple[str, str, Callable[[Draw, Situation], Stages], Callable[[Situation, Stages, float], list[Steps]]]
 
 _KINDS: tuple[_Kind, ...] = (
     ("handshake_within", "stalled", _stalled, _watched),
@@ -139,7 +139,7 @@ def _promised(draw: Draw, situation: Situation) -> list[Script]:
         patience = situation.budget.patience(getattr(situation.limits, promise))
         if patience is None:
             continue
-        found = ended(draw, situation, stages(draw, situation), patience)
+        found = ended(situation, stages(draw, situation), patience)
         if label == "stalled":
             found.append(_drip(situation, patience))
         scripts += [Script(steps, label=label) for steps in found]
@@ -153,7 +153,7 @@ def dead_peer(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     if not scripts:
         _, label, stages, ended = draw.choice(_KINDS)
         drawn = stages(draw, situation) or _stalled(draw, situation)
-        steps = draw.choice(ended(draw, situation, drawn, draw.choice(_SHORT)))
+        steps = draw.choice(ended(situation, drawn, draw.choice(_SHORT)))
         return (Script(steps, peers(draw, situation, (1, 1, 4, 16)), label),)
     if situation.surface.side != "bind":
         return (draw.choice(scripts),)

@@ -20,7 +20,18 @@ import trio
 
 from zmqfuzz.errors import UsageError
 
-__all__ = ["NARROW", "Endpoint", "Place", "address_of", "check_allowed", "connect", "is_loopback", "listen", "parse"]
+__all__ = [
+    "NARROW",
+    "Endpoint",
+    "Place",
+    "address_of",
+    "check_allowed",
+    "connect",
+    "connect_soon",
+    "is_loopback",
+    "listen",
+    "parse",
+]
 
 _TRANSPORTS = ("tcp", "ipc")
 _PATH_MAX = 107  # sockaddr_un.sun_path holds 108 octets, the last one a zero (unix(7))
@@ -167,6 +178,12 @@ async def connect(endpoint: str | Endpoint, buffer: int | None = None) -> trio.s
         except OSError as error:
             failure = error
     raise failure
+
+
+async def connect_soon(endpoint: str, buffer: int | None = None, /) -> trio.socket.SocketType:
+    """As :func:`connect`, within 3 seconds: for peers that attack. Raises OSError and trio.TooSlowError."""
+    with trio.fail_after(3.0):
+        return await connect(endpoint, buffer)
 
 
 def _tcp_socket(family: int) -> trio.socket.SocketType:

@@ -16,15 +16,11 @@ from typing import TypeVar
 import trio
 
 from zmqfuzz.assembly import Spec
-from zmqfuzz.campaign.attribution import owner_of
-from zmqfuzz.campaign.decode import describe_attack
-from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.errors import TargetDidNotStart
-from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Engine", "finding_of"]
+__all__ = ["Engine"]
 
 T = TypeVar("T")
 
@@ -97,41 +93,3 @@ class Engine:
         if self._thread.is_alive():
             trio.from_thread.run_sync(self._over.set, trio_token=self._token)
             self._thread.join()
-
-
-def finding_of(
-    violation: Violation,
-    trial: Trial,
-    target: str,
-    *,
-    confirmed: int = 1,
-    tried: int = 1,
-    history: tuple[Attack, ...] = (),
-    notes: tuple[str, ...] = (),
-) -> Finding:
-    """What one trial of ``target`` showed, as a finding; its ID is the one that a campaign gives it."""
-    log, door = trial.observation.log_tail, trial.surface
-    signature = signature_of(violation, trial.attack, log)
-    sentence = f"{violation.sentence} Attack: {describe_attack(trial.attack)}."
-    return Finding(
-        finding_id(violation.code, target, door.key, signature),
-        violation.code,
-        violation.title,
-        violation.severity,
-        sentence,
-        signature,
-        violation.measures,
-        door,
-        trial.attack,
-        trial.attack,
-        target,
-        confirmed,
-        tried,
-        owner=owner_of(violation, signature, bare=False),
-        advice=violation.advice,
-        history=history,
-        log_tail=log,
-        seconds=trial.seconds,
-        sent=trial.sent,
-        notes=notes,
-    )

@@ -75,6 +75,11 @@ class Violation(AssertionError):
         self.advice = advice
         self.culprit = culprit
 
+    def again(self) -> Violation:
+        """The same, to be raised once more."""
+        said = {"signature": self.signature, "advice": self.advice}
+        return type(self)(self.sentence, *self.measures, **said, culprit=self.culprit)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -19,7 +19,7 @@ from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.bystander import Bystanders
 from zmqfuzz.canary import Canary
 from zmqfuzz.credentials import Credentials
-from zmqfuzz.endpoints import Place, connect
+from zmqfuzz.endpoints import Place, connect_soon
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
@@ -253,7 +253,7 @@ class Harness:
         surface = self.surface(standing, key)
         observer, running = standing.observer, standing.running
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
-        dial: Dial = partial(_dial, surface.address) if listeners is None else listeners.dial(surface)
+        dial: Dial = partial(connect_soon, surface.address) if listeners is None else listeners.dial(surface)
         self.trials += 1
         self.last_history = _recent(standing.history)
         standing.history.append(attack)
@@ -328,8 +328,3 @@ def _recent(history: Sequence[Attack]) -> tuple[Attack, ...]:
             break
         count += 1
     return tuple(history[len(history) - count :])
-
-
-async def _dial(address: str, buffer: int | None = None, /) -> trio.socket.SocketType:
-    with trio.fail_after(3.0):
-        return await connect(address, buffer)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zmqfuzz.errors import UsageError, ZmqfuzzError
-from zmqfuzz.verdicts import AttackFailed, Result, Session, again, judged, lines_printable
+from zmqfuzz.verdicts import AttackFailed, Result, Session, again, judged, lines_printable, told
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
@@ -193,15 +193,7 @@ class _Found:
 
     def take(self, finding: Finding, trial: Trial | None, spec: Spec, *, save: bool = True) -> None:
         """Keep a finding."""
-        from zmqfuzz.campaign.report import failure_message
-
-        corpus = self._corpus
-        text = failure_message(finding, trial, folder=corpus.findings / finding.id).rstrip("\n")
-        try:
-            if save:
-                corpus.save(finding, spec.to_plain(), trial)
-        except ZmqfuzzError as error:  # a full disk must not cost the finding
-            text += f"\n  Not saved: {lines_printable(str(error))}"
+        text = told(self._store, finding, trial, spec if save else None)
         self.findings[finding.id] = finding
         self.messages[finding.id] = text
 

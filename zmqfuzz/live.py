@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 
-from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.minimise import minimise_history
-from zmqfuzz.campaign.report import failure_message
+from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.triage import Triage, judge_trial
-from zmqfuzz.engine import Engine, finding_of
-from zmqfuzz.errors import UsageError, ZmqfuzzError
+from zmqfuzz.engine import Engine
+from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity, Violation
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.trial import Surface, Trial
-from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable
+from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable, told
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
@@ -132,9 +131,8 @@ class Live:
         if shown.finding.severity.rank > Severity(HERE.session.fail_on).rank:
             HERE.minor[shown.finding.id] = shown.finding
             return
-        first, text = shown.violation, self._told(shown)
-        again = type(first)(first.sentence, *first.measures, signature=first.signature, advice=first.advice)
-        again.finding, again.text = shown.finding, text
+        again = shown.violation.again()
+        again.finding, again.text = shown.finding, self._told(shown)
         raise again
 
     def _confirmed(self, violation: Violation, trial: Trial) -> _Shown | None:
@@ -180,14 +178,7 @@ class Live:
 
     def _told(self, shown: _Shown) -> str:
         """Saves it; the failure text."""
-        corpus = Corpus(HERE.session.store)
-        folder = corpus.findings / shown.finding.id
-        text = failure_message(shown.finding, shown.trial, folder=folder).rstrip("\n")
-        try:
-            corpus.save(shown.finding, self._spec.to_plain(), shown.trial)
-        except ZmqfuzzError as error:
-            text += f"\n  Not saved: {lines_printable(str(error))}"
-        return text
+        return told(HERE.session.store, shown.finding, shown.trial, self._spec)
 
 
 def ending_of(error: Exception | None) -> Ending | None:

@@ -27,9 +27,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.campaign.triage import judge_trial
-from zmqfuzz.engine import Engine, finding_of
+from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
@@ -208,7 +209,7 @@ class ZmtpMachine(RuleBasedStateMachine):
             run.until = run.until or time.monotonic() + SHRINK
             run.shown[attack] = violation, _told(violation, trial, engine.harness, engine.spec)
         first, text = run.shown[attack]
-        again = type(first)(first.sentence, *first.measures, signature=first.signature, advice=first.advice)
+        again = first.again()
         again.add_note(text)
         raise again
 

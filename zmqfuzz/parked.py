@@ -67,8 +67,7 @@ class Parked(NamedTuple):
 
 
 def _pairs(trial: Trial) -> Iterator[tuple[Script, Transcript]]:
-    scripts = [script for script in trial.attack.scripts for _ in range(max(1, script.times))]
-    for script, transcript in zip(scripts, trial.transcripts, strict=False):
+    for script, transcript in trial.pairs:
         whole = not any(entry.note.startswith("out of time") for entry in transcript.entries)
         if whole and not transcript.missed and transcript.reached >= Reached.CONNECTED:
             yield script, transcript

@@ -24,17 +24,17 @@ class RunNotes:
     def __init__(self, store: Path, seed: int, worker: str = "") -> None:
         self.store = store
         self.seed = seed
-        began = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-        self._folder = store / "runs" / "-".join(filter(None, (began, "pytest", str(os.getpid()), worker)))
+        self._began = datetime.datetime.now(datetime.UTC)
+        self._name = "-".join(filter(None, ("pytest", str(os.getpid()), worker)))
+        self._folder: Path | None = None
 
     @property
     def folder(self) -> Path:
         """The run's own folder; made by asking for it. Raises UsageError: it cannot be."""
+        from zmqfuzz.reports.shelf import new_folder
+
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            ignore = self.store / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n", encoding="utf-8")
+            self._folder = self._folder or new_folder(self.store, self._name, self._began)
         except OSError as error:
             raise UsageError(f"Cannot write {error.filename}: {error.strerror}; choose --zmqfuzz-store.") from error
         return self._folder

@@ -12,7 +12,7 @@ from functools import partial
 
 import trio
 
-from zmqfuzz.endpoints import connect
+from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import REST, Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.script import Attack
@@ -231,7 +231,7 @@ class Stopper:
     ) -> tuple[Transcript, ...]:
         return await inject(
             attack,
-            partial(_dial, surface.address),
+            partial(connect_soon, surface.address),
             meter,
             credentials=self._harness.credentials,
             seconds=2 * LONGEST + 2 * REST + 60.0,
@@ -247,8 +247,3 @@ async def _ended(running: Running, until: float) -> bool:
             return False
         await trio.sleep(LOOK)
     return True
-
-
-async def _dial(address: str, buffer: int | None = None, /) -> trio.socket.SocketType:
-    with trio.fail_after(3.0):
-        return await connect(address, buffer)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from zmqfuzz.script import Attack
+from zmqfuzz.script import Attack, Script
 
 __all__ = [
     "Beside",
@@ -71,6 +72,11 @@ class ClosedBy(StrEnum):
     RST = "target reset (RST)"
     REFUSED = "refused"
     OPEN = "still open"
+
+    @property
+    def by_target(self) -> bool:
+        """Whether the target ended a connection that had been open."""
+        return self in (ClosedBy.FIN, ClosedBy.RST)
 
 
 class Reached(IntEnum):
@@ -261,6 +267,12 @@ class Trial:
     transcripts: tuple[Transcript, ...]
     observation: Observation
     seconds: float
+
+    @property
+    def pairs(self) -> Iterator[tuple[Script, Transcript]]:
+        """Each peer's script, and what it saw; of peers that were not played there is nothing."""
+        scripts = (script for script in self.attack.scripts for _ in range(max(1, script.times)))
+        return zip(scripts, self.transcripts, strict=False)
 
     @property
     def sent(self) -> int:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.expected import Expected
 
 if TYPE_CHECKING:
+    from zmqfuzz.assembly import Spec
     from zmqfuzz.finding import Finding
+    from zmqfuzz.trial import Trial
 
-__all__ = ["HERE", "AttackFailed", "Ending", "Here", "Result", "Session", "again", "judged", "lines_printable"]
+__all__ = ["HERE", "AttackFailed", "Ending", "Here", "Result", "Session", "again", "judged", "lines_printable", "told"]
 
 
 class AttackFailed(AssertionError):
@@ -119,6 +122,21 @@ class Ending:
             pytest.skip(self.skipped)
         if self.expected:
             pytest.xfail(self.expected)
+
+
+def told(store: Path, finding: Finding, trial: Trial | None, spec: Spec | None) -> str:
+    """The failure text of a finding, which is saved with ``spec`` (None: it is kept already); or why it was not."""
+    from zmqfuzz.campaign.corpus import Corpus
+    from zmqfuzz.campaign.report import failure_message
+
+    corpus = Corpus(store)
+    text = failure_message(finding, trial, folder=corpus.findings / finding.id).rstrip("\n")
+    try:
+        if spec is not None:
+            corpus.save(finding, spec.to_plain(), trial)
+    except ZmqfuzzError as error:  # a full disk must not cost the finding
+        text += f"\n  Not saved: {lines_printable(str(error))}"
+    return text
 
 
 def judged(

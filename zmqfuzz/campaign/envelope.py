@@ -13,6 +13,7 @@ from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
 from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
+from zmqfuzz.zmtp.patterns import ONE_PEER
 from zmqfuzz.zmtp.wire import Frame, Greeting, encode
 
 __all__ = ["Envelope"]
@@ -23,12 +24,8 @@ BUFFERS = 8 * MIB
 _ANSWERING = ("REP", "ROUTER", "SERVER")
 """Socket types that send a peer nothing before they have read something of it (RFC 28, RFC 41)."""
 
-_ONE_PEER = ("PAIR", "CHANNEL")
-"""Socket types that close every connection but one (RFC 31: "SHALL NOT accept")."""
-
 _QUIET = (Connect, Shake, Wait, Expect, StopReading)
 _GREETINGS = tuple(encode(Greeting(mechanism=mechanism)) for mechanism in (b"NULL", b"PLAIN", b"CURVE"))
-_BY_TARGET = (ClosedBy.FIN, ClosedBy.RST)
 
 
 @dataclass(slots=True)
@@ -61,14 +58,11 @@ class Envelope:
                 self.peak = max(self.peak, observation.peak_rss)
         if observation.exit is not None or observation.killed_at_cap:
             return
-        place = 0
-        for script in trial.attack.scripts:
-            for transcript in trial.transcripts[place : place + max(1, script.times)]:
-                if transcript.closed_by is ClosedBy.OPEN:
-                    self._open(script, transcript, trial.surface.socket_type)
-                elif transcript.closed_by in _BY_TARGET:
-                    self._cut(script, transcript, trial.surface.socket_type)
-            place += max(1, script.times)
+        for script, transcript in trial.pairs:
+            if transcript.closed_by is ClosedBy.OPEN:
+                self._open(script, transcript, trial.surface.socket_type)
+            elif transcript.closed_by.by_target:
+                self._cut(script, transcript, trial.surface.socket_type)
 
     def stopped(self, trial: Trial) -> None:
         """Learn from a trial at whose end the target was told to stop."""
@@ -98,7 +92,7 @@ class Envelope:
             if isinstance(unit, Frame) and is_honest_frame(unit) and not unit.more:
                 size = announced_size(unit)
                 self.refused = min(self.refused or size, size)
-        where = None if kind in _ONE_PEER else _silent(script, transcript)
+        where = None if kind in ONE_PEER else _silent(script, transcript)
         silence = _silence(transcript)
         if where is not None and silence is not None:
             least, most = self.idle.get(where, (silence, silence))

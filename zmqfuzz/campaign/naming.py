@@ -1,16 +1,21 @@
-"""What tells one way of failing from another: the signature of a finding, free of seeds, times and addresses."""
+"""What tells one way of failing from another: the signature of a finding, free of seeds, times and addresses.
+
+And the finding that bears it: whoever confirms a violation, its name is made here.
+"""
 
 from __future__ import annotations
 
 import re
 
-from zmqfuzz.campaign.attribution import LIBRARY_SAYS
-from zmqfuzz.finding import Violation
+from zmqfuzz.campaign.attribution import LIBRARY_SAYS, owner_of
+from zmqfuzz.campaign.decode import describe_attack
+from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.script import Attack, Send
+from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size
 from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["SHAPED", "shape", "signature_of"]
+__all__ = ["SHAPED", "finding_of", "shape", "signature_of"]
 
 SHAPED = ("ZF203", "ZF206")
 """Invariants whose findings differ by what the attack is made of: parts of a message, or one announced frame, are held
@@ -50,6 +55,54 @@ def signature_of(violation: Violation, attack: Attack, log: str) -> str:
     ):  # that is another thread's place
         parts.append(place)
     return ": ".join(parts)
+
+
+def finding_of(
+    violation: Violation,
+    trial: Trial,
+    target: str,
+    *,
+    attack: Attack | None = None,
+    original: Attack | None = None,
+    surface: Surface | None = None,
+    confirmed: int = 1,
+    tried: int = 1,
+    control: str = "",
+    bare: bool | None = False,
+    history: tuple[Attack, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Finding:
+    """What ``trial`` of ``target`` showed, as a finding.
+
+    ``attack`` and ``surface`` are the trial's, ``original`` the attack, where they are not given; ``control`` in words,
+    where no measure of that name says it; ``bare`` as in :func:`~zmqfuzz.campaign.attribution.owner_of`.
+    """
+    attack, surface, log = attack or trial.attack, surface or trial.surface, trial.observation.log_tail
+    signature = signature_of(violation, attack, log)
+    measured = next((measure.observed for measure in violation.measures if measure.name == "control"), "")
+    return Finding(
+        id=finding_id(violation.code, target, surface.key, signature),
+        code=violation.code,
+        title=violation.title,
+        severity=violation.severity,
+        sentence=f"{violation.sentence} Attack: {describe_attack(attack)}.",
+        signature=signature,
+        measures=tuple(measure for measure in violation.measures if measure.name != "control"),
+        surface=surface,
+        attack=attack,
+        original=original or attack,
+        target=target,
+        confirmed=confirmed,
+        tried=tried,
+        owner=owner_of(violation, signature, bare=bare),
+        advice=violation.advice,
+        control=control or measured,
+        history=history,
+        log_tail=log,
+        seconds=trial.seconds,
+        sent=trial.sent,
+        notes=notes,
+    )
 
 
 def _python_place(log: str) -> str:

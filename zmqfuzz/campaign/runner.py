@@ -268,9 +268,4 @@ class Campaign:
         if not entry.examines:
             return entry.judge(trial, harness.limits), trial
         still = entry.suspects is not None and entry.suspects(trial, harness.limits)
-        return (_again(shrinking) if still else None), trial
-
-
-def _again(violation: Violation) -> Violation:
-    said = {"signature": violation.signature, "advice": violation.advice}
-    return type(violation)(violation.sentence, *violation.measures, **said, culprit=violation.culprit)
+        return (shrinking.again() if still else None), trial

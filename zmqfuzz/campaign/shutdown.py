@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.triage import Triage, Triaged
 from zmqfuzz.catalogue import invariants
@@ -21,6 +20,7 @@ from zmqfuzz.script import Script
 from zmqfuzz.stopper import LONGEST, Look, Stopper
 from zmqfuzz.stopping import SLOW, STOPPING, allowed, asked, together
 from zmqfuzz.trial import Stop, Surface, Trial
+from zmqfuzz.zmtp.patterns import ONE_PEER
 
 __all__ = ["Shutdown"]
 
@@ -37,9 +37,6 @@ LATE, SHORTEST_LATE = 1.0, 120.0
 
 TRIAGE, SHORTEST = 0.75, 60.0
 """For the examinations of one promise at a door: a share of the budget, and seconds that there are in any case."""
-
-_ONE_PEER = ("PAIR", "CHANNEL")
-"""Socket types that serve one peer (RFC 31)."""
 
 
 class Shutdown:
@@ -58,7 +55,7 @@ class Shutdown:
     @property
     def promised(self) -> bool:
         """Whether the target promises anything about its end: that is looked at before what is only likely."""
-        return promises_an_end(self._harness.limits)
+        return self._harness.limits.linger is not None or self._harness.limits.delivers is not None
 
     @property
     def wanted(self) -> bool:
@@ -117,7 +114,7 @@ class Shutdown:
 
     async def _beside(self, surface: Surface, look: Look, alone: Stop) -> None:
         peers = list(look.peers.values())
-        at_once = [[peers[0]], [look.peers[SLOW]]] if surface.socket_type in _ONE_PEER else [peers]
+        at_once = [[peers[0]], [look.peers[SLOW]]] if surface.socket_type in ONE_PEER else [peers]
         suspected: list[str] = []
         for group in at_once:
             answers = sum(map(asked, group)) or asked(look.peers[SLOW])
@@ -183,8 +180,3 @@ class Shutdown:
             self._outcome.findings.append(told.finding)
             self._outcome.checks[told.finding.code] += 1
             self._tell(Found(told.finding, told.trial))
-
-
-def promises_an_end(limits: Limits) -> bool:
-    """Whether the target promises anything about its end."""
-    return limits.linger is not None or limits.delivers is not None

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
-from zmqfuzz.campaign.attribution import bare_socket_too, owner_of
-from zmqfuzz.campaign.decode import describe_attack
+from zmqfuzz.campaign.attribution import bare_socket_too
 from zmqfuzz.campaign.minimise import minimise, minimise_history
-from zmqfuzz.campaign.naming import shape, signature_of
+from zmqfuzz.campaign.naming import finding_of, shape
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth, stayed
-from zmqfuzz.finding import Finding, Violation, finding_id
+from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.stopper import Stopper
@@ -280,18 +279,15 @@ class Triage:
         """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
         if entry.examines == "beside":
             examination = await self._examiner.beside(attack, key, times=times)
-            count = len(examination.trials)
         elif entry.examines == "stop":
             examination = await self._stopper.examine(attack, key, times=times)
-            count = len(examination.trials)
         elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)
-            count = len(examination.trials)
             if growth(examination.rounds) > MIB and key not in self.leaking:
                 self.leaking[key] = examination.rounds[-1]
         else:
             examination = await self._examiner.rounds(attack, key)
-            count = 1
+        count = 1 if entry.examines == "rounds" else len(examination.trials)
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
         violation = entry.judge(examination, self._harness.limits)
@@ -317,33 +313,19 @@ class Triage:
     ) -> Triaged:
         violation = confirmed.violation or catch.violation
         trial = confirmed.trial or catch.trial
-        log = trial.observation.log_tail
-        signature = signature_of(violation, attack, log)
-        name = self._harness.target.name
-        control = next((measure.observed for measure in violation.measures if measure.name == "control"), "")
-        if violation.code == "ZF102" and confirmed.tried:
-            control = "without the attack an honest client was served, 2 of 2"
-        finding = Finding(
-            id=finding_id(violation.code, name, surface.key, signature),
-            code=violation.code,
-            title=violation.title,
-            severity=violation.severity,
-            sentence=f"{violation.sentence} Attack: {describe_attack(attack)}.",
-            signature=signature,
-            measures=tuple(measure for measure in violation.measures if measure.name != "control"),
-            surface=surface,
+        served = violation.code == "ZF102" and confirmed.tried
+        finding = finding_of(
+            violation,
+            trial,
+            self._harness.target.name,
             attack=attack,
             original=catch.original,
-            target=name,
+            surface=surface,
             confirmed=confirmed.shown,
             tried=confirmed.tried,
-            owner=owner_of(violation, signature, bare=bare),
-            advice=violation.advice,
-            control=control,
+            control="without the attack an honest client was served, 2 of 2" if served else "",
+            bare=bare,
             history=history,
-            log_tail=log,
-            seconds=trial.seconds,
-            sent=trial.sent,
             notes=notes,
         )
         return Triaged(finding, trial, control=confirmed.control)

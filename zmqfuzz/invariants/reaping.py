@@ -12,7 +12,8 @@ from zmqfuzz.budget import TOLERANCE, Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.parked import LATE, Parked, State, honest, parked, vanished
-from zmqfuzz.trial import ClosedBy, Trial
+from zmqfuzz.trial import Trial
+from zmqfuzz.zmtp.patterns import ONE_PEER
 
 __all__ = [
     "handshake_reaped",
@@ -23,21 +24,18 @@ __all__ = [
     "vanished_reaped",
 ]
 
-_BY_TARGET = (ClosedBy.FIN, ClosedBy.RST)
-_ONE_PEER = ("PAIR", "CHANNEL")
-"""Socket types that close every connection but one (RFC 31)."""
-
 
 def _tests(state: State, promise: str) -> Callable[[Trial, Limits], bool]:
     return lambda trial, limits: bool(parked(trial, state, getattr(limits, promise)))
 
 
 def _blame(
-    violated: type[Violation], trial: Trial, peers: list[Parked], limit: float, what: str, signature: str, advice: str
+    violated: type[Violation], trial: Trial, state: State, limit: float | None, what: str, signature: str, advice: str
 ) -> None:
-    """Raise where one of ``peers`` was kept."""
+    """Raise where a peer in ``state`` was kept; None: nothing was promised."""
+    peers = parked(trial, state, limit)
     kept = [peer for peer in peers if peer.kept]
-    if not kept:
+    if limit is None or not kept:
         return
     waited = min(peer.waited for peer in kept)
     cut = sorted(peer.cut_after for peer in peers if not peer.kept)
@@ -81,12 +79,11 @@ def handshake_reaped(trial: Trial, limits: Limits, violated: type[Violation]) ->
     was kept. Inconclusive: a time longer than an attack can wait, and a machine so busy that zmqfuzz itself is late.
     To fix: HANDSHAKE_IVL (30 s by default, 0 is never) before bind or connect, as later it does nothing.
     """
-    peers = parked(trial, State.STALLED, limits.handshake_within)
     _blame(
         violated,
         trial,
-        peers,
-        limits.handshake_within or 0.0,
+        State.STALLED,
+        limits.handshake_within,
         "A peer that stalled in the handshake",
         "stalled peers are kept",
         "Set HANDSHAKE_IVL (milliseconds; 0 is never) before bind or connect: set later it has no effect.",
@@ -112,12 +109,11 @@ def hung_reaped(trial: Trial, limits: Limits, violated: type[Violation]) -> None
     before bind or connect, together below the declared time. TCP keepalive does not help: the kernel of a program
     that hangs still answers.
     """
-    peers = parked(trial, State.HUNG, limits.hung_within)
     _blame(
         violated,
         trial,
-        peers,
-        limits.hung_within or 0.0,
+        State.HUNG,
+        limits.hung_within,
         "A peer that answered nothing any more",
         "hung peers are kept",
         "Set HEARTBEAT_IVL and HEARTBEAT_TIMEOUT before bind or connect (set later they have no effect). TCP keepalive "
@@ -147,11 +143,8 @@ def older_handshake_reaped(trial: Trial, limits: Limits, violated: type[Violatio
     after the length of an identity, in it, and after the twelve octets of ZMTP 2.0. Inconclusive: as ZF311. To fix: a
     socket with a ZAP_DOMAIN, or with PLAIN or CURVE, refuses such peers at once; no application option times them.
     """
-    peers = parked(trial, State.OLDER_STALLED, limits.handshake_within)
-    what = "A peer that stalled in an older greeting"
-    _blame(
-        violated, trial, peers, limits.handshake_within or 0.0, what, "stalled peers of ZMTP 1 and 2 are kept", _OLDER
-    )
+    what, signature = "A peer that stalled in an older greeting", "stalled peers of ZMTP 1 and 2 are kept"
+    _blame(violated, trial, State.OLDER_STALLED, limits.handshake_within, what, signature, _OLDER)
 
 
 @invariant(
@@ -170,9 +163,8 @@ def older_hung_reaped(trial: Trial, limits: Limits, violated: type[Violation]) -
     with a ZAP_DOMAIN, or with PLAIN or CURVE, refuses such peers at once; TCP keepalive lets go of those that have
     vanished (ZF313), not of those that hang.
     """
-    peers = parked(trial, State.OLDER_HUNG, limits.hung_within)
-    what = "A silent peer of an older version"
-    _blame(violated, trial, peers, limits.hung_within or 0.0, what, "silent peers of ZMTP 1 and 2 are kept", _OLDER)
+    what, signature = "A silent peer of an older version", "silent peers of ZMTP 1 and 2 are kept"
+    _blame(violated, trial, State.OLDER_HUNG, limits.hung_within, what, signature, _OLDER)
 
 
 @invariant(
@@ -219,7 +211,7 @@ def vanished_reaped(trial: Trial, limits: Limits, violated: type[Violation]) -> 
 
 def _idle(trial: Trial, limits: Limits) -> list[Parked]:
     """The idle peers whose fate says something: others may connect beside them, and we would know if we were late."""
-    if trial.surface.socket_type.upper() in _ONE_PEER or not trial.observation.series:
+    if trial.surface.socket_type.upper() in ONE_PEER or not trial.observation.series:
         return []
     return parked(trial, State.IDLE, limits.hung_within)
 
@@ -242,7 +234,7 @@ def not_reaped_early(trial: Trial, limits: Limits, violated: type[Violation]) ->
     answers; HEARTBEAT_TIMEOUT must leave it time for that, and for the largest frame on the way.
     """
     peers = _idle(trial, limits)
-    cut = [peer for peer in peers if peer.transcript.closed_by in _BY_TARGET and honest(trial, peer)]
+    cut = [peer for peer in peers if peer.transcript.closed_by.by_target and honest(trial, peer)]
     if not cut:
         return
     after = cut[0].cut_after

@@ -15,7 +15,6 @@ from zmqfuzz.zmtp.wire import Frame, Unit
 
 __all__ = ["frame_limit", "frame_within_limit", "message_limit"]
 
-_BY_TARGET = (ClosedBy.FIN, ClosedBy.RST)
 
 _BUFFERED = 8 * (1 << 20)
 """Octets that the buffers of both kernels hold, at most."""
@@ -23,11 +22,6 @@ _BUFFERED = 8 * (1 << 20)
 
 def _frames(script: Script) -> list[Frame]:
     return [unit for step in script.steps if isinstance(step, Send) for unit in step.units if isinstance(unit, Frame)]
-
-
-def _pairs(trial: Trial) -> list[tuple[Script, Transcript]]:
-    scripts = [script for script in trial.attack.scripts for _ in range(max(1, script.times))]
-    return list(zip(scripts, trial.transcripts, strict=False))
 
 
 def _watched_close(script: Script) -> bool:
@@ -38,7 +32,7 @@ def _watched_close(script: Script) -> bool:
 
 def _over(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
     """The peers that sent a frame over the limit and could see it refused, and its size."""
-    for script, transcript in _pairs(trial):
+    for script, transcript in trial.pairs:
         over = [announced_size(frame) for frame in _frames(script) if announced_size(frame) > (limits.max_frame or 0)]
         shakes = any(isinstance(step, Shake) for step in script.steps)
         got_there = transcript.reached >= (Reached.TRAFFIC if shakes else Reached.GREETING)
@@ -48,7 +42,7 @@ def _over(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
 
 def _within(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
     """The peers that sent an honest frame just within the limit and nothing else, and its size."""
-    for script, transcript in _pairs(trial):
+    for script, transcript in trial.pairs:
         frames = _frames(script)
         units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
         shaken = any(isinstance(step, Shake) for step in script.steps) and transcript.reached is Reached.TRAFFIC
@@ -65,7 +59,7 @@ def _part(unit: Unit) -> bool:
 
 def _in_parts(trial: Trial, limits: Limits) -> Iterator[int]:
     """Octets of messages in honest parts that were sent beyond the limit, by peers that were still connected."""
-    for script, transcript in _pairs(trial):
+    for script, transcript in trial.pairs:
         if transcript.reached is not Reached.TRAFFIC:
             continue
         largest = 0
@@ -97,7 +91,7 @@ def frame_limit(trial: Trial, limits: Limits, violated: type[Violation]) -> None
     if limits.max_frame is None or trial.observation.exit is not None:
         return
     for size, transcript in _over(trial, limits):
-        if transcript.closed_by not in _BY_TARGET and transcript.closed_by is not ClosedBy.REFUSED:
+        if not transcript.closed_by.by_target and transcript.closed_by is not ClosedBy.REFUSED:
             raise violated(
                 f"A frame of {size:,} octets was accepted; the connection stayed open.",
                 Measure("frame size", f"{size:,} accepted", f"<= {limits.max_frame:,}"),
@@ -123,7 +117,7 @@ def frame_within_limit(trial: Trial, limits: Limits, violated: type[Violation]) 
     if limits.max_frame is None or trial.observation.exit is not None:
         return
     for size, transcript in _within(trial, limits):
-        if transcript.closed_by in _BY_TARGET:
+        if transcript.closed_by.by_target:
             raise violated(
                 f"An honest frame of {size:,} octets ended its connection.",
                 Measure("frame size", f"{size:,} refused", f"<= {limits.max_frame:,} promised"),

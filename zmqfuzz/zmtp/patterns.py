@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SOCKET_TYPES", "peer_type"]
+__all__ = ["ONE_PEER", "SOCKET_TYPES", "peer_type"]
 
 _COUNTERPARTS = {
     "REQ": ("ROUTER", "REP"),
@@ -20,6 +20,10 @@ _COUNTERPARTS = {
 
 SOCKET_TYPES = tuple(_COUNTERPARTS)
 """Every socket type of a stable libzmq that speaks ZMTP (STREAM speaks raw TCP)."""
+
+
+ONE_PEER = ("PAIR", "CHANNEL")
+"""Socket types that serve one peer, and close every other connection (RFC 31: "SHALL NOT accept")."""
 
 
 def peer_type(socket_type: str) -> tuple[str, ...]:
