@@ -1,0 +1,280 @@
+"""What a target shows without an attack: it is looked at after its start and at the end, judged, and seen once more.
+
+Contract: nothing is sent but the greeting that asks a listener whether it speaks ZMTP. What breaks a promise must be
+there on a fresh process, too, where one can be started.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+import trio
+
+from zmqfuzz.advisories import reaches, table
+from zmqfuzz.binds import every_address
+from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.naming import finding_of
+from zmqfuzz.campaign.triage import Confirmed
+from zmqfuzz.catalogue import Invariant, invariants
+from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded, version_text
+from zmqfuzz.finding import Finding, Violation
+from zmqfuzz.harness import Harness
+from zmqfuzz.mapped import loaded
+from zmqfuzz.script import Attack
+from zmqfuzz.sockets import listening
+from zmqfuzz.standing import Standing
+from zmqfuzz.targets.identify import identify
+from zmqfuzz.trial import Observation, Surface, Trial
+
+__all__ = ["Exposing", "examine"]
+
+ANSWER_WITHIN = 1.0
+"""Seconds that a listener has to greet, where it is not a door that was found at the start."""
+
+COME_UP = 5.0
+"""Seconds that a fresh process has to show what another one showed."""
+
+OWNERS = {"ZF601": "libzmq, known: the release that mends it is named below"}
+
+
+async def look(harness: Harness, standing: Standing, before: tuple[Loaded, ...] | None = None) -> Exposure:
+    """What one running target shows; ``before``: its libraries, where they are known already."""
+    running = standing.running
+    pids, surfaces = running.pids(), harness.surfaces(standing)
+    places = [await _listening(one.reach, one.bound, one.pid, surfaces) for one in listening(pids)]
+    if before is None:
+        before = await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill))
+    return Exposure(surfaces, tuple(places), before)
+
+
+async def _listening(reach: str, bound: str, pid: int, surfaces: tuple[Surface, ...]) -> Listening:
+    zmtp = any(surface.address == reach for surface in surfaces)
+    if not zmtp and reach.startswith("ipc://"):  # of tcp it does not matter
+        try:
+            zmtp = await identify(reach, ANSWER_WITHIN) is not None
+        except OSError:
+            zmtp = False  # nobody else can connect either, or it is full
+    path = reach.removeprefix("ipc://")
+    if not reach.startswith("ipc:///"):
+        return Listening(bound, zmtp)
+    anyone, replaceable, why = permissions(path, f"/proc/{pid}/root")
+    return Listening(f"ipc://{path}", zmtp, anyone, replaceable, why)
+
+
+def permissions(path: str, root: str = "") -> tuple[bool | None, str, str]:
+    """Whether every user may connect to the socket at ``path``, where they could replace it, and the modes in words.
+
+    unix(7): connecting needs write permission on the socket, and search permission on each folder above; unlink(2):
+    replacing needs write and search permission on its folder, unless that is sticky. None: it cannot be seen.
+    """
+    try:
+        mode = os.stat(f"{root}{path}", follow_symlinks=False).st_mode
+        above, folder = [], os.path.dirname(path)
+        while True:
+            above.append((folder, os.stat(f"{root}{folder}").st_mode))
+            if folder in ("/", ""):
+                break
+            folder = os.path.dirname(folder)
+    except OSError:
+        return None, "", ""
+    above.reverse()
+    replaceable, searched = "", True
+    for folder, bits in above:
+        searched = searched and bool(bits & stat.S_IXOTH)
+        if searched and bits & stat.S_IWOTH and not bits & stat.S_ISVTX:
+            replaceable = folder
+    why = f"{stat.filemode(mode)} {path}"
+    if replaceable:
+        why += f" in {stat.filemode(dict(above)[replaceable])} {replaceable}"
+    return searched and bool(mode & stat.S_IWOTH), replaceable, why
+
+
+def _broken(seen: Exposure, harness: Harness) -> list[tuple[Invariant, Violation]]:
+    """What a look shows to be broken."""
+    entries = [entry for entry in invariants().values() if entry.examines == EXPOSURE]
+    judged = [(entry, entry.judge(seen, harness.limits)) for entry in entries]
+    return [(entry, violation) for entry, violation in judged if violation is not None]
+
+
+def _shown(entry: Invariant, seen: Exposure, harness: Harness, signature: str) -> Violation | None:
+    violation = entry.judge(seen, harness.limits)
+    return violation if violation is not None and signature in ("", violation.signature) else None
+
+
+async def examine(harness: Harness, entry: Invariant, signature: str = "") -> Confirmed:
+    """Whether a fresh process (one that was attached to: the same again) breaks ``entry``, in the way of ``signature``.
+
+    What is bound later than at the start has COME_UP seconds.
+    """
+    deadline = trio.current_time() + COME_UP
+    began = time.monotonic()
+    async with harness.examined() as standing:
+        if not standing.running.pids():
+            return Confirmed(0, 0, doubts=("there is no process to look at (pass -- COMMAND or --pid)",))
+        seen = await look(harness, standing)
+        while (violation := _shown(entry, seen, harness, signature)) is None and trio.current_time() < deadline:
+            await trio.sleep(0.2)
+            seen = await look(harness, standing, seen.loaded)
+        if violation is None and any(library.version is None for library in seen.loaded) and entry.code == "ZF601":
+            return Confirmed(0, 0, doubts=("the version of its libzmq is not known",))
+        return Confirmed(
+            int(violation is not None), 1, violation, _trial(seen, time.monotonic() - began) if violation else None
+        )
+
+
+def _trial(seen: Exposure, seconds: float) -> Trial:
+    """A look as a trial in which nothing was sent."""
+    return Trial(Attack((), EXPOSURE), seen.surfaces[0], (), Observation(), seconds)
+
+
+class Exposing:
+    """Looks at the target of a run, and tells what is broken and what was seen."""
+
+    def __init__(self, harness: Harness, plan: Plan, outcome: Outcome, tell: Callable[[Event], None]) -> None:
+        self._harness = harness
+        self._plan = plan
+        self._outcome = outcome
+        self._tell = tell
+        self._told: set[tuple[str, str]] = set()
+        self._seen: Exposure | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to look at."""
+        declared = self._harness.limits.expose is not None
+        return self._plan.exposure == "always" or (self._plan.exposure == "promised" and declared)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the run is about this and nothing else."""
+        return self.wanted and not self._plan.families and self._plan.stop == "never"
+
+    async def look(self) -> None:
+        """The first look: all of it."""
+        if not self.wanted:
+            return
+        standing = await self._harness.standing()
+        if not standing.running.pids():
+            self._outcome.not_covered.append(
+                "where it listens, and which libzmq it runs: there is no process to watch (pass -- COMMAND or --pid)"
+            )
+            return
+        self._seen = await look(self._harness, standing)
+        self._say(self._seen)
+        await self._judge(self._seen)
+
+    async def look_again(self) -> None:
+        """The last look: what was bound, or loaded, since the first."""
+        if self._seen is None:
+            return
+        standing = await self._harness.standing()
+        if standing.running.pids():
+            seen = await look(self._harness, standing, self._seen.loaded)
+            await self._judge(seen)
+            self._outcome.envelope.places = _places(seen) or self._outcome.envelope.places
+        for entry in invariants().values():
+            if entry.examines == EXPOSURE and entry.applies(self._harness.limits) and self._could_tell(entry):
+                self._outcome.checks[entry.code] += 1
+        if self.alone or self._harness.limits.expose is not None:
+            for surface in self._seen.surfaces:
+                self._outcome.cases[(surface.key, EXPOSURE)] += 1
+
+    def _could_tell(self, entry: Invariant) -> bool:
+        """Whether it was put to the test: of a library whose version is not known nothing is said."""
+        libraries = self._seen.loaded if self._seen is not None else ()
+        return entry.code != "ZF601" or any(one.version is not None and not one.vendor for one in libraries)
+
+    def _say(self, seen: Exposure) -> None:
+        """What was seen, and what could not be."""
+        envelope, missing = self._outcome.envelope, self._outcome.not_covered
+        envelope.places = _places(seen)
+        envelope.libraries = tuple(dict.fromkeys(_library(one) for one in seen.loaded if one.version is not None))
+        for one in seen.loaded:
+            if one.version is None:
+                missing.append(f"ZF601: the version of {one.path} is not known ({one.why})")
+            elif one.vendor and (open_ones := _perhaps(one, seen.surfaces)):
+                missing.append(
+                    f"ZF601: {one.name} at {one.path} is of {one.vendor}, which may have mended "
+                    f"{', '.join(open_ones)} without another version; ask it"
+                )
+        if not seen.loaded:
+            missing.append("ZF601: no libzmq was seen in the processes; another implementation has no table here")
+        if seen.loaded and (old := table().stale(date.today())):
+            missing.append(f"ZF601: {old}")
+        self._elsewhere(seen)
+
+    def _elsewhere(self, seen: Exposure) -> None:
+        """Places that nothing is said of."""
+        if self._harness.limits.expose is None:
+            return
+        unseen = [one.bound for one in seen.listening if one.zmtp and one.anyone is None and "ipc:///" in one.bound]
+        if unseen:
+            self._outcome.not_covered.append(f"ZF603: the permissions of {', '.join(unseen)} cannot be seen")
+        self._outcome.not_covered.append(
+            "from which networks it is reached: only where it listens was looked at, not what a firewall lets through"
+        )
+
+    async def _judge(self, seen: Exposure) -> None:
+        for entry, violation in _broken(seen, self._harness):
+            if (entry.code, violation.signature) in self._told:
+                continue
+            self._told.add((entry.code, violation.signature))
+            surface = self._surface(seen, violation)
+            self._tell(Suspected(surface, EXPOSURE, entry.code, violation.sentence))
+            await self._confirm(entry, violation, surface, seen)
+
+    def _surface(self, seen: Exposure, violation: Violation) -> Surface:
+        """The door that a finding is told of: the first one that it names, else the first."""
+        named = [surface for surface in seen.surfaces if any(surface.key in one.observed for one in violation.measures)]
+        return (named or list(seen.surfaces))[0]
+
+    async def _confirm(self, entry: Invariant, violation: Violation, surface: Surface, seen: Exposure) -> None:
+        shown, tried = 1, 1
+        notes: tuple[str, ...] = ("it was attached to, so there was no fresh process to see it on",)
+        if self._harness.target.restartable:
+            again = await examine(self._harness, entry, violation.signature)
+            shown, tried, notes = 1 + again.shown, 1 + again.tried, ()
+            if again.violation is None:
+                reason = f"{entry.code}? seen {shown} of {tried}: not counted as a finding"
+                self._outcome.doubts.append(f"{surface.key}: {reason}")
+                self._tell(Unconfirmed(surface, EXPOSURE, entry.code, reason))
+                return
+        trial = replace(_trial(seen, 0.0), surface=surface)
+        finding = told(violation, trial, self._harness.target.name, shown, tried, notes)
+        self._outcome.findings.append(finding)
+        self._tell(Found(finding, trial))
+
+
+def told(
+    violation: Violation, trial: Trial, target: str, confirmed: int, tried: int, notes: tuple[str, ...]
+) -> Finding:
+    """The finding; nothing was sent for it."""
+    made = finding_of(violation, trial, target, confirmed=confirmed, tried=tried, notes=notes)
+    owner = OWNERS.get(violation.code, "application")
+    return replace(made, sentence=violation.sentence, owner=owner, control="nothing is sent, so there is none")
+
+
+def _places(seen: Exposure) -> tuple[str, ...]:
+    """Where it listens, in words: doors first, and other places only where they are not of this machine alone."""
+    shown = [one for one in seen.listening if one.zmtp or one.bound.startswith("tcp://")]
+    return tuple(one.bound + (" (every address)" if every_address(one.bound) else "") for one in shown)
+
+
+def _library(one: Loaded) -> str:
+    features = "" if one.features is None else f" (with {', '.join(one.features) or 'no options'})"
+    linked = " linked in" if one.part else ""
+    return f"libzmq {version_text(one.version)}{linked}{features}" if one.version is not None else one.name
+
+
+def _perhaps(one: Loaded, surfaces: tuple[Surface, ...]) -> list[str]:
+    """Advisories that the version has, and of which its package does not say that they are mended, worst first."""
+    assert one.version is not None
+    found = [row for row in table().about(one.version) if not one.mended & {row.id, *row.aliases}]
+    return [
+        row.id for row in sorted(found, key=lambda row: -max((reaches(row, door)[0] for door in surfaces), default=0))
+    ]
