@@ -40,6 +40,7 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "older_peers": ("reaper.py", ("--no-zap-domain",), "ZF315", (*DEAD, "--handshake-within", "1s")),
     "shutdown": ("shutdown.py", (), "ZF321", ("--only", "shutdown", "--linger", "1s")),
     "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
+    "exposed": ("exposed.py", (), "ZF602", ("--only", "exposure", "--expose", "tcp://127.0.0.1:*")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}

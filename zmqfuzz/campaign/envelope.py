@@ -36,8 +36,8 @@ class Envelope:
     largest that were taken while the connection stayed open; ``refused``: the smallest honest frame that ended its
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
     peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
-    it ended, each time it was told to stop. ``places`` and ``libraries``: where it listens, and which libzmq it runs, in
-    words.
+    it ended, each time it was told to stop. ``places`` and ``libraries``: where it listens, and which libzmq it runs,
+    in words.
     """
 
     rest: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -21,6 +21,7 @@ from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unco
 from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.triage import Confirmed
 from zmqfuzz.catalogue import Invariant, invariants
+from zmqfuzz.elsewhere import connect_from_elsewhere
 from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded, version_text
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
@@ -36,7 +37,7 @@ __all__ = ["Exposing", "examine"]
 ANSWER_WITHIN = 1.0
 """Seconds that a listener has to greet, where it is not a door that was found at the start."""
 
-COME_UP = 5.0
+COME_UP = 2.5
 """Seconds that a fresh process has to show what another one showed."""
 
 OWNERS = {"ZF601": "libzmq, known: the release that mends it is named below"}
@@ -50,6 +51,34 @@ async def look(harness: Harness, standing: Standing, before: tuple[Loaded, ...] 
     if before is None:
         before = await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill))
     return Exposure(surfaces, tuple(places), before)
+
+
+async def look_from_elsewhere(harness: Harness, standing: Standing) -> tuple[Exposure, str]:
+    """The same, with what could be connected to from another network namespace, where places are promised; and why
+    that could not be tried."""
+    seen = await look(harness, standing)
+    ports = {one.bound: int(one.bound.rpartition(":")[2]) for one in seen.listening if _by_ipv4(one.bound)}
+    if harness.limits.expose is None or not ports:
+        return seen, ""
+    if not _same_network(standing.running.pids()):
+        return seen, "it is in another one than zmqfuzz itself"
+    tried = await trio.to_thread.run_sync(connect_from_elsewhere, tuple(ports.values()))
+    reached = {bound: tried.reached.get(port) for bound, port in ports.items()}
+    places = tuple(replace(one, reached=reached.get(one.bound)) for one in seen.listening)
+    return replace(seen, listening=places), tried.why
+
+
+def _by_ipv4(bound: str) -> bool:
+    return bound.startswith("tcp://") and (every_address(bound) or "[" not in bound)
+
+
+def _same_network(pids: Sequence[int]) -> bool:
+    """Whether the processes are in our network namespace: else what is connected to is not theirs."""
+    try:
+        ours = os.readlink("/proc/self/ns/net")
+        return {os.readlink(f"/proc/{pid}/ns/net") for pid in pids} == {ours}
+    except OSError:
+        return False
 
 
 async def _listening(reach: str, bound: str, pid: int, surfaces: tuple[Surface, ...]) -> Listening:
@@ -116,7 +145,7 @@ async def examine(harness: Harness, entry: Invariant, signature: str = "") -> Co
     async with harness.examined() as standing:
         if not standing.running.pids():
             return Confirmed(0, 0, doubts=("there is no process to look at (pass -- COMMAND or --pid)",))
-        seen = await look(harness, standing)
+        seen, _ = await look_from_elsewhere(harness, standing)
         while (violation := _shown(entry, seen, harness, signature)) is None and trio.current_time() < deadline:
             await trio.sleep(0.2)
             seen = await look(harness, standing, seen.loaded)
@@ -164,7 +193,9 @@ class Exposing:
                 "where it listens, and which libzmq it runs: there is no process to watch (pass -- COMMAND or --pid)"
             )
             return
-        self._seen = await look(self._harness, standing)
+        self._seen, why = await look_from_elsewhere(self._harness, standing)
+        if why:
+            self._outcome.not_covered.append(f"what is reached from another network namespace: {why}")
         self._say(self._seen)
         await self._judge(self._seen)
 
@@ -185,9 +216,14 @@ class Exposing:
                 self._outcome.cases[(surface.key, EXPOSURE)] += 1
 
     def _could_tell(self, entry: Invariant) -> bool:
-        """Whether it was put to the test: of a library whose version is not known nothing is said."""
-        libraries = self._seen.loaded if self._seen is not None else ()
-        return entry.code != "ZF601" or any(one.version is not None and not one.vendor for one in libraries)
+        """Whether it was put to the test: not by a library whose version is not known, nor where nothing is ipc."""
+        seen = self._seen
+        if seen is None:
+            return False
+        if entry.code == "ZF603":
+            return any(one.zmtp and one.anyone is not None for one in seen.listening)
+        known = all(one.version is not None and not one.vendor for one in seen.loaded)
+        return entry.code != "ZF601" or (bool(seen.loaded) and known)
 
     def _say(self, seen: Exposure) -> None:
         """What was seen, and what could not be."""
@@ -215,9 +251,6 @@ class Exposing:
         unseen = [one.bound for one in seen.listening if one.zmtp and one.anyone is None and "ipc:///" in one.bound]
         if unseen:
             self._outcome.not_covered.append(f"ZF603: the permissions of {', '.join(unseen)} cannot be seen")
-        self._outcome.not_covered.append(
-            "from which networks it is reached: only where it listens was looked at, not what a firewall lets through"
-        )
 
     async def _judge(self, seen: Exposure) -> None:
         for entry, violation in _broken(seen, self._harness):

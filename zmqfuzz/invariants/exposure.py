@@ -6,7 +6,7 @@ from zmqfuzz.advisories import Advisory, Reach, reaches, table, told_severity
 from zmqfuzz.binds import allows, every_address
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
-from zmqfuzz.exposure import EXPOSURE, Exposure, Loaded, Version, version_text
+from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded, Version, version_text
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.trial import Surface
 
@@ -89,12 +89,15 @@ def listens_where_declared(seen: Exposure, limits: Limits, violated: type[Violat
     what was meant for one host is then open to all. Measured: the listening TCP sockets of all its processes, as the
     kernel shows them, whatever they speak; and its Unix sockets that speak ZMTP, as runtimes make others for
     themselves. A wildcard is held only by an entry for every address. Once after the start and once at the end, and on
-    a fresh process. To fix: bind to the one address that peers use, such as tcp://127.0.0.1:5555, or declare it.
+    a fresh process. Where it
+    may (CAP_NET_ADMIN), zmqfuzz also connects from a network namespace of its own: what is
+    reached there although it listens at loopback only is a finding, too. To fix: bind to the one address that peers
+    use, such as tcp://127.0.0.1:5555, or declare it.
     """
     if limits.expose is None:
         return
     judged = [one for one in seen.listening if one.zmtp or one.bound.startswith("tcp://")]
-    others = [one for one in judged if not allows(limits.expose or (), one.bound)]
+    others = [one for one in judged if not allows(limits.expose or (), one.bound) or _leaks(one)]
     if not others:
         return
     wide = [one for one in others if every_address(one.bound)]
@@ -102,12 +105,23 @@ def listens_where_declared(seen: Exposure, limits: Limits, violated: type[Violat
     raise violated(
         f"It listens at {', '.join(one.bound for one in others)}, which was not declared"
         + (": at every address of this machine." if wide else "."),
-        *(Measure("listens at", f"{one.bound}{'' if one.zmtp else ' (not ZMTP)'}", _list(limits)) for one in others),
+        *(Measure("listens at", _seen(one), _list(limits)) for one in others),
         signature=", ".join(kinds),
         advice="Bind to the one address that the peers use (tcp://127.0.0.1:PORT for peers on the same machine, never "
         "tcp://*), or declare the place with --expose.",
         severity=Severity.HIGH if any(_kind(one.bound) != "loopback" for one in others) else Severity.MEDIUM,
     )
+
+
+def _leaks(one: Listening) -> bool:
+    """A listener at loopback that is reached from elsewhere: something passes connections on to it."""
+    return bool(one.reached) and allows(("tcp://localhost:*",), one.bound)
+
+
+def _seen(one: Listening) -> str:
+    """A listener, and what was found out about it."""
+    reached = {True: ", reached from another network namespace", False: ", not reached from another network namespace"}
+    return one.bound + ("" if one.zmtp else " (not ZMTP)") + (reached[one.reached] if one.reached is not None else "")
 
 
 def _kind(bound: str) -> str:
