@@ -2,7 +2,8 @@
 
 Contract: a veth(4) pair with one end in a new namespace, addresses out of 198.18.0.0/15 (RFC 2544, for tests; a /30 of
 it), taken down at the end; when zmqfuzz is killed the namespace ends with its only process, and both ends with it.
-That needs CAP_NET_ADMIN and ip(8). IPv4 only. What cannot be done is a sentence, and never an error.
+That needs CAP_NET_ADMIN and ip(8). IPv4 only. A listener of our own on the same wire is the control: nothing is said of
+the ports before it was reached. What cannot be done is a sentence, and never an error.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Elsewhere", "connect_from_elsewhere"]
 
@@ -26,6 +29,9 @@ WITHIN = 10.0
 
 CONNECTS_WITHIN = 1.0
 """Seconds for one connection: over a wire within the machine an answer takes less than a millisecond."""
+
+COMES_UP = 5.0
+"""Seconds until the control is reached: the kernel lets a new wire carry something a moment later."""
 
 _NEW_NETWORK = 0x40000000
 _DEATH_SIGNAL = 1
@@ -49,7 +55,7 @@ def connect_from_elsewhere(ports: Iterable[int]) -> Elsewhere:
     name = f"zf{os.getpid():x}{number:x}"[:14]
     first = f"198.{18 + (number >> 14)}.{(number >> 6) & 255}.{(number & 63) * 4}"
     near, far = (f"{first.rpartition('.')[0]}.{int(first.rpartition('.')[2]) + step}" for step in (1, 2))
-    order = json.dumps({"tool": tool, "name": f"{name}p"[:15], "far": far, "near": near, "ports": sorted(set(ports))})
+    order = {"tool": tool, "name": f"{name}p"[:15], "far": far, "near": near, "ports": sorted(set(ports))}
     words = [sys.executable, "-m", "zmqfuzz.elsewhere"]
     try:
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
@@ -62,21 +68,24 @@ def connect_from_elsewhere(ports: Iterable[int]) -> Elsewhere:
         return Elsewhere(why=f"it failed ({type(error).__name__})")
 
 
-def _tried(child: subprocess.Popen[str], tool: str, name: str, near: str, order: str) -> Elsewhere:
+def _tried(child: subprocess.Popen[str], tool: str, name: str, near: str, order: dict[str, Any]) -> Elsewhere:
     assert child.stdin is not None
     assert child.stdout is not None
     said = child.stdout.readline().strip()
     if said != "apart":
         return Elsewhere(why=f"no network namespace can be made here ({said or 'its process ended'})")
     for words in (
-        ("link", "add", name, "type", "veth", "peer", "name", json.loads(order)["name"], "netns", str(child.pid)),
+        ("link", "add", name, "type", "veth", "peer", "name", order["name"], "netns", str(child.pid)),
         ("address", "add", f"{near}/30", "dev", name),
         ("link", "set", name, "up"),
     ):
         done = subprocess.run([tool, *words], capture_output=True, text=True, timeout=WITHIN, check=False)
         if done.returncode != 0:
             return Elsewhere(why=f"no pair of interfaces can be made here ({_last(done.stderr)})")
-    answer, _ = child.communicate(order + "\n", timeout=WITHIN + CONNECTS_WITHIN * order.count(","))
+    patience = 2 * WITHIN + COMES_UP + CONNECTS_WITHIN * len(order["ports"])
+    with socket.create_server((near, 0)) as control:
+        asked = json.dumps(order | {"control": control.getsockname()[1]})
+        answer, _ = child.communicate(asked + "\n", timeout=patience)
     plain = json.loads(answer)
     return Elsewhere({int(port): bool(reached) for port, reached in plain["reached"].items()}, str(plain["why"]))
 
@@ -98,13 +107,25 @@ def main() -> None:
     for words in (("address", "add", f"{order['far']}/30", "dev", order["name"]), ("link", "set", order["name"], "up")):
         done = subprocess.run([order["tool"], *words], capture_output=True, text=True, timeout=WITHIN, check=False)
         why = why or (_last(done.stderr) if done.returncode != 0 else "")
+    if not why and not _comes_up(order["near"], order["control"]):
+        why = "the wire carries nothing; a firewall may drop what comes in"
     reached = {} if why else {port: _reached(order["near"], port) for port in order["ports"]}
     print(json.dumps({"reached": reached, "why": why}), flush=True)
 
 
-def _reached(host: str, port: int) -> bool:
+def _comes_up(host: str, port: int) -> bool:
+    """Whether the control is reached, in the time that it has."""
+    deadline = time.monotonic() + COMES_UP
+    while time.monotonic() < deadline:
+        if _reached(host, port, 0.2):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _reached(host: str, port: int, within: float = CONNECTS_WITHIN) -> bool:
     try:
-        socket.create_connection((host, port), CONNECTS_WITHIN).close()
+        socket.create_connection((host, port), within).close()
     except OSError:
         return False
     return True

@@ -21,6 +21,7 @@ from zmqfuzz.campaign.events import Plan
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.catalogue import Family, families, invariants, select_families
 from zmqfuzz.cli.auditing import audit_command
+from zmqfuzz.cli.doctoring import doctor_command
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.options import (
     DURATION,
@@ -52,7 +53,7 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command):
+for _command in (audit_command, report_command, baseline_command, doctor_command):
     cli.add_command(_command)
 
 
