@@ -23,6 +23,7 @@ from zmqfuzz.catalogue import Family, families, invariants, select_families
 from zmqfuzz.cli.auditing import audit_command
 from zmqfuzz.cli.doctoring import doctor_command
 from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.cli.initial import init_command
 from zmqfuzz.cli.options import (
     DURATION,
     TargetCommand,
@@ -53,7 +54,7 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command, doctor_command):
+for _command in (audit_command, report_command, baseline_command, doctor_command, init_command):
     cli.add_command(_command)
 
 
