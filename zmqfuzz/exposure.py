@@ -22,7 +22,8 @@ class Listening:
     ``zmtp``: what answers there speaks ZMTP. Of an ipc socket with a path: ``anyone`` says whether every user of the
     machine may connect (by the permissions of the socket and of each folder above it), ``replaceable`` names the folder
     in which every user may put another socket in its place, ``why`` has the modes; None and empty where that cannot be
-    seen. ``reached``: whether it could be connected to from another network namespace; None: not tried.
+    seen. ``reached``: whether it could be connected to from another network namespace; None: not tried. ``reach``: the
+    endpoint by which it is reached on this machine.
     """
 
     bound: str
@@ -31,6 +32,7 @@ class Listening:
     replaceable: str = ""
     why: str = ""
     reached: bool | None = None
+    reach: str = ""
 
 
 @dataclass(frozen=True, slots=True)

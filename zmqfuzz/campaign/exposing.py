@@ -90,9 +90,9 @@ async def _listening(reach: str, bound: str, pid: int, surfaces: tuple[Surface, 
             zmtp = False  # nobody else can connect either, or it is full
     path = reach.removeprefix("ipc://")
     if not reach.startswith("ipc:///"):
-        return Listening(bound, zmtp)
+        return Listening(bound, zmtp, reach=reach)
     anyone, replaceable, why = permissions(path, f"/proc/{pid}/root")
-    return Listening(f"ipc://{path}", zmtp, anyone, replaceable, why)
+    return Listening(f"ipc://{path}", zmtp, anyone, replaceable, why, reach=reach)
 
 
 def permissions(path: str, root: str = "") -> tuple[bool | None, str, str]:
@@ -222,7 +222,9 @@ class Exposing:
             return False
         if entry.code == "ZF603":
             return any(one.zmtp and one.anyone is not None for one in seen.listening)
-        known = all(one.version is not None and not one.vendor for one in seen.loaded)
+        known = all(
+            one.version is not None and not (one.vendor and _perhaps(one, seen.surfaces)) for one in seen.loaded
+        )
         return entry.code != "ZF601" or (bool(seen.loaded) and known)
 
     def _say(self, seen: Exposure) -> None:
@@ -262,9 +264,13 @@ class Exposing:
             await self._confirm(entry, violation, surface, seen)
 
     def _surface(self, seen: Exposure, violation: Violation) -> Surface:
-        """The door that a finding is told of: the first one that it names, else the first."""
-        named = [surface for surface in seen.surfaces if any(surface.key in one.observed for one in violation.measures)]
-        return (named or list(seen.surfaces))[0]
+        """The door that a finding is told of: the first one that it names or is at, else the first."""
+        said = {word.rstrip(",") for one in violation.measures for word in one.observed.split()}
+        places = {one.reach: one.bound for one in seen.listening}
+        for surface in seen.surfaces:
+            if said & {surface.key, surface.address, places.get(surface.address, "")}:
+                return surface
+        return seen.surfaces[0]
 
     async def _confirm(self, entry: Invariant, violation: Violation, surface: Surface, seen: Exposure) -> None:
         shown, tried = 1, 1
