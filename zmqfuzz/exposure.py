@@ -19,11 +19,11 @@ Version = tuple[int, int, int]
 class Listening:
     """One listening stream socket; ``bound`` as an endpoint, where ``0.0.0.0`` and ``[::]`` are every address.
 
-    ``zmtp``: what answers there speaks ZMTP. Of an ipc socket with a path: ``anyone`` says whether every user of the
-    machine may connect (by the permissions of the socket and of each folder above it), ``replaceable`` names the folder
-    in which every user may put another socket in its place, ``why`` has the modes; None and empty where that cannot be
-    seen. ``reached``: whether it could be connected to from another network namespace; None: not tried. ``reach``: the
-    endpoint by which it is reached on this machine.
+    ``zmtp``: what answers there speaks ZMTP (of tcp only where it is a door that is attacked). Of an ipc socket with a
+    path: ``anyone`` says whether every user of the machine may connect (by the permissions of the socket and of each
+    folder above it), ``replaceable`` names the folder in which every user may put another socket in its place, ``why``
+    has the modes; None and empty where that cannot be seen. ``reached``: whether it could be connected to from another
+    network namespace; None: not tried. ``reach``: the endpoint by which it is reached on this machine.
     """
 
     bound: str

@@ -27,6 +27,7 @@ MARK = b"inproc://zeromq.zap.01"
 LARGEST = 512 << 20
 """Octets of a file that is looked through; no program with libzmq in it is near that."""
 
+_NAMED = re.compile(r"libzmq[-.\d]")  # and not libzmqpp, a wrapper
 _ASK_WITHIN = 30.0  # seconds to load a library in a process of its own; a busy machine takes one
 _ASK = (sys.executable, "-m", "zmqfuzz.targets.library_facts")
 
@@ -50,7 +51,7 @@ def loaded(pids: Iterable[int], *, ours: bool) -> tuple[Loaded, ...]:
     a library is only asked where it belongs to the system or to this user. Blocks for up to some seconds.
     """
     files = list({place: (pid, path, place) for pid, path, place in _files(pids)}.values())
-    named = [file for file in files if "libzmq" in file[1].rpartition("/")[2]]
+    named = [file for file in files if _NAMED.match(file[1].rpartition("/")[2])]
     found = [_shared(*file, ours=ours) for file in named]
     if not found:
         found = [one for file in files if (one := _linked(*file)) is not None]

@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
@@ -43,14 +44,16 @@ COME_UP = 2.5
 OWNERS = {"ZF601": "libzmq, known: the release that mends it is named below"}
 
 
-async def look(harness: Harness, standing: Standing, before: tuple[Loaded, ...] | None = None) -> Exposure:
-    """What one running target shows; ``before``: its libraries, where they are known already."""
+async def look(harness: Harness, standing: Standing, before: Exposure | None = None) -> Exposure:
+    """What one running target shows; what an earlier look ``before`` has asked is not asked again."""
     running = standing.running
     pids, surfaces = running.pids(), harness.surfaces(standing)
-    places = [await _listening(one.reach, one.bound, one.pid, surfaces) for one in listening(pids)]
-    if before is None:
-        before = await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill))
-    return Exposure(surfaces, tuple(places), before)
+    known = {one.reach: one.zmtp for one in (before.listening if before is not None else ())}
+    known |= {surface.address: True for surface in surfaces}
+    places = [await _listening(one.reach, one.bound, one.pid, known.get(one.reach)) for one in listening(pids)]
+    if before is not None:
+        return Exposure(surfaces, tuple(places), before.loaded)
+    return Exposure(surfaces, tuple(places), await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill)))
 
 
 async def look_from_elsewhere(harness: Harness, standing: Standing) -> tuple[Exposure, str]:
@@ -81,13 +84,12 @@ def _same_network(pids: Sequence[int]) -> bool:
         return False
 
 
-async def _listening(reach: str, bound: str, pid: int, surfaces: tuple[Surface, ...]) -> Listening:
-    zmtp = any(surface.address == reach for surface in surfaces)
-    if not zmtp and reach.startswith("ipc://"):  # of tcp it does not matter
-        try:
-            zmtp = await identify(reach, ANSWER_WITHIN) is not None
-        except OSError:
-            zmtp = False  # nobody else can connect either, or it is full
+async def _listening(reach: str, bound: str, pid: int, zmtp: bool | None) -> Listening:
+    if zmtp is None:
+        zmtp = False  # of tcp it does not matter
+        if reach.startswith("ipc://"):
+            with suppress(OSError):  # nobody else can connect either, or it is full
+                zmtp = await identify(reach, ANSWER_WITHIN) is not None
     path = reach.removeprefix("ipc://")
     if not reach.startswith("ipc:///"):
         return Listening(bound, zmtp, reach=reach)
@@ -148,7 +150,7 @@ async def examine(harness: Harness, entry: Invariant, signature: str = "") -> Co
         seen, _ = await look_from_elsewhere(harness, standing)
         while (violation := _shown(entry, seen, harness, signature)) is None and trio.current_time() < deadline:
             await trio.sleep(0.2)
-            seen = await look(harness, standing, seen.loaded)
+            seen = await look(harness, standing, seen)
         if violation is None and any(library.version is None for library in seen.loaded) and entry.code == "ZF601":
             return Confirmed(0, 0, doubts=("the version of its libzmq is not known",))
         return Confirmed(
@@ -205,7 +207,7 @@ class Exposing:
             return
         standing = await self._harness.standing()
         if standing.running.pids():
-            seen = await look(self._harness, standing, self._seen.loaded)
+            seen = await look(self._harness, standing, self._seen)
             await self._judge(seen)
             self._outcome.envelope.places = _places(seen) or self._outcome.envelope.places
         for entry in invariants().values():

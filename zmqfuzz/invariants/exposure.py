@@ -121,7 +121,7 @@ def _leaks(one: Listening) -> bool:
 def _seen(one: Listening) -> str:
     """A listener, and what was found out about it."""
     reached = {True: ", reached from another network namespace", False: ", not reached from another network namespace"}
-    return one.bound + ("" if one.zmtp else " (not ZMTP)") + (reached[one.reached] if one.reached is not None else "")
+    return one.bound + (reached[one.reached] if one.reached is not None else "")
 
 
 def _kind(bound: str) -> str:
