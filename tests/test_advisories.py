@@ -154,8 +154,8 @@ def test_a_version_is_read_from_the_code_alone(tmp_path: Path) -> None:
 
 def test_a_library_that_was_replaced_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
     (path,) = libraries([os.getpid()], "libzmq")
-    beside = Path(path).parent
-    for file in beside.glob("*.so*"):
+    wheel = Path(path).parent.name.endswith(".libs")  # what it needs lies beside it
+    for file in Path(path).parent.glob("*.so*") if wheel else [Path(path)]:
         shutil.copy(file, tmp_path / file.name)
     copy = tmp_path / Path(path).name
     code = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('loaded', flush=True); sys.stdin.read()"
@@ -183,7 +183,7 @@ def test_a_library_that_is_linked_in_is_found(tmp_path: Path) -> None:
         "fflush(stdout); return getchar(); }\n"
     )
     program = tmp_path / "app"
-    subprocess.run(["gcc", "-O2", "-fcf-protection=none", "-o", program, source], check=True, timeout=60)
+    subprocess.run(["gcc", "-O2", "-o", program, source], check=True, timeout=60)
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert b"zap" in running.stdout.readline()

@@ -153,9 +153,7 @@ def _timing() -> Fact:
         f" at most {max(late) * 1e3:.1f}; clock resolution {resolution * 1e9:.0f} ns"
     )
     if load > cores or max(late) > LATE:
-        return warn(
-            said, "busy: what is judged by the clock may be inconclusive; end other programs, give --for longer"
-        )
+        return warn(said, "busy: what is judged by the clock may be inconclusive; end other programs, or run longer")
     return ok(said)
 
 

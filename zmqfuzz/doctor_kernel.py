@@ -179,6 +179,14 @@ def _elsewhere() -> Fact:
     return ok("ports are tried from another network namespace (veth)")
 
 
+def _loopback() -> Fact:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as door, socket.create_connection(door.getsockname(), 5):
+            return ok("connections over loopback")
+    except OSError as error:
+        return no(f"loopback: {error.strerror}", "nothing can be attacked over tcp; ip link set lo up")
+
+
 def _ipv6() -> Fact:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
@@ -209,6 +217,7 @@ def _ports() -> Fact:
 
 
 KERNEL: dict[str, Callable[[], Fact]] = {
+    "loopback": _loopback,
     "memory": _memory,
     "cap": _cap,
     "sockets": _diagnostics,
