@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 
 import zmq
 
-LATE = 1500
-"""Milliseconds until the second door is opened with ``--late``."""
+LATE = 1.5
+"""Seconds until the second door is opened with ``--late``."""
 
 
 def main() -> None:
@@ -33,13 +34,13 @@ def main() -> None:
     if options.ipc:
         server.bind(options.ipc)
     print("listening on", server.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
-    late = options.late and not options.hardened
+    opens = time.monotonic() + LATE if options.late and not options.hardened else float("inf")
     while True:
-        if server.poll(LATE if late else None):
-            server.send(server.recv())
-        elif late:
+        if server.poll(100):
+            server.send_multipart(server.recv_multipart())
+        if time.monotonic() > opens:
             server.bind("tcp://*:*")
-            late = False
+            opens = float("inf")
 
 
 if __name__ == "__main__":

@@ -201,15 +201,20 @@ class Exposing:
         self._say(self._seen)
         await self._judge(self._seen)
 
-    async def look_again(self) -> None:
-        """The last look: what was bound, or loaded, since the first."""
-        if self._seen is None:
+    async def glance(self) -> None:
+        """What was bound since the first look, where places are promised; some milliseconds, to be done often: a
+        process is started anew so often that one which binds late would not be seen at the end."""
+        if self._seen is None or self._harness.limits.expose is None:
             return
         standing = await self._harness.standing()
         if standing.running.pids():
-            seen = await look(self._harness, standing, self._seen)
-            await self._judge(seen)
-            self._outcome.envelope.places = _places(seen) or self._outcome.envelope.places
+            await self._judge(await look(self._harness, standing, self._seen))
+
+    async def look_again(self) -> None:
+        """The last look, and what was put to the test."""
+        if self._seen is None:
+            return
+        await self.glance()
         for entry in invariants().values():
             if entry.examines == EXPOSURE and entry.applies(self._harness.limits) and self._could_tell(entry):
                 self._outcome.checks[entry.code] += 1

@@ -110,6 +110,7 @@ class Campaign:
                     share = (left - (1 - FIRST_TURNS) * self._plan.seconds) / (len(turn) - place)
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
+                await self._exposing.glance()
             await self._docket.catch_up(lanes, deadline)
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
