@@ -204,5 +204,6 @@ def test_a_distribution_mends_without_a_new_version(tmp_path: Path) -> None:
         file.write("zeromq3 (4.3.2-2ubuntu1)\n  * SECURITY UPDATE: ... CVE-2020-15166, CVE-2021-20236\n")
     said = ("its package libzmq5", frozenset({"CVE-2020-15166", "CVE-2021-20236"}))
     assert vendor(path, str(tmp_path)) == said
+    assert vendor("/nix/store/abc-zeromq-4.3.2/lib/libzmq.so.5", str(tmp_path))[0] == "its distribution"
     for elsewhere in ("/usr/local/lib/libzmq.so.5", "/opt/app/libzmq.so", "/usr/lib/python3/pyzmq.libs/libzmq-1.so"):
         assert vendor(elsewhere, str(tmp_path)) == ("", frozenset())

@@ -56,9 +56,9 @@ def connect_from_elsewhere(ports: Iterable[int]) -> Elsewhere:
     first = f"198.{18 + (number >> 14)}.{(number >> 6) & 255}.{(number & 63) * 4}"
     near, far = (f"{first.rpartition('.')[0]}.{int(first.rpartition('.')[2]) + step}" for step in (1, 2))
     order = {"tool": tool, "name": f"{name}p"[:15], "far": far, "near": near, "ports": sorted(set(ports))}
-    words = [sys.executable, "-m", "zmqfuzz.elsewhere"]
+    words, pipe = [sys.executable, "-m", "zmqfuzz.elsewhere"], subprocess.PIPE
     try:
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as child:
             try:
                 return _tried(child, tool, name, near, order)
             finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 __all__ = ["vendor"]
 
 _SYSTEM = ("/usr/lib", "/lib")
+_STORES = ("/nix/store/", "/gnu/store/", "/snap/")
 _LISTS, _DOCS = "var/lib/dpkg/info", "usr/share/doc"
 _LARGEST = 4 << 20  # octets of a changelog; that of zeromq3 has 60 kB
 _IDENTIFIER = re.compile(r"CVE-\d{4}-\d{4,7}")
@@ -25,6 +26,8 @@ def vendor(path: str, root: str = "/") -> tuple[str, frozenset[str]]:
     Of none is a library in a wheel, under ``/usr/local`` or ``/opt``, or in a home. ``root`` is where the file system
     begins that ``path`` is in. What the package does not say it may have mended all the same. Never raises.
     """
+    if path.startswith(_STORES):
+        return "its distribution", frozenset()
     if not path.startswith(tuple(f"{folder}{tail}" for folder in _SYSTEM for tail in ("/", "32/", "64/", "x32/"))):
         return "", frozenset()
     if ".libs/" in path:
