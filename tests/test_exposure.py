@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import zmqfuzz
+from zmqfuzz.advisories import table
 from zmqfuzz.assembly import Spec, check, replay
 from zmqfuzz.binds import parse_expose
 from zmqfuzz.budget import Limits
@@ -19,9 +21,10 @@ from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan
 from zmqfuzz.campaign.exposing import permissions
 from zmqfuzz.campaign.report import failure_message
+from zmqfuzz.campaign.shown import tells, untold
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.elsewhere import connect_from_elsewhere
-from zmqfuzz.exposure import EXPOSURE, Exposure, Listening
+from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded
 from zmqfuzz.finding import Severity, Verdict
 from zmqfuzz.trial import Surface
 
@@ -166,6 +169,32 @@ def test_where_nothing_is_promised_it_is_observed() -> None:
     assert "listens at tcp://0.0.0.0:" in said
     assert "(every address)" in said
     assert "libzmq " in said
+
+
+def test_what_nothing_can_be_said_of_is_told() -> None:
+    today = table().checked
+    own = Loaded("/x/libzmq.so", (4, 3, 5))
+    debian = Loaded(
+        "/usr/lib/libzmq.so", (4, 3, 2), vendor="its package libzmq5", mended=frozenset({"GHSA-25wp-cf8g-938m"})
+    )
+    unknown = Loaded("/x/app", None, why="it is linked in", part=True)
+
+    def told(*loaded: Loaded, days: int = 0) -> list[str]:
+        return untold(Exposure((DOOR,), loaded=loaded), Limits(), today + timedelta(days=days))
+
+    assert told(own) == []
+    assert tells(Exposure((DOOR,), loaded=(own,)), "ZF601")
+    (line,) = told(debian)
+    assert "CVE-2021-20235, " in line, "what is reached here comes first"
+    assert "CVE-2020-15166" not in line, "its package has mended it"
+    assert not tells(Exposure((DOOR,), loaded=(own, debian)), "ZF601")
+    assert "linked in" in told(unknown)[0]
+    assert not tells(Exposure((DOOR,), loaded=(unknown,)), "ZF601")
+    assert "no libzmq was seen" in told()[0]
+    assert "days old" in told(own, days=1000)[0]
+    hidden = Exposure((DOOR,), (Listening("ipc:///run/x", True),), (own,))
+    assert "cannot be seen" in untold(hidden, LOOPBACK, today)[0]
+    assert not tells(hidden, "ZF603")
 
 
 def test_a_program_that_was_attached_to_is_told_once() -> None:

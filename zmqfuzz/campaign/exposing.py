@@ -16,14 +16,14 @@ from datetime import date
 
 import trio
 
-from zmqfuzz.advisories import reaches, table
 from zmqfuzz.binds import every_address
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.naming import finding_of
+from zmqfuzz.campaign.shown import libraries, places, tells, untold
 from zmqfuzz.campaign.triage import Confirmed
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.elsewhere import connect_from_elsewhere
-from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded, version_text
+from zmqfuzz.exposure import EXPOSURE, Exposure, Listening
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.mapped import loaded
@@ -50,10 +50,10 @@ async def look(harness: Harness, standing: Standing, before: Exposure | None = N
     pids, surfaces = running.pids(), harness.surfaces(standing)
     known = {one.reach: one.zmtp for one in (before.listening if before is not None else ())}
     known |= {surface.address: True for surface in surfaces}
-    places = [await _listening(one.reach, one.bound, one.pid, known.get(one.reach)) for one in listening(pids)]
+    found = [await _listening(one.reach, one.bound, one.pid, known.get(one.reach)) for one in listening(pids)]
     if before is not None:
-        return Exposure(surfaces, tuple(places), before.loaded)
-    return Exposure(surfaces, tuple(places), await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill)))
+        return Exposure(surfaces, tuple(found), before.loaded)
+    return Exposure(surfaces, tuple(found), await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill)))
 
 
 async def look_from_elsewhere(harness: Harness, standing: Standing) -> tuple[Exposure, str]:
@@ -67,8 +67,8 @@ async def look_from_elsewhere(harness: Harness, standing: Standing) -> tuple[Exp
         return seen, "it is in another one than zmqfuzz itself"
     tried = await trio.to_thread.run_sync(connect_from_elsewhere, tuple(ports.values()))
     reached = {bound: tried.reached.get(port) for bound, port in ports.items()}
-    places = tuple(replace(one, reached=reached.get(one.bound)) for one in seen.listening)
-    return replace(seen, listening=places), tried.why
+    probed = tuple(replace(one, reached=reached.get(one.bound)) for one in seen.listening)
+    return replace(seen, listening=probed), tried.why
 
 
 def _by_ipv4(bound: str) -> bool:
@@ -198,7 +198,9 @@ class Exposing:
         self._seen, why = await look_from_elsewhere(self._harness, standing)
         if why:
             self._outcome.not_covered.append(f"what is reached from another network namespace: {why}")
-        self._say(self._seen)
+        self._outcome.envelope.places = places(self._seen)
+        self._outcome.envelope.libraries = libraries(self._seen)
+        self._outcome.not_covered += untold(self._seen, self._harness.limits, date.today())
         await self._judge(self._seen)
 
     async def glance(self) -> None:
@@ -216,50 +218,11 @@ class Exposing:
             return
         await self.glance()
         for entry in invariants().values():
-            if entry.examines == EXPOSURE and entry.applies(self._harness.limits) and self._could_tell(entry):
+            if entry.examines == EXPOSURE and entry.applies(self._harness.limits) and tells(self._seen, entry.code):
                 self._outcome.checks[entry.code] += 1
         if self.alone or self._harness.limits.expose is not None:
             for surface in self._seen.surfaces:
                 self._outcome.cases[(surface.key, EXPOSURE)] += 1
-
-    def _could_tell(self, entry: Invariant) -> bool:
-        """Whether it was put to the test: not by a library whose version is not known, nor where nothing is ipc."""
-        seen = self._seen
-        if seen is None:
-            return False
-        if entry.code == "ZF603":
-            return any(one.zmtp and one.anyone is not None for one in seen.listening)
-        known = all(
-            one.version is not None and not (one.vendor and _perhaps(one, seen.surfaces)) for one in seen.loaded
-        )
-        return entry.code != "ZF601" or (bool(seen.loaded) and known)
-
-    def _say(self, seen: Exposure) -> None:
-        """What was seen, and what could not be."""
-        envelope, missing = self._outcome.envelope, self._outcome.not_covered
-        envelope.places = _places(seen)
-        envelope.libraries = tuple(dict.fromkeys(_library(one) for one in seen.loaded if one.version is not None))
-        for one in seen.loaded:
-            if one.version is None:
-                missing.append(f"ZF601: the version of {one.path} is not known ({one.why})")
-            elif one.vendor and (open_ones := _perhaps(one, seen.surfaces)):
-                missing.append(
-                    f"ZF601: {one.name} at {one.path} is of {one.vendor}, which may have mended "
-                    f"{', '.join(open_ones)} without another version; ask it"
-                )
-        if not seen.loaded:
-            missing.append("ZF601: no libzmq was seen in the processes; another implementation has no table here")
-        if seen.loaded and (old := table().stale(date.today())):
-            missing.append(f"ZF601: {old}")
-        self._elsewhere(seen)
-
-    def _elsewhere(self, seen: Exposure) -> None:
-        """Places that nothing is said of."""
-        if self._harness.limits.expose is None:
-            return
-        unseen = [one.bound for one in seen.listening if one.zmtp and one.anyone is None and "ipc:///" in one.bound]
-        if unseen:
-            self._outcome.not_covered.append(f"ZF603: the permissions of {', '.join(unseen)} cannot be seen")
 
     async def _judge(self, seen: Exposure) -> None:
         for entry, violation in _broken(seen, self._harness):
@@ -273,9 +236,9 @@ class Exposing:
     def _surface(self, seen: Exposure, violation: Violation) -> Surface:
         """The door that a finding is told of: the first one that it names or is at, else the first."""
         said = {word.rstrip(",") for one in violation.measures for word in one.observed.split()}
-        places = {one.reach: one.bound for one in seen.listening}
+        bound = {one.reach: one.bound for one in seen.listening}
         for surface in seen.surfaces:
-            if said & {surface.key, surface.address, places.get(surface.address, "")}:
+            if said & {surface.key, surface.address, bound.get(surface.address, "")}:
                 return surface
         return seen.surfaces[0]
 
@@ -303,24 +266,3 @@ def told(
     made = finding_of(violation, trial, target, confirmed=confirmed, tried=tried, notes=notes)
     owner = OWNERS.get(violation.code, "application")
     return replace(made, sentence=violation.sentence, owner=owner, control="nothing is sent, so there is none")
-
-
-def _places(seen: Exposure) -> tuple[str, ...]:
-    """Where it listens, in words: doors first, and other places only where they are not of this machine alone."""
-    shown = [one for one in seen.listening if one.zmtp or one.bound.startswith("tcp://")]
-    return tuple(one.bound + (" (every address)" if every_address(one.bound) else "") for one in shown)
-
-
-def _library(one: Loaded) -> str:
-    features = "" if one.features is None else f" (with {', '.join(one.features) or 'no options'})"
-    linked = " linked in" if one.part else ""
-    return f"libzmq {version_text(one.version)}{linked}{features}" if one.version is not None else one.name
-
-
-def _perhaps(one: Loaded, surfaces: tuple[Surface, ...]) -> list[str]:
-    """Advisories that the version has, and of which its package does not say that they are mended, worst first."""
-    assert one.version is not None
-    found = [row for row in table().about(one.version) if not one.mended & {row.id, *row.aliases}]
-    return [
-        row.id for row in sorted(found, key=lambda row: -max((reaches(row, door)[0] for door in surfaces), default=0))
-    ]
