@@ -85,6 +85,13 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF315", "reaper, no ZAP_DOMAIN", dead, python("reaper", "--no-zap-domain"), reaps),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
     ]
+    exposure = ("--only", "exposure", "--expose", "tcp://127.0.0.1:*", "--expose", "ipc:///*")
+    folder.chmod(0o711)  # other users can search it, as they can /run
+    socket = ("--ipc", f"ipc://{folder}/{{port}}.sock")
+    found += [
+        Pair("ZF602", "exposed", exposure, python("exposed"), python("exposed", "--hardened")),
+        Pair("ZF603", "exposed, ipc", exposure, python("exposed", *socket), python("exposed", *socket, "--hardened")),
+    ]
     program = str(folder / "cserver")
     build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / "cserver.c"), "-lzmq"]
     try:

@@ -48,7 +48,17 @@ FAMILIES = {
     "tempo",
     "version-mix",
 }
-CODES = {f"ZF{number}" for number in (101, 102, 103, 104, *range(201, 210), 301, *range(311, 317), 321, 322)}
+CODES = {
+    f"ZF{number}"
+    for number in (
+        *range(101, 105),
+        *range(201, 210),
+        301,
+        *range(311, 317),
+        *range(321, 323),
+        *range(601, 604),
+    )
+}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

@@ -69,7 +69,8 @@ def test_the_wheel_holds_zmqfuzz_only_and_all_of_it(tmp_path: Path, links: bool)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    wanted = {"zmqfuzz/py.typed", "zmqfuzz/reports/report.html.j2"}
+    wanted = {"zmqfuzz/py.typed", "zmqfuzz/advisories.toml", "zmqfuzz/cli/workflow.yml"}
+    wanted.add("zmqfuzz/reports/report.html.j2")
     for package, folder in SETUPTOOLS["package-dir"].items():
         for path in (ROOT / folder).rglob("*.[pc]*"):
             if path.suffix in {".py", ".c"}:

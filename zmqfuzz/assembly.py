@@ -14,12 +14,14 @@ import trio
 
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Event, Outcome, Plan
+from zmqfuzz.campaign.exposing import examine as look_at
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.campaign.triage import Confirmed, Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import check_allowed
 from zmqfuzz.errors import TargetVanished, UsageError
+from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.finding import Finding
 from zmqfuzz.harness import Harness
 from zmqfuzz.listener import Listeners
@@ -83,7 +85,11 @@ class Spec:
                 if name in known and name not in ("limits", "credentials")
             }
             whole = Credentials.from_plain(plain.get("credentials", {}), credentials)
-            return cls(**values, credentials=whole, limits=Limits(**plain.get("limits", {})))
+            limits: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in plain.get("limits", {}).items()
+            }
+            return cls(**values, credentials=whole, limits=Limits(**limits))
         except TypeError as error:
             raise UsageError(
                 f"The saved description of the target cannot be read ({error}); give -- COMMAND."
@@ -226,6 +232,8 @@ async def replayed(harness: Harness, finding: Finding, times: int = 3) -> Replay
     if entry is None:
         raise UsageError(f"This zmqfuzz knows no invariant {finding.code}; upgrade it to replay {finding.id}.")
     triage = Triage(harness)
+    if entry.examines == EXPOSURE:
+        return Replayed(await look_at(harness, entry), surface)
     if entry.examines:
         return Replayed(await triage.examine(entry, finding.attack, surface.key, None), surface)
     return Replayed(await triage.confirm((*finding.history, finding.attack), surface.key, finding.code, times), surface)

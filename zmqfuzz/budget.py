@@ -70,7 +70,8 @@ class Limits:
     open and silent. A peer is let go of, in seconds, ``handshake_within`` of its connecting where it stalls in the
     handshake, ``hung_within`` of its last octets where it has stopped answering, ``vanished_within`` where it has
     vanished without a sign. Told to stop, the target ends within ``linger`` seconds and a grace, and ``delivers`` this
-    share (1: all) of what it had accepted to peers that read on. :data:`zmqfuzz.contract.PROMISES` is how each is
+    share (1: all) of what it had accepted to peers that read on. ``expose``: where it may listen
+    (:mod:`zmqfuzz.binds`), and nowhere else. :data:`zmqfuzz.contract.PROMISES` is how each is
     declared.
     """
 
@@ -87,4 +88,5 @@ class Limits:
     vanished_within: float | None = None
     linger: float | None = None
     delivers: float | None = None
+    expose: tuple[str, ...] | None = None
     hard_cap: int = 2048 * MIB

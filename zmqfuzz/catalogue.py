@@ -21,6 +21,7 @@ from hypothesis.strategies import SearchStrategy
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.drawing import Draw
 from zmqfuzz.errors import UsageError
+from zmqfuzz.exposure import EXPOSURE, Exposure
 from zmqfuzz.finding import Severity, Violation
 from zmqfuzz.script import Script, Shake
 from zmqfuzz.trial import Examination, Reached, Surface, Trial
@@ -81,7 +82,8 @@ class Family:
 class Invariant:
     """A promise that is checked.
 
-    ``check`` raises ``violation`` when a Trial (or, where ``examines`` names a kind, an Examination) breaks it.
+    ``check`` raises ``violation`` when a Trial (or, where ``examines`` names a kind, an Examination, or an Exposure)
+    breaks it.
     ``suspects`` says cheaply whether one Trial is worth an Examination. ``declared`` names the field of Limits
     without which there is no promise to check; ``waits``: that is a time, which attacks wait out. ``tests`` says
     whether a Trial puts it to the test; None: every one does, where there is a process to watch.
@@ -106,11 +108,11 @@ class Invariant:
 
     def tested(self, trial: Trial, limits: Limits) -> bool:
         """Whether the trial put the promise to the test: it was made, and could have been seen to be broken."""
-        if self.examines in ("beside", "stop") or not self.applies(limits):
+        if self.examines in ("beside", "stop", EXPOSURE) or not self.applies(limits):
             return False
         return self.tests(trial, limits) if self.tests is not None else trial.observation.baseline is not None
 
-    def judge(self, seen: Trial | Examination, limits: Limits) -> Violation | None:
+    def judge(self, seen: Trial | Examination | Exposure, limits: Limits) -> Violation | None:
         """The violation that ``seen`` shows, or None."""
         try:
             self.check(seen, limits)

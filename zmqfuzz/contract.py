@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zmqfuzz.binds import parse_expose
 from zmqfuzz.budget import Limits
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_count, parse_duration, parse_rate, parse_share, parse_size
@@ -22,13 +23,15 @@ class Promise:
     """``name`` is the field of Limits, ``read`` its parser, ``metavar`` and ``help`` what ``--help`` shows.
 
     ``option`` is the long option without its dashes, and the key in pyproject.toml, where that is not the name.
+    ``many``: the option may be given several times, and the key is a list.
     """
 
     name: str
-    read: Callable[[Any], int | float]
+    read: Callable[[Any], int | float | tuple[str, ...]]
     metavar: str
     help: str
     option: str = ""
+    many: bool = False
 
     @property
     def key(self) -> str:
@@ -70,6 +73,13 @@ PROMISES = (
     ),
     Promise("linger", parse_duration, "TIME", "Promise: told to stop, it ends within this and a grace (LINGER)."),
     Promise("delivers", parse_share, "NUMBER", "Promise: told to stop, it delivers this share of what it accepted."),
+    Promise(
+        "expose",
+        parse_expose,
+        "EP",
+        "Promise: it listens only here, as tcp://127.0.0.1:* or ipc:///run/app/*; may be repeated.",
+        many=True,
+    ),
     Promise("hard_cap", parse_size, "SIZE", "Kill the target above this. [default: 2GiB]", option="mem-cap"),
 )
 

@@ -50,6 +50,7 @@ class Violation(AssertionError):
     """A promise that was broken. One subclass per invariant, made by the ``invariant`` decorator.
 
     ``culprit``: one script of the attack that shows it by itself, where that is known: it is tried alone first.
+    ``severity``: where it is not that of the invariant.
     Hypothesis tells bugs apart by exception class and place, so a shared class would merge them. ``finding`` and its
     failure ``text`` are there once it was confirmed in a test that plays attacks itself.
     """
@@ -67,6 +68,7 @@ class Violation(AssertionError):
         signature: str = "",
         advice: str = "",
         culprit: Script | None = None,
+        severity: Severity | None = None,
     ) -> None:
         super().__init__(f"{self.code} {sentence}")
         self.sentence = sentence
@@ -74,11 +76,13 @@ class Violation(AssertionError):
         self.signature = signature
         self.advice = advice
         self.culprit = culprit
+        if severity is not None:
+            self.severity = severity
 
     def again(self) -> Violation:
         """The same, to be raised once more."""
         said = {"signature": self.signature, "advice": self.advice}
-        return type(self)(self.sentence, *self.measures, **said, culprit=self.culprit)
+        return type(self)(self.sentence, *self.measures, **said, culprit=self.culprit, severity=self.severity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ def target(
     vanished_within: Duration | None = None,
     linger: Duration | None = None,
     delivers: float | None = None,
+    expose: Words | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
     password: str | None = None,
@@ -107,14 +108,14 @@ def target(
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
         raise UsageError("A target needs a command to start, or connect= with the endpoint of a program that runs.")
-    declared = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate}
+    declared: dict[str, Any] = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate}
     declared |= {"held_per_byte": held_per_byte, "descriptors": descriptors, "recover": recover, "beside": beside}
     declared |= {
         "handshake_within": handshake_within,
         "hung_within": hung_within,
         "vanished_within": vanished_within,
     }
-    declared |= {"linger": linger, "delivers": delivers}
+    declared |= {"linger": linger, "delivers": delivers, "expose": expose}
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),
@@ -196,7 +197,8 @@ class SuiteTarget:
 
         ``families`` are the only ones, ``exclude`` are left out. Default: all, and those of PLAIN or CURVE where the
         target has a user name or a key. ``shutdown`` is one more, where the target promises something about its end
-        (``linger``, ``delivers``). Raises UsageError.
+        (``linger``, ``delivers``), and ``exposure`` where it promises to listen only at some places (``expose``).
+        Raises UsageError.
         """
         __tracebackhide__ = True
         import pytest
@@ -213,21 +215,25 @@ class SuiteTarget:
     def attacks(self, families: Words = (), exclude: Words = ()) -> list[FamilyAttack]:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.stopping import STOPPING
 
-        only = [name for name in _words(families) if name != STOPPING]
-        chosen = select_families(only, [name for name in _words(exclude) if name != STOPPING])
+        only = [name for name in _words(families) if name not in (STOPPING, EXPOSURE)]
+        chosen = select_families(only, [name for name in _words(exclude) if name not in (STOPPING, EXPOSURE)])
         promised = self.limits.linger is not None or self.limits.delivers is not None
         ends = STOPPING in _words(families) if families else bool(self._description["command"]) and promised
         ends = ends and STOPPING not in _words(exclude)
+        exposed = EXPOSURE in _words(families) if families else self.limits.expose is not None
+        exposed = exposed and EXPOSURE not in _words(exclude)
         if families and not only:
             chosen = ()
-        if not chosen and not ends:
+        if not chosen and not ends and not exposed:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
             chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
-        names = [*(family.name for family in chosen), *([STOPPING] if ends else [])]
+        names = [family.name for family in chosen]
+        names += [STOPPING] * ends + [EXPOSURE] * exposed
         return [FamilyAttack(self, name) for name in names]
 
     def play(self, attack: Attack | Script | Sequence[Script]) -> Trial:

@@ -17,7 +17,17 @@ CLIENT = ("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNm
 CURVE = (f"--server-key={SERVER[0]}", f"--client-key={':'.join(CLIENT)}")
 LOCK = ("--mechanism", "curve", f"--secret-key={SERVER[1]}", f"--allow={CLIENT[0]}")
 DEAD = ("--only", "dead-peer")
-FORMS = ("off_by_one", "too_late", "set_late", "no_heartbeat", "no_keepalive", "impatient", "older_peers")
+LOOPBACK = "tcp://127.0.0.1:*"
+FORMS = (
+    "off_by_one",
+    "too_late",
+    "set_late",
+    "no_heartbeat",
+    "no_keepalive",
+    "impatient",
+    "older_peers",
+    "exposed_late",
+)
 """Forms of a weak program, whose twin is that of the plain one."""
 TWINS = {  # name: program, its form, the code, the families and other options that fit
     "worker_crash": ("worker_crash.py", (), "ZF101", ("--only", MALFORMED)),
@@ -41,6 +51,8 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "older_peers": ("reaper.py", ("--no-zap-domain",), "ZF315", (*DEAD, "--handshake-within", "1s")),
     "shutdown": ("shutdown.py", (), "ZF321", ("--only", "shutdown", "--linger", "1s")),
     "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
+    "exposed": ("exposed.py", (), "ZF602", ("--only", "exposure", "--expose", LOOPBACK)),
+    "exposed_late": ("exposed.py", ("--late",), "ZF602", ("--only", "malformed-greeting", "--expose", LOOPBACK)),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}

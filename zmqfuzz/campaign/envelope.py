@@ -36,7 +36,8 @@ class Envelope:
     largest that were taken while the connection stayed open; ``refused``: the smallest honest frame that ended its
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
     peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
-    it ended, each time it was told to stop.
+    it ended, each time it was told to stop. ``places`` and ``libraries``: where it listens, and which libzmq it runs,
+    in words.
     """
 
     rest: int = 0
@@ -46,6 +47,8 @@ class Envelope:
     refused: int = 0
     idle: dict[Reached, tuple[float, float]] = field(default_factory=dict)
     ends: list[Stop] = field(default_factory=list)
+    places: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     _last: Observation | None = field(default=None, repr=False, compare=False)
 
     def note(self, trial: Trial) -> None:
@@ -114,7 +117,9 @@ class Envelope:
                 said.append(f"peers that fell silent {words} cut after {least:.2f} to {most:.2f} s")
         if self.ends and limits.linger is None:
             said.append(_ended(self.ends))
-        return said
+        if self.places and limits.expose is None:
+            said.append(f"listens at {' and '.join(self.places)}")
+        return [*said, *self.libraries]
 
 
 def _ended(ends: list[Stop]) -> str:

@@ -25,6 +25,7 @@ class Plan:
     minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`. ``accepted``:
     IDs of findings that are known already, and do not count for ``stop_after``.
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
+    ``exposure``: when it is looked at what it shows without an attack (:mod:`zmqfuzz.exposure`), likewise.
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     payloads: SearchStrategy[Any] | None = None
     accepted: frozenset[str] = frozenset()
     stop: Literal["never", "promised", "always"] = "promised"
+    exposure: Literal["never", "promised", "always"] = "never"
     isolated: bool = False
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from zmqfuzz.campaign.decode import decode_attack, printable, quantity
 from zmqfuzz.campaign.repro import cannot_play
+from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import Attack, Send, Shake, Wait
 from zmqfuzz.trial import Trial
@@ -72,11 +73,7 @@ def failure_message(
         _head(finding),
         _wrapped(finding.sentence, "  "),
         _evidence(finding, observed),
-        [
-            *_wrapped(_transcript_title(finding), "  ", "    "),
-            "",
-            *["    " + line for line in decode_attack(finding.attack, observed)],
-        ],
+        _transcript(finding, observed),
         _meaning(finding),
         _reproduce(finding, os.fspath(folder) if folder is not None else f".zmqfuzz/findings/{finding.id}"),
         _log(finding),
@@ -140,12 +137,22 @@ def _repeat(finding: Finding) -> str:
 
 
 def _cost(finding: Finding) -> str:
+    if finding.attack.strategy == EXPOSURE:
+        return "none: the target was only looked at"
     peers = sum(max(1, script.times) for script in finding.attack.scripts)
     shakes = [step for script in finding.attack.scripts for step in script.steps if isinstance(step, Shake)]
     known = [step.mechanism for step in shakes if not step.stranger]
     secrets = dict.fromkeys(mechanism for mechanism in known if mechanism not in ("", "NULL"))
     keys = f"{' and '.join(secrets)} credentials" if secrets else "no key"
     return f"{_plural(peers, 'connection')}, {keys}, {quantity(finding.sent)}, {finding.seconds:.1f} s"
+
+
+def _transcript(finding: Finding, observed: Trial | None) -> list[str]:
+    """What was sent; empty where nothing had to be."""
+    if finding.attack.strategy == EXPOSURE:
+        return []
+    lines = ["    " + line for line in decode_attack(finding.attack, observed)]
+    return [*_wrapped(_transcript_title(finding), "  ", "    "), "", *lines]
 
 
 def _transcript_title(finding: Finding) -> str:

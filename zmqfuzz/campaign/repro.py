@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from zmqfuzz.campaign.decode import next_framing, printable
 from zmqfuzz.campaign.repro_player import PLAYER
 from zmqfuzz.canary import carries
+from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import (
     Attack,
@@ -45,6 +46,8 @@ def cannot_play(attack: Attack) -> str:
     """Why a script of the standard library alone cannot play ``attack``, in one sentence; empty when it can."""
     if attack.strategy == STOPPING:
         return "repro.py cannot tell the program to stop; use zmqfuzz replay instead."
+    if attack.strategy == EXPOSURE:
+        return "there is nothing to send; use zmqfuzz replay, which looks again."
     if carries(attack):
         return "repro.py has no place of its own for the mark of executed code; use zmqfuzz replay instead."
     for script in attack.scripts:

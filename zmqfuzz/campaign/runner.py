@@ -14,6 +14,7 @@ from functools import partial
 from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested, claim_time
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
+from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
@@ -61,6 +62,7 @@ class Campaign:
         self._served: list[Surface] = []
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
+        self._exposing = Exposing(harness, plan, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -90,6 +92,7 @@ class Campaign:
 
     async def _play(self, deadline: float) -> None:
         played = lanes = await self._lanes()
+        await self._exposing.look()
         full = True
         end = deadline
         deadline -= self._shutdown.kept(len(self.outcome.surfaces))
@@ -108,10 +111,12 @@ class Campaign:
                     share = (left - (1 - FIRST_TURNS) * self._plan.seconds) / (len(turn) - place)
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
+                await self._exposing.glance()
             await self._docket.catch_up(lanes, deadline)
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
+        await self._exposing.look_again()
         if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
@@ -163,7 +168,7 @@ class Campaign:
             raise TargetServesNobody(
                 f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
-        if not lanes and not self._shutdown.wanted:
+        if not lanes and not self._shutdown.wanted and not self._exposing.wanted:
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."

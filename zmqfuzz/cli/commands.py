@@ -21,7 +21,9 @@ from zmqfuzz.campaign.events import Plan
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.catalogue import Family, families, invariants, select_families
 from zmqfuzz.cli.auditing import audit_command
+from zmqfuzz.cli.doctoring import doctor_command
 from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.cli.initial import init_command
 from zmqfuzz.cli.options import (
     DURATION,
     TargetCommand,
@@ -37,6 +39,7 @@ from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
+from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
 from zmqfuzz.stopping import STOPPING
@@ -51,7 +54,7 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command):
+for _command in (audit_command, report_command, baseline_command, doctor_command, init_command):
     cli.add_command(_command)
 
 
@@ -160,7 +163,7 @@ def run_command(
         limits=declared.contract(limits),
     )
     seeds = declared.seeds if seeds is None else seeds
-    chosen, stop = _chosen(declared, names(only), names(exclude))
+    chosen, stop, exposure = _chosen(declared, names(only), names(exclude))
     plan = Plan(
         families=chosen,
         seconds=seconds,
@@ -170,28 +173,39 @@ def run_command(
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
         seeds=read_seeds(seeds) if seeds is not None else (),
         stop="promised" if stop == "always" and chosen and cases is not None else stop,
+        exposure=exposure,
     )
     return play(spec, plan, Corpus(store), policy, reach=reach)[1]
 
 
+When = Literal["never", "promised", "always"]
+
+
 def _chosen(
     declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
-) -> tuple[tuple[Family, ...], Literal["never", "promised", "always"]]:
-    """The families that were given, else those that were declared; and when it is looked at how the target ends."""
+) -> tuple[tuple[Family, ...], When, When]:
+    """The families that were given, else those that were declared; when it is looked at how the target ends, and when
+    at what it shows without an attack."""
     given = bool(only or exclude)
     if not given:
         only, exclude = declared.families, declared.exclude
-    stop: Literal["never", "promised", "always"] = "promised" if only else "always"
-    if STOPPING in (*only, *exclude):
-        stop = "never" if STOPPING in exclude else "always"
-    families, left_out = ([name for name in words if name != STOPPING] for words in (only, exclude))
+    stop, exposure = _when(STOPPING, only, exclude), _when(EXPOSURE, only, exclude)
+    families, left_out = ([name for name in words if name not in (STOPPING, EXPOSURE)] for words in (only, exclude))
     if only and not families:
-        return (), stop
+        return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never"
     try:
         found = select_families(families, left_out)
-        return found, stop if found or STOPPING in only else "promised"
     except UsageError as error:
         raise error if given else declared.blamed("families", error) from None
+    if found:
+        return found, stop, exposure
+    return found, stop if STOPPING in only else "promised", exposure if EXPOSURE in only else "promised"
+
+
+def _when(name: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> When:
+    if name in exclude:
+        return "never"
+    return "promised" if only and name not in only else "always"
 
 
 def _policy(options: dict[str, Any]) -> Policy:

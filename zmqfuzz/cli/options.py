@@ -21,14 +21,14 @@ _STARTED = "zmqfuzz.started"
 Command = Callable[..., int]
 
 
-class _Quantity(click.ParamType[float]):
+class _Quantity(click.ParamType[Any]):
     """Reads a text with a unit; an error begins with the option."""
 
-    def __init__(self, name: str, read: Callable[[Any], float]) -> None:
+    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
         self.name = name
         self._read = read
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return self._read(value)
         except UsageError as error:
@@ -109,9 +109,16 @@ def promise_options(command: Command) -> Command:
     """One option for each promise; None: not given."""
     for promise in reversed(PROMISES):
         kind = _Quantity(promise.metavar.lower(), promise.read)
-        option = click.option(f"--{promise.key}", promise.name, type=kind, metavar=promise.metavar, help=promise.help)
+        many: dict[str, Any] = {"multiple": True, "callback": _together} if promise.many else {}
+        names = (f"--{promise.key}", promise.name)
+        option = click.option(*names, type=kind, metavar=promise.metavar, help=promise.help, **many)
         command = option(command)
     return command
+
+
+def _together(ctx: click.Context, param: click.Parameter, values: tuple[tuple[str, ...], ...]) -> Any:
+    """The lists of an option that was given several times, as one; None: it was not given."""
+    return tuple(word for words in values for word in words) or None
 
 
 def names(text: str | None) -> tuple[str, ...]:
