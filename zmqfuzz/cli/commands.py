@@ -1,4 +1,4 @@
-"""The commands: run, demo, replay, list, explain; `audit` has a module of its own."""
+"""The commands: run, demo, replay, list, explain; the others have modules of their own."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from zmqfuzz.cli.options import (
 )
 from zmqfuzz.cli.recording import Policy, play
 from zmqfuzz.cli.reporting import baseline_command, report_command
+from zmqfuzz.cli.trying import whatif_command
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import FILE, Declared, named
@@ -51,7 +52,7 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command):
+for _command in (audit_command, report_command, baseline_command, whatif_command):
     cli.add_command(_command)
 
 
