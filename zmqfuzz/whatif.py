@@ -29,7 +29,7 @@ from zmqfuzz.errors import TargetError, UsageError, ZmqfuzzError
 from zmqfuzz.finding import Finding
 from zmqfuzz.harness import Harness
 from zmqfuzz.opened import OpenedSocket, Recorded, read
-from zmqfuzz.probe import Prober
+from zmqfuzz.probe import UNASKED, Prober
 from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake
 from zmqfuzz.shim import environment
 from zmqfuzz.sockopts import Set, written
@@ -198,6 +198,8 @@ async def _harm(harness: Harness, surface: Surface, spec: Spec, served: ProbeRes
     """What an honest client no longer gets, in a sentence; empty: it gets all that it did."""
     if calm.ok and not served.ok:
         return "an honest client is not let in any more"
+    if served.level == UNASKED and calm.level != UNASKED:
+        return f"an honest client is not let in any more: the door asks for {surface.mechanism}"
     if calm.level == "application" and served.level == "handshake":
         return "an honest client shakes hands, and is not answered any more"
     if calm.stays and not await _stays(surface, spec.credentials):
@@ -222,7 +224,11 @@ def _honest_frame(surface: Surface, size: int) -> Attack:
 def _cost(served: ProbeResult, calm: _Calm) -> str:
     if served.level != "application":
         return "an honest client shakes hands, as it does without it"
-    return f"an honest client is answered in {served.seconds * 1000:.2g} ms ({calm.seconds * 1000:.2g} ms without it)"
+    return f"an honest client is answered in {_short(served.seconds)} ({_short(calm.seconds)} without it)"
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
 
 
 async def _stays(surface: Surface, credentials: Credentials) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from zmqfuzz.audit.auditor import Audit, rules
 from zmqfuzz.audit.lines import Line
+from zmqfuzz.audit.listed import Row, at, rows, written
 from zmqfuzz.finding import Severity
 from zmqfuzz.sarif import LEVELS, log, place
 
@@ -27,9 +28,11 @@ def text(audit: Audit) -> list[str]:
     for line in audit.lines:
         what = "  ".join(part for part in (line.socket, line.endpoint) if part)
         head = f"{line.path}:{line.line}:{line.column}  {line.code}  {line.severity.upper()}  {line.certainty}"
-        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence), *_indented(f"To fix: {line.remedy}"), ""]
+        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence), *_indented(f"To fix: {line.remedy}")]
+        shown += [*(_indented(f"Evidence: {line.evidence}") if line.evidence else ()), ""]
     levels = Counter(line.severity for line in audit.lines)
     parts = ", ".join(f"{levels[each]} {each}" for each in Severity if levels[each])
+    shown += _inventory(audit)
     found = _count(len(audit.lines), "finding") + (f" ({parts})" if parts else "")
     looked = f"{_count(audit.files, 'Python file')}, {audit.concerned:,} with ZeroMQ, {_count(audit.sockets, 'socket')}"
     shown.append(f"{found} in {looked}")
@@ -39,6 +42,28 @@ def text(audit: Audit) -> list[str]:
         shown.append(f"  not told by the source: type or endpoint of {_count(audit.untold, 'socket')}")
     shown += [f"  inconclusive: {doubt}" for doubt in audit.doubts]
     return shown
+
+
+def _inventory(audit: Audit) -> list[str]:
+    """The sockets of a run, and what was seen from outside."""
+    recorded = audit.recorded
+    if recorded is None:
+        return []
+    listed = rows(recorded)
+    versions = {f"{name} {number}" for one in recorded.processes for name, number in one.versions.items()}
+    with_zmq = sum(bool(one.versions) for one in recorded.processes)
+    what = f"{_count(len(recorded.sockets), 'socket')} in {with_zmq:,} process{'es' * (with_zmq != 1)} with pyzmq"
+    shown = [f"Seen at run time: {what}" + (f" ({', '.join(sorted(versions))})" if versions else "")]
+    for row in listed:
+        times = f"  x {row.count:,}" if row.count > 1 else ""
+        shown.append(f"  {at(row.place)}  {row.type} {row.verb}  {row.endpoint}{times}")
+        shown += textwrap.wrap(written(row.options), _COLUMNS, initial_indent="      ", subsequent_indent="      ")
+        if row.later:
+            later = f"set afterwards: {', '.join(sorted(row.later))}"
+            shown += textwrap.wrap(later, _COLUMNS, initial_indent="      ", subsequent_indent="        ")
+    shown += [line for each in audit.outside for line in textwrap.wrap(each, _COLUMNS, initial_indent="  ",
+                                                                      subsequent_indent="    ")]
+    return [*shown, ""]
 
 
 def _indented(sentence: str) -> list[str]:
@@ -57,6 +82,7 @@ def _line(line: Line) -> dict[str, Any]:
         "endpoint": line.endpoint or None,
         "sentence": line.sentence,
         "remedy": line.remedy,
+        "evidence": line.evidence or None,
     }
 
 
@@ -72,6 +98,21 @@ def plain(audit: Audit) -> dict[str, Any]:
         "suppressed": [{**_line(each.line), "reason": each.reason} for each in audit.suppressed],
         "unreadable": [{"path": each.path.as_posix(), "sentence": each.sentence} for each in audit.unreadable],
         "doubts": list(audit.doubts),
+        "sockets_seen": [_row(row) for row in rows(audit.recorded)] if audit.recorded is not None else None,
+        "outside": list(audit.outside),
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "place": at(row.place),
+        "type": row.type,
+        "verb": row.verb,
+        "endpoint": row.endpoint,
+        "endpoints": sorted(row.endpoints),
+        "options": row.options,
+        "set_afterwards": sorted(row.later),
+        "count": row.count,
     }
 
 
@@ -88,7 +129,8 @@ def _result(line: Line, positions: dict[str, int], seen: Counter[str], reason: s
         "message": {"text": f"{what + ': ' if what else ''}{line.sentence} {line.remedy}"},
         "locations": [place(line.path, line.line, line.column)],
         "partialFingerprints": {"zmqfuzzAudit/v1": fingerprint},
-        "properties": {"certainty": line.certainty.value, "severity": line.severity.value},
+        "properties": {"certainty": line.certainty.value, "severity": line.severity.value}
+        | ({"evidence": line.evidence} if line.evidence else {}),
     }
     if reason:
         result["suppressions"] = [{"kind": "inSource", "justification": reason}]

@@ -22,6 +22,9 @@ from zmqfuzz.whatif import CannotInject, Tried, Word, describe, whatif
 
 __all__ = ["whatif_command"]
 
+_NAMES = 32
+"""Columns for a set of options; one that is longer has a line of its own."""
+
 
 @click.command("whatif", epilog=EXIT_CODES)
 @click.argument("finding")
@@ -76,7 +79,8 @@ def _head(found: Finding, spec: Spec) -> None:
     click.echo(printable(f"{found.id}  {found.severity.upper()}  {found.title}"))
     verb = "connect" if spec.bind else "bind"
     name = spec.name or " ".join(spec.command) or "the target"
-    click.echo(printable(f"  {name}; set just before {verb} of each {found.surface.socket_type or 'ZMTP'} socket\n"))
+    click.echo(printable(f"  {name}; set just before {verb} of each {found.surface.socket_type or 'ZMTP'} socket"))
+    click.echo()
 
 
 def _tell(tried: Tried) -> None:
@@ -84,17 +88,14 @@ def _tell(tried: Tried) -> None:
         Word.FIXED: f"fixed {tried.tried - tried.shown}/{tried.tried}",
         Word.STILL: f"still there, seen {tried.shown} of {tried.tried}",
     }
-    start = f"    {describe(tried):<44}  "
+    start = f"    {describe(tried):<{_NAMES}}  "
     said = ": ".join(part for part in (ended.get(tried.word, tried.word.value), tried.detail) if part)
     text = "; ".join(part for part in (said, tried.cost) if part)
-    lines = [start.rstrip(), *textwrap.wrap(text, COLUMNS - 8)] if len(start) > 52 else []
-    if lines:
-        click.echo(printable(lines[0]))
-        for line in lines[1:]:
-            click.echo(printable(f"        {line}"))
-    else:
-        for number, line in enumerate(textwrap.wrap(text, COLUMNS - len(start))):
-            click.echo(printable((start if number == 0 else " " * len(start)) + line))
+    if len(start) > _NAMES + 6:
+        click.echo(start.rstrip())
+        start = " " * (_NAMES + 6)
+    for number, line in enumerate(textwrap.wrap(printable(text), COLUMNS - _NAMES - 6)):
+        click.echo((start if number == 0 else " " * len(start)) + line)
 
 
 def _no_option(found: Finding) -> str:
