@@ -29,6 +29,7 @@ from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget, parse_signal
 from zmqfuzz.targets.library import hosted
 from zmqfuzz.trial import Surface
+from zmqfuzz.watched import inside
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
 __all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "replayed", "run", "same_door"]
@@ -45,7 +46,8 @@ class Spec:
     """A target, described by plain values that can be saved beside a finding and read back.
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
-    listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the
+    listen and the target connects to us. ``stop_signal`` tells it to stop. ``inventory``: where something is found, it
+    is started once more with the shim, to learn which line opens the socket. ``probe`` is the user's own check of the
     service; ``credentials`` are what the target asks its peers for.
     """
 
@@ -61,6 +63,7 @@ class Spec:
     stop_signal: str = "SIGTERM"
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
+    inventory: bool = True
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
 
@@ -130,6 +133,7 @@ class Spec:
             listeners=self._listeners() if self.bind else None,
             start_within=self.start_within,
             reference=None if self.bind else _bare_socket,
+            inside=partial(inside, self.target) if self.command and not self.bind and self.inventory else None,
         )
 
 

@@ -43,7 +43,7 @@ class SetOption:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One bind or connect: as ``given``, ``endpoint`` as libzmq then had it, and the options in force, by pyzmq's names.
+    """One bind or connect: as ``given``, ``endpoint`` as libzmq then had it, and the options in force by pyzmq's names.
 
     ``files``: the soft limit on descriptors then (RLIMIT_NOFILE).
     """

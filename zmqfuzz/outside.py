@@ -49,11 +49,11 @@ _KERNEL = (
 
 def library_version(path: str) -> str:
     """``4.3.5``, as the library itself says, in a process of its own; empty where it does not."""
-    code = (
-        "import sys; from zmqfuzz.targets.libzmq import Library; print('.'.join(map(str, Library(sys.argv[1]).version)))"
-    )
+    code = "import sys; from zmqfuzz.targets.libzmq import Library; print(Library(sys.argv[1]).said_version)"
     try:
-        done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -23,13 +22,14 @@ Option = tuple[str, int | str]
 Set = tuple[Option, ...]
 """Options that are tried together."""
 
-_MILLISECONDS = frozenset(
-    "HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL LINGER RCVTIMEO SNDTIMEO RECONNECT_IVL "
-    "RECONNECT_IVL_MAX CONNECT_TIMEOUT TCP_MAXRT".split()
-)
+_TIMES = """
+    HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL LINGER RCVTIMEO SNDTIMEO RECONNECT_IVL
+    RECONNECT_IVL_MAX CONNECT_TIMEOUT TCP_MAXRT
+"""
+_MILLISECONDS = frozenset(_TIMES.split())
 _SECONDS = frozenset(("TCP_KEEPALIVE_IDLE", "TCP_KEEPALIVE_INTVL"))
 _SIZES = frozenset(("MAXMSGSIZE", "SNDBUF", "RCVBUF"))
-_READ_ONLY = frozenset("LAST_ENDPOINT TYPE FD EVENTS RCVMORE MECHANISM THREAD_SAFE".split())
+_READ_ONLY = frozenset(("LAST_ENDPOINT", "TYPE", "FD", "EVENTS", "RCVMORE", "MECHANISM", "THREAD_SAFE"))
 _TEXTS = re.compile("KEY|DOMAIN|USERNAME|PASSWORD|PRINCIPAL|PROXY|IDENTITY|ROUTING_ID|DEVICE|MSG$|METADATA|FILTER$")
 
 

@@ -15,13 +15,16 @@ from pathlib import Path
 import trio
 
 from zmqfuzz import sockets
+from zmqfuzz.audit.listed import told, written
+from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.mapped import libraries
 from zmqfuzz.opened import Recorded, read
 from zmqfuzz.shim import environment
+from zmqfuzz.target import Target
 from zmqfuzz.targets.child import ChildTarget
 from zmqfuzz.trial import Exit
 
-__all__ = ["Watched", "watch"]
+__all__ = ["Watched", "inside", "watch"]
 
 _LOOK = 0.1
 _END_WITHIN = 5.0
@@ -41,6 +44,29 @@ class Watched:
     seconds: float
     end: Exit | None
     log: str
+
+
+async def inside(make: Callable[[dict[str, str]], Target]) -> dict[str, tuple[str, str]]:
+    """Start the target that ``make`` gives for an environment, once: of its doors, by key, the line and the options.
+
+    Doors of which nothing was recorded are left out, and so are all where it does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="zmqfuzz-", ignore_cleanup_errors=True) as name:
+        try:
+            async with make(environment(Path(name), os.environ)).run() as running:
+                surfaces, recorded = running.surfaces, read(Path(name))
+        except ZmqfuzzError:
+            return {}
+    found = {}
+    for surface in surfaces:
+        socket = recorded.at(surface.address, surface.socket_type)
+        if socket is not None and socket.place is not None:
+            door = next(door for door in socket.doors if door.place == socket.place)
+            found[surface.key] = (
+                str(socket.place),
+                f"{socket.type} {door.verb} {door.given}\n{written(told(door, socket))}",
+            )
+    return found
 
 
 async def watch(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import zmqfuzz.audit.rules  # noqa: F401  (registers them)
-from zmqfuzz.audit.inventory import Inventory, take
+from zmqfuzz.audit.inventory import take
 from zmqfuzz.audit.joined import Shown, by_behaviour, by_run
 from zmqfuzz.audit.lines import Line, Rule, checks
 from zmqfuzz.audit.policy import Policy
@@ -64,9 +64,7 @@ def rules() -> tuple[Rule, ...]:
     return (*sorted(both, key=lambda rule: rule.code), *NOTES)
 
 
-def audit(
-    paths: Sequence[Path], policy: Policy, recorded: Recorded | None = None, shown: Shown | None = None
-) -> Audit:
+def audit(paths: Sequence[Path], policy: Policy, recorded: Recorded | None = None, shown: Shown | None = None) -> Audit:
     """Audit the Python files at and below ``paths``, and what a run ``recorded``; ``shown``: by attacks on it.
 
     Raises UsageError; NothingSelected where there is neither a file that matters nor a run.
@@ -178,9 +176,7 @@ def _merged(lines: Iterable[Line]) -> Iterable[Line]:
     return found.values()
 
 
-def _judged(
-    lines: Sequence[Line], sources: Sequence[Source], policy: Policy
-) -> tuple[list[Line], list[Suppressed]]:
+def _judged(lines: Sequence[Line], sources: Sequence[Source], policy: Policy) -> tuple[list[Line], list[Suppressed]]:
     by_path: dict[Path, list[Line]] = defaultdict(list)
     for line in lines:
         by_path[line.path.absolute()].append(line)

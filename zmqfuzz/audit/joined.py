@@ -17,7 +17,7 @@ from zmqfuzz.opened import OpenedSocket, Recorded
 
 __all__ = ["BEHAVIOUR", "Shown", "by_behaviour", "by_run"]
 
-_DECIDED = frozenset("ZF601 ZF603 ZF605 ZF607 ZF609 ZF610 ZF620 ZF622 ZF630".split())
+_DECIDED = frozenset(("ZF601", "ZF603", "ZF605", "ZF607", "ZF609", "ZF610", "ZF620", "ZF622", "ZF630"))
 
 BEHAVIOUR: dict[str, tuple[str, ...]] = {
     "ZF602": ("ZF301",),

@@ -11,7 +11,16 @@ from zmqfuzz.opened import Door, OpenedSocket, Place, Recorded, Value
 
 __all__ = ["SHOWN", "Row", "at", "rows", "steady", "told", "written"]
 
-SHOWN = "MAXMSGSIZE SNDHWM RCVHWM LINGER HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT TCP_KEEPALIVE".split()
+SHOWN = (
+    "MAXMSGSIZE",
+    "SNDHWM",
+    "RCVHWM",
+    "LINGER",
+    "HANDSHAKE_IVL",
+    "HEARTBEAT_IVL",
+    "HEARTBEAT_TIMEOUT",
+    "TCP_KEEPALIVE",
+)
 """Always shown; others where they are not as libzmq has them by default (zmq_setsockopt(3))."""
 
 _DEFAULTS: dict[str, Value] = {
@@ -60,8 +69,11 @@ class Row:
 
 
 def at(place: Place | None) -> str:
-    """``gateway/server.py:48``; a dash where no line of the program is on the way."""
-    return f"{shown_path(place.file)}:{place.line}" if place is not None else "-"
+    """``gateway/server.py:48``, of an installed package from its name on; a dash where no line of it is on the way."""
+    if place is None:
+        return "-"
+    _, installed, rest = place.file.rpartition("/site-packages/")
+    return f"{rest if installed else shown_path(place.file)}:{place.line}"
 
 
 def rows(recorded: Recorded) -> list[Row]:

@@ -54,15 +54,19 @@ def _inventory(audit: Audit) -> list[str]:
     with_zmq = sum(bool(one.versions) for one in recorded.processes)
     what = f"{_count(len(recorded.sockets), 'socket')} in {with_zmq:,} process{'es' * (with_zmq != 1)} with pyzmq"
     shown = [f"Seen at run time: {what}" + (f" ({', '.join(sorted(versions))})" if versions else "")]
-    for row in listed:
+    inner = [row for row in listed if row.endpoint.startswith("inproc:")]
+    for row in [row for row in listed if row not in inner]:
         times = f"  x {row.count:,}" if row.count > 1 else ""
         shown.append(f"  {at(row.place)}  {row.type} {row.verb}  {row.endpoint}{times}")
         shown += textwrap.wrap(written(row.options), _COLUMNS, initial_indent="      ", subsequent_indent="      ")
         if row.later:
             later = f"set afterwards: {', '.join(sorted(row.later))}"
             shown += textwrap.wrap(later, _COLUMNS, initial_indent="      ", subsequent_indent="        ")
-    shown += [line for each in audit.outside for line in textwrap.wrap(each, _COLUMNS, initial_indent="  ",
-                                                                      subsequent_indent="    ")]
+    if inner:
+        kinds = ", ".join(sorted({row.type for row in inner}))
+        shown.append(f"  and {sum(row.count for row in inner):,} times inproc ({kinds})")
+    for each in audit.outside:
+        shown += textwrap.wrap(each, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
     return [*shown, ""]
 
 

@@ -14,7 +14,16 @@ from zmqfuzz.finding import Severity
 from zmqfuzz.quantities import parse_duration
 from zmqfuzz.reports.settings import POLICIES
 
-__all__ = ["DURATION", "TargetCommand", "credential_options", "gate_options", "heard", "names", "promise_options", "started"]
+__all__ = [
+    "DURATION",
+    "TargetCommand",
+    "credential_options",
+    "gate_options",
+    "heard",
+    "names",
+    "promise_options",
+    "started",
+]
 
 _STARTED = "zmqfuzz.started"
 

@@ -12,167 +12,42 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_STDLIB = os.path.dirname(os.path.abspath(os.__file__))
-_PLUMBING = ("zmq", "tornado", "gevent", "eventlet", "greenlet", "uvloop", "anyio", "trio")
+if TYPE_CHECKING or __package__:
+    from zmqfuzz.shim import zmqfuzz_shim_record as record
+else:  # in the program: its folder was on the path when this was imported
+    import zmqfuzz_shim_record as record
 
-MOST_LINES = 5000
-MOST_OF_A_PLACE = 50
-"""Lines of a process, and of one kind from one line of the program."""
+_NAMES = """
+    MAXMSGSIZE SNDHWM RCVHWM LINGER HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL TCP_KEEPALIVE
+    TCP_KEEPALIVE_IDLE TCP_KEEPALIVE_CNT TCP_KEEPALIVE_INTVL TCP_MAXRT MECHANISM ZAP_DOMAIN CURVE_SERVER PLAIN_SERVER
+    RCVTIMEO SNDTIMEO SNDBUF RCVBUF BACKLOG IPV6 IMMEDIATE CONFLATE RECONNECT_IVL RECONNECT_IVL_MAX CONNECT_TIMEOUT
+"""
 
-READ = (
-    "MAXMSGSIZE SNDHWM RCVHWM LINGER HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL TCP_KEEPALIVE "
-    "TCP_KEEPALIVE_IDLE TCP_KEEPALIVE_CNT TCP_KEEPALIVE_INTVL TCP_MAXRT MECHANISM ZAP_DOMAIN CURVE_SERVER PLAIN_SERVER "
-    "RCVTIMEO SNDTIMEO SNDBUF RCVBUF BACKLOG IPV6 IMMEDIATE CONFLATE RECONNECT_IVL RECONNECT_IVL_MAX CONNECT_TIMEOUT"
-).split()
+READ = _NAMES.split()
 """Read back at each bind and connect. EVENTS and FD are not: reading them acts on the socket."""
 
 _SECRET = ("CURVE_SECRETKEY", "PLAIN_PASSWORD", "SOCKS_PASSWORD", "WSS_KEY_PEM")
 
 
-class _State:
-    """Of this process; a forked child begins a file of its own, and knows what its parent knew."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self.cwd = os.getcwd()
-        self.pid = self.lines = self.count = 0
-        self.file = ""
-        self.seen: dict[tuple[Any, ...], int] = {}
-        self.numbers: dict[int, int] = {}
-        self.plumbing: dict[str, bool] = {}
-        self.names: dict[int, str] = {}
-        self.inject: dict[str, Any] = {}
-        self.busy = threading.local()
-        self.zmq: Any = None
-        self.base: Any = None
-
-
-_state: Any = None
-
-
 def begin() -> None:
     """Arm it, once a process. May raise: whoever calls swallows it."""
-    global _state
     folder = os.environ.get("ZMQFUZZ_SHIM")
-    if not folder or _state is not None:
+    if not folder or record.state is not None:
         return
-    state = _State(folder)
+    state = record.State(folder)
     order = os.environ.get("ZMQFUZZ_SHIM_SET")
     if order:
         state.inject = json.loads(order)
-    _state = state
-    sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
-    _quiet(_write, {"event": "process"})
-
-
-def _write(event: dict[str, Any]) -> None:
-    """One line to this process's file; the first one of a process says which it is."""
-    state, pid = _state, os.getpid()
-    if state.pid != pid:
-        state.pid, state.lines, state.seen = pid, 0, {}
-        state.file = os.path.join(state.folder, f"{pid}-{os.urandom(4).hex()}.jsonl")
-        if event["event"] != "process":
-            _write({"event": "process"})
-    if event["event"] == "process":
-        words = list(getattr(sys, "orig_argv", None) or getattr(sys, "argv", []))[:50]
-        event = dict(event, ppid=os.getppid(), argv=words, python=sys.version.split()[0], cwd=state.cwd)
-    if state.lines >= MOST_LINES:
-        if state.lines > MOST_LINES:
-            return
-        event = {"event": "full"}
-    state.lines += 1
-    line = json.dumps(dict(event, pid=pid), default=_shown) + "\n"
-    out = os.open(state.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(out, line.encode("utf-8", "backslashreplace"))
-    finally:
-        os.close(out)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value)[:200].decode("ascii", "backslashreplace").rstrip("\0")
-    return type(value).__name__
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, int):
-        return value if isinstance(value, bool) else int(value)
-    return value[:200] if isinstance(value, str) else _shown(value)
-
-
-def _quiet(work: Callable[..., Any], *args: Any) -> Any:
-    """Do it; its errors are swallowed, and it is not begun inside itself.
-
-    What other code raises in its midst, a signal handler of the program, is not ours to swallow.
-    """
-    try:
-        busy = _state.busy
-        if getattr(busy, "inside", False):
-            return None
-        busy.inside = True
-        try:
-            return work(*args)
-        finally:
-            busy.inside = False
-    except Exception as error:
-        if _of_others(error):
-            raise
-        return None
-
-
-def _of_others(error: BaseException) -> bool:
-    try:
-        trace = error.__traceback__
-        while trace is not None:
-            if not _is_plumbing(trace.tb_frame.f_code.co_filename):
-                return True
-            trace = trace.tb_next
-    except Exception:
-        pass
-    return False
-
-
-def _is_plumbing(name: str) -> bool:
-    known = _state.plumbing.get(name)
-    if known is None:
-        known = _state.plumbing[name] = _find_plumbing(name)
-    return bool(known)
-
-
-def _find_plumbing(name: str) -> bool:
-    """Whether a file is of Python itself, or of what carries sockets and loops, and not of an application."""
-    if name.startswith("<frozen") or os.path.dirname(name) == _HERE:
-        return True
-    if not name.startswith("/"):
-        return False
-    for mark in ("/site-packages/", "/dist-packages/"):
-        if mark in name:
-            return name.rsplit(mark, 1)[1].split("/", 1)[0].split(".", 1)[0] in _PLUMBING
-    zmq = _state.zmq
-    return name.startswith(_STDLIB + "/") or (zmq is not None and name.startswith(os.path.dirname(zmq.__file__) + "/"))
-
-
-def _place() -> list[Any] | None:
-    """File, line and function of the application's innermost frame; None where there is none (a thread of pyzmq's)."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not _is_plumbing(name):
-            shown = name if name.startswith("<") else os.path.normpath(os.path.join(_state.cwd, name))
-            return [shown, frame.f_lineno, frame.f_code.co_name]
-        frame = frame.f_back
-    return None
+    record.state = state
+    sys.meta_path.insert(0, _Finder())
+    record.quiet(record.write, {"event": "process"})
 
 
 def _number(socket: Any, new: bool = False) -> int:
     """The socket's number in this process, the same for its shadows."""
-    state, key = _state, int(socket.underlying)
+    state, key = record.state, int(socket.underlying)
     if new or key not in state.numbers:
         state.count += 1
         state.numbers[key] = state.count
@@ -180,23 +55,18 @@ def _number(socket: Any, new: bool = False) -> int:
 
 
 def _kind(socket: Any) -> str:
-    return str(_state.zmq.SocketType(_state.base.get(socket, _state.zmq.TYPE)).name)
-
-
-def _is_due(*key: Any) -> bool:
-    count = _state.seen[key] = _state.seen.get(key, 0) + 1
-    return bool(count <= MOST_OF_A_PLACE)
+    return str(record.state.zmq.SocketType(record.state.base.get(socket, record.state.zmq.TYPE)).name)
 
 
 def _record(event: str, socket: Any, **more: Any) -> None:
-    place = _place()
-    if not _is_due(event, more.get("option"), *(place or ())):
+    place = record.place()
+    if not record.is_due(event, more.get("option"), *(place or ())):
         return
     whole = {"event": event, "socket": _number(socket), "type": _kind(socket), "place": place}
     context = getattr(socket, "context", None)
     whole["context"] = int(context.underlying) if context is not None else 0
     whole.update(more)
-    _write(whole)
+    record.write(whole)
 
 
 def _created(socket: Any) -> None:
@@ -207,27 +77,27 @@ def _created(socket: Any) -> None:
 def _options(socket: Any) -> dict[str, Any]:
     found = {}
     for name in READ:
-        option = getattr(_state.zmq, name, None)
+        option = getattr(record.state.zmq, name, None)
         try:
             if option is not None:
-                found[name] = _plain(_state.base.get(socket, option))
+                found[name] = record.plain(record.state.base.get(socket, option))
         except Exception as error:  # this libzmq does not have it, or does not tell it
-            if _of_others(error):
+            if record.of_others(error):
                 raise
     return found
 
 
 def _opened(socket: Any, verb: str, address: Any, options: Any) -> None:
-    endpoint = _shown(_state.base.get(socket, _state.zmq.LAST_ENDPOINT))
+    endpoint = record.shown(record.state.base.get(socket, record.state.zmq.LAST_ENDPOINT))
     import resource
 
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    _record(verb, socket, given=_plain(address), endpoint=endpoint, options=options or {}, files=files)
+    _record(verb, socket, given=record.plain(address), endpoint=endpoint, options=options or {}, files=files)
 
 
 def _inject(socket: Any, verb: str, address: Any) -> None:
     """Set what we were told to, on a socket that it is meant for, and write down whether libzmq took it."""
-    order = _state.inject
+    order = record.state.inject
     text = address.decode("latin-1") if isinstance(address, bytes) else str(address)
     if not order or text.startswith("inproc:") or (order["verb"] and order["verb"] != verb):
         return
@@ -236,19 +106,19 @@ def _inject(socket: Any, verb: str, address: Any) -> None:
     for name, value in order["set"]:
         failure = ""
         try:
-            option = getattr(_state.zmq, name)
-            _state.base.set(socket, option, value.encode("utf-8") if isinstance(value, str) else value)
+            option = getattr(record.state.zmq, name)
+            record.state.base.set(socket, option, value.encode("utf-8") if isinstance(value, str) else value)
         except Exception as error:
-            if _of_others(error):
+            if record.of_others(error):
                 raise
             failure = f"{type(error).__name__}: {error}"
         _record("injected", socket, option=name, value=value, error=failure)
 
 
 def _was_set(socket: Any, option: Any, value: Any) -> None:
-    name = _state.names.get(int(option), str(int(option)))
+    name = record.state.names.get(int(option), str(int(option)))
     if name not in ("SUBSCRIBE", "UNSUBSCRIBE"):
-        _record("set", socket, option=name, value="(hidden)" if name in _SECRET else _plain(value))
+        _record("set", socket, option=name, value="(hidden)" if name in _SECRET else record.plain(value))
     if name == "CONFLATE" and value:
         for method in ("send_multipart", "recv_multipart"):
             object.__setattr__(socket, method, _Once(socket, method))
@@ -261,7 +131,7 @@ class _Once:
         self._socket, self._method, self._bound = socket, method, getattr(socket, method)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        _quiet(self._tell)
+        record.quiet(self._tell)
         return self._bound(*args, **kwargs)
 
     def _tell(self) -> None:
@@ -272,35 +142,35 @@ class _Once:
 def _closing(socket: Any, linger: Any) -> None:
     if socket.closed:
         return
-    left = _state.base.get(socket, _state.zmq.LINGER) if linger is None else linger
+    left = record.state.base.get(socket, record.state.zmq.LINGER) if linger is None else linger
     frame: Any = sys._getframe(3)
     collected = False
-    while frame is not None and _is_plumbing(frame.f_code.co_filename):
+    while frame is not None and record.is_plumbing(frame.f_code.co_filename):
         collected = collected or frame.f_code.co_name == "__del__"
         frame = frame.f_back
-    _record("close", socket, linger=_plain(left), collected=collected)
-    _state.numbers.pop(int(socket.underlying), None)
+    _record("close", socket, linger=record.plain(left), collected=collected)
+    record.state.numbers.pop(int(socket.underlying), None)
 
 
 def _set_of_context(context: Any, option: Any, value: Any) -> None:
-    names = getattr(_state.zmq, "ContextOption", ())
+    names: Any = getattr(record.state.zmq, "ContextOption", ())
     name = next((str(each.name) for each in names if int(each) == int(option)), str(int(option)))
-    place = _place()
-    if _is_due("context", name, *(place or ())):
-        whole = {"event": "context", "context": int(context.underlying), "option": name, "value": _plain(value)}
-        _write(dict(whole, place=place))
+    place = record.place()
+    if record.is_due("context", name, *(place or ())):
+        whole = {"event": "context", "context": int(context.underlying), "option": name, "value": record.plain(value)}
+        record.write(dict(whole, place=place))
 
 
 def _wrap(zmq: Any) -> None:
     """Wrap the Python classes of pyzmq; their compiled bases cannot be changed."""
-    state = _state
+    state = record.state
     state.zmq, state.base = zmq, zmq.backend.Socket
     for name in dir(zmq):
-        number = getattr(zmq, name)
+        number: Any = getattr(zmq, name)
         if name.isupper() and isinstance(number, getattr(zmq, "SocketOption", ())):
             state.names.setdefault(int(number), name)
     versions = {"pyzmq": zmq.__version__, "libzmq": zmq.zmq_version()}
-    _write({"event": "zmq", "versions": versions, "file": zmq.__file__})
+    record.write({"event": "zmq", "versions": versions, "file": zmq.__file__})
     owner = zmq.Socket
     made, binds, connects = owner.__init__, owner.bind, owner.connect
     sets, closes, unpickles, context_sets = owner.set, owner.close, owner.recv_pyobj, zmq.Context.set
@@ -308,38 +178,38 @@ def _wrap(zmq: Any) -> None:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
         if not getattr(self, "_shadow", False):
-            _quiet(_created, self)
+            record.quiet(_created, self)
 
     def bind(self: Any, addr: Any) -> Any:
-        _quiet(_inject, self, "bind", addr)
-        options = _quiet(_options, self)
+        record.quiet(_inject, self, "bind", addr)
+        options = record.quiet(_options, self)
         result = binds(self, addr)
-        _quiet(_opened, self, "bind", addr, options)
+        record.quiet(_opened, self, "bind", addr, options)
         return result
 
     def connect(self: Any, addr: Any) -> Any:
-        _quiet(_inject, self, "connect", addr)
-        options = _quiet(_options, self)
+        record.quiet(_inject, self, "connect", addr)
+        options = record.quiet(_options, self)
         result = connects(self, addr)
-        _quiet(_opened, self, "connect", addr, options)
+        record.quiet(_opened, self, "connect", addr, options)
         return result
 
     def set_option(self: Any, option: Any, optval: Any) -> Any:
         result = sets(self, option, optval)
-        _quiet(_was_set, self, option, optval)
+        record.quiet(_was_set, self, option, optval)
         return result
 
     def close(self: Any, linger: Any = None) -> Any:
-        _quiet(_closing, self, linger)
+        record.quiet(_closing, self, linger)
         return closes(self, linger)
 
     def recv_pyobj(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _quiet(_record, "pyobj", self)
+        record.quiet(_record, "pyobj", self)
         return unpickles(self, *args, **kwargs)
 
     def set_of_context(self: Any, option: Any, optval: Any) -> Any:
         result = context_sets(self, option, optval)
-        _quiet(_set_of_context, self, option, optval)
+        record.quiet(_set_of_context, self, option, optval)
         return result
 
     _dress(owner, "__init__", init)
@@ -370,7 +240,7 @@ class _Finder:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         """The others' spec of zmq, with a loader that wraps it at the end; None for all else."""
-        return _quiet(_prepared, name, path, target) if name == "zmq" else None
+        return record.quiet(_prepared, name, path, target) if name == "zmq" else None
 
 
 def _prepared(name: str, path: Any, target: Any) -> Any:
@@ -384,7 +254,7 @@ def _prepared(name: str, path: Any, target: Any) -> Any:
         run(module)
         loader.__dict__.pop("exec_module", None)
         sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, _Finder)]
-        _quiet(_wrap, module)
+        record.quiet(_wrap, module)
 
     loader.exec_module = exec_module
     return spec
