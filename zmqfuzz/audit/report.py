@@ -35,6 +35,8 @@ def text(audit: Audit) -> list[str]:
     shown += _inventory(audit)
     found = _count(len(audit.lines), "finding") + (f" ({parts})" if parts else "")
     looked = f"{_count(audit.files, 'Python file')}, {audit.concerned:,} with ZeroMQ, {_count(audit.sockets, 'socket')}"
+    if not audit.files and audit.recorded is not None:
+        looked = "what was seen at run time (give PATHS to have sources read, too)"
     shown.append(f"{found} in {looked}")
     if audit.suppressed:
         shown.append(f"  suppressed: {_count(len(audit.suppressed), 'finding')}, each with a reason")

@@ -64,10 +64,10 @@ def audit_command(
     store: Path,
     fail_on: str,
 ) -> int:
-    """Say what is wrong with the ZeroMQ sockets of the Python sources at PATHS (default: here), and of COMMAND.
+    """Say what is wrong with the ZeroMQ sockets in the Python sources at PATHS, and with those that COMMAND opens.
 
-    Without COMMAND nothing of the program is run. COMMAND is started as it is, for some seconds; a Python program
-    records its sockets by its environment (PYTHONPATH), any other is looked at from outside.
+    Without COMMAND nothing of the program is run, and PATHS is this folder. COMMAND is started as it is, for some
+    seconds; a Python program records its sockets by its environment (PYTHONPATH), any other is looked at from outside.
     `# zmqfuzz: ignore[CODE] reason` suppresses a finding on its line.
 
     \b
@@ -79,7 +79,7 @@ def audit_command(
     command = () if static_only else heard()
     if (write or check) and not command:
         raise UsageError("--write and --check need the program that opens the sockets: add -- COMMAND.")
-    given = paths or (Path(),)
+    given = paths or (() if command else (Path(),))
     file = policy or find_policy(given)
     decided = read_policy(file, [rule.code for rule in rules()]) if file is not None else Policy()
     decided = Policy(decided.root, (*decided.exclude, *patterns), decided.overrides)

@@ -85,6 +85,7 @@ for _command in (audit_command, report_command, baseline_command, whatif_command
 @credential_options
 @gate_options
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
+@click.option("--no-inventory", is_flag=True, help="Do not start it once more to learn which line opens a socket.")
 @click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
 @click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where all is kept.")
@@ -108,6 +109,7 @@ def run_command(
     exclude: str | None,
     probe: str | None,
     stop_after: int | None,
+    no_inventory: bool,
     reach: bool,
     allow_remote: tuple[str, ...],
     store: Path,
@@ -157,6 +159,7 @@ def run_command(
     spec = Spec(
         **description,
         cwd=str(Path.cwd() if given["command"] else declared.cwd) if description.get("command") else None,
+        inventory=not no_inventory,
         credentials=credentials,
         limits=declared.contract(limits),
     )

@@ -168,7 +168,7 @@ def _wrap(zmq: Any) -> None:
     for name in dir(zmq):
         number: Any = getattr(zmq, name)
         if name.isupper() and isinstance(number, getattr(zmq, "SocketOption", ())):
-            state.names.setdefault(int(number), name)
+            state.names.setdefault(int(number), number.name)
     versions = {"pyzmq": zmq.__version__, "libzmq": zmq.zmq_version()}
     record.write({"event": "zmq", "versions": versions, "file": zmq.__file__})
     owner = zmq.Socket

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -102,11 +103,19 @@ def quiet(work: Callable[..., Any], *args: Any) -> Any:
 
 
 def of_others(error: BaseException) -> bool:
-    """Whether other code than ours and Python's own raised it."""
+    """Whether a signal handler of the program raised it, which Python runs wherever it happens to be."""
     try:
+        codes = set()
+        for number in signal.valid_signals():
+            handler: Any = signal.getsignal(number)
+            handler = getattr(handler, "func", handler)  # functools.partial
+            of_class = vars(type(handler)).get("__call__")
+            for function in (handler, getattr(handler, "__func__", None), of_class):
+                codes.add(getattr(function, "__code__", None))
+        codes.discard(None)
         trace = error.__traceback__
         while trace is not None:
-            if not is_plumbing(trace.tb_frame.f_code.co_filename):
+            if trace.tb_frame.f_code in codes:
                 return True
             trace = trace.tb_next
     except Exception:
@@ -127,7 +136,7 @@ def _find_plumbing(name: str) -> bool:
     if name.startswith("<frozen") or os.path.dirname(name) == _HERE:
         return True
     if not name.startswith("/"):
-        return False
+        return name.startswith(("zmq/backend/", "src/gevent/"))  # compiled: as they were when they were built
     for mark in ("/site-packages/", "/dist-packages/"):
         if mark in name:
             return name.rsplit(mark, 1)[1].split("/", 1)[0].split(".", 1)[0] in _PLUMBING
