@@ -16,7 +16,7 @@ from zmqfuzz.budget import Limits
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration, parse_size
 
-__all__ = ["Option", "Set", "parse_set", "suggested", "written"]
+__all__ = ["Option", "Set", "costs", "parse_set", "suggested", "written"]
 
 Option = tuple[str, int | str]
 Set = tuple[Option, ...]
@@ -134,6 +134,24 @@ def suggested(code: str, limits: Limits, mechanism: str = "NULL") -> tuple[Set, 
         "ZF322": ((("LINGER", times.linger),), (("LINGER", -1),)),
     }
     return known.get(code, ())
+
+
+_COSTS = {
+    "BACKLOG": "more connections may wait than the kernel allows (net.core.somaxconn)",
+    "HANDSHAKE_IVL": "honest peers on a slow network have no longer for their handshake either",
+    "HEARTBEAT_IVL": "an honest peer that is stopped or falls behind for so long is cut, too",
+    "LINGER": "what is not sent by then is lost",
+    "MAXMSGSIZE": "a larger frame of an honest peer ends its connection, too",
+    "RCVHWM": "an honest peer that is fast is slowed down (or, from a PUB, loses messages) earlier",
+    "SNDHWM": "messages for a peer that is slow are dropped or held up earlier",
+    "TCP_KEEPALIVE": "an honest peer behind a network that is away for so long is cut, too",
+    "ZAP_DOMAIN": "all peers of ZMTP 1.0 and 2.0 are refused; a ZAP handler, where there is one, is asked about all",
+}
+
+
+def costs(options: Set) -> tuple[str, ...]:
+    """What options are known to cost honest peers, in sentences' parts (zmq_setsockopt(3), RFC 27)."""
+    return tuple(_COSTS[name] for name, value in options if name in _COSTS and value != -1)
 
 
 def _beats(within: int) -> Set:

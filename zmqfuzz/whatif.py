@@ -41,6 +41,12 @@ __all__ = ["CannotInject", "Tried", "Word", "describe", "whatif"]
 IDLE = 1.5
 """Seconds that an honest client does nothing; it must still be connected then, as it is without the options."""
 
+_CUT_IDLE = ("HEARTBEAT_", "TCP_", "HANDSHAKE_")
+"""Options that may end the connection of a peer that does nothing."""
+
+SLOWER, NOTICED = 5.0, 0.25
+"""An answer that takes so many times as long, and so many seconds, is told; less is the machine."""
+
 _LARGEST = 32 << 20
 """Octets of an honest frame that is sent to see whether what was promised is still taken."""
 
@@ -105,7 +111,7 @@ def whatif(
 async def _all(
     finding: Finding, spec: Spec, sets: Sequence[Set], times: int, tell: Callable[[Tried], None], first: bool
 ) -> tuple[Tried, ...]:
-    before, calm = await _as_it_is(finding, spec, times)
+    before, calm = await _as_it_is(finding, spec, times, any(map(_may_cut, sets)))
     found = [before]
     tell(before)
     if before.word is Word.STILL:
@@ -117,10 +123,15 @@ async def _all(
     return tuple(found)
 
 
-async def _as_it_is(finding: Finding, spec: Spec, times: int) -> tuple[Tried, _Calm]:
+def _may_cut(options: Set) -> bool:
+    return any(name.startswith(_CUT_IDLE) for name, _ in options)
+
+
+async def _as_it_is(finding: Finding, spec: Spec, times: int, idle: bool) -> tuple[Tried, _Calm]:
     async with _started(spec, (), finding) as (harness, surface, served, folder):
         socket = _socket(read(folder), surface, spec)
-        calm = _Calm(served.level, served.ok, await _stays(surface, spec.credentials), served.seconds)
+        stays = idle and await _stays(surface, spec.credentials)
+        calm = _Calm(served.level, served.ok, stays, served.seconds)
         shown, tried, doubts = await _play(harness, finding, surface, times)
     word = Word.STILL if shown else Word.UNCLEAR
     detail = "" if shown else "; ".join(doubts) or f"not seen in {tried} replays without any option: nothing to mend"
@@ -164,7 +175,7 @@ async def _one(finding: Finding, spec: Spec, options: Set, times: int, calm: _Ca
             refused = _refused(read(folder), surface, spec, options)
             if refused:
                 return Tried(options, Word.UNCLEAR, detail=refused)
-            harm = await _harm(harness, surface, spec, served, calm)
+            harm = await _harm(harness, surface, spec, served, calm, options)
             if harm:
                 return Tried(options, Word.BROKEN, detail=harm)
             shown, tried, doubts = await _play(harness, finding, surface, times)
@@ -194,7 +205,7 @@ def _refused(recorded: Recorded, surface: Surface, spec: Spec, options: Set) -> 
     return ""
 
 
-async def _harm(harness: Harness, surface: Surface, spec: Spec, served: ProbeResult, calm: _Calm) -> str:
+async def _harm(harness: Harness, surface: Surface, spec: Spec, served: ProbeResult, calm: _Calm, options: Set) -> str:
     """What an honest client no longer gets, in a sentence; empty: it gets all that it did."""
     if calm.ok and not served.ok:
         return "an honest client is not let in any more"
@@ -202,10 +213,11 @@ async def _harm(harness: Harness, surface: Surface, spec: Spec, served: ProbeRes
         return f"an honest client is not let in any more: the door asks for {surface.mechanism}"
     if calm.level == "application" and served.level == "handshake":
         return "an honest client shakes hands, and is not answered any more"
-    if calm.stays and not await _stays(surface, spec.credentials):
+    if calm.stays and _may_cut(options) and not await _stays(surface, spec.credentials):
         return f"an honest client that is idle for {IDLE:g} s is cut"
     limit = spec.limits.max_frame
-    if limit and limit <= _LARGEST and surface.side == "bind" and surface.known:
+    sized = any(name == "MAXMSGSIZE" for name, _ in options)
+    if sized and limit and limit <= _LARGEST and surface.side == "bind" and surface.known:
         attack = _honest_frame(surface, limit)
         trials = await harness.fresh_trials((attack,), surface.key)
         violation = invariants()["ZF202"].judge(trials[-1], spec.limits) if trials else None
@@ -223,8 +235,10 @@ def _honest_frame(surface: Surface, size: int) -> Attack:
 
 def _cost(served: ProbeResult, calm: _Calm) -> str:
     if served.level != "application":
-        return "an honest client shakes hands, as it does without it"
-    return f"an honest client is answered in {_short(served.seconds)} ({_short(calm.seconds)} without it)"
+        return "an honest client shakes hands as before"
+    if served.seconds > max(SLOWER * calm.seconds, NOTICED):
+        return f"an honest client is answered in {_short(served.seconds)} ({_short(calm.seconds)} without it)"
+    return "an honest client is answered as before"
 
 
 def _short(seconds: float) -> str:

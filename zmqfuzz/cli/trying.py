@@ -17,7 +17,7 @@ from zmqfuzz.cli.options import credential_options
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding
-from zmqfuzz.sockopts import Set, parse_set, suggested, written
+from zmqfuzz.sockopts import Set, costs, parse_set, suggested, written
 from zmqfuzz.whatif import CannotInject, Tried, Word, describe, whatif
 
 __all__ = ["whatif_command"]
@@ -112,6 +112,8 @@ def _end(found: Finding, tried: tuple[Tried, ...]) -> int:
         return 3
     if fixed is not None:
         click.echo(printable(f"  -> {written(fixed.options)}, set before bind or connect{where}"))
+        for cost in costs(fixed.options):
+            click.echo(f"     it costs: {cost}")
         return 0
     if any(one.word is Word.UNCLEAR for one in rest):
         click.echo(printable(f"  -> none of them is known to mend it{where}; some could not be judged"))
