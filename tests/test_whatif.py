@@ -57,23 +57,23 @@ def whatif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
-def test_it_says_what_mends_it_what_does_not_and_what_breaks_the_program(whatif: Command) -> None:
-    code, said = whatif("--set", "RCVHWM=10", "--set", "MAXMSGSIZE=3", "--set", "MAXMSGSIZE=64KiB", "--times", "1")
+def test_it_says_what_mends_it_what_does_not_and_at_what_cost(whatif: Command) -> None:
+    code, said = whatif("--set", "RCVHWM=10", "--set", "MAXMSGSIZE=64KiB", "--times", "1")
     assert code == 0, said
     assert re.search(r"as it is +still there, seen 1 of 1\n", said)
     assert re.search(r"RCVHWM=10 +still there, seen 1 of 1", said)
-    assert re.search(r"MAXMSGSIZE=3 +breaks it: an honest client shakes hands, and is\s+not answered", said)
-    assert re.search(r"MAXMSGSIZE=65536 +fixed 1/1; an honest client is answered as before", said)
+    assert re.search(r"MAXMSGSIZE=65536 +fixed 1/1; an honest client is", said)
     assert f"-> MAXMSGSIZE=65536, set before bind or connect at {ROUTER}:{LINE}" in said
     assert "it costs: a larger frame of an honest peer" in said
 
 
 @pytest.mark.slow
-def test_what_is_suggested_is_tried_and_a_limit_below_the_promise_is_no_remedy(whatif: Command) -> None:
-    code, said = whatif("--set", "MAXMSGSIZE=60000", "--suggest", "--times", "1")
+def test_what_breaks_the_program_or_a_promise_is_no_remedy(whatif: Command) -> None:
+    code, said = whatif("--set", "MAXMSGSIZE=3", "--set", "MAXMSGSIZE=60000", "--suggest", "--times", "2")
     assert code == 0, said
+    assert re.search(r"MAXMSGSIZE=3 +breaks it: an honest client shakes hands, and is\s+not answered", said)
     assert re.search(r"MAXMSGSIZE=60000 +breaks it: An honest frame of 65,536 octets ended its", said)
-    assert re.search(r"MAXMSGSIZE=65536 +fixed 1/1", said)
+    assert re.search(r"MAXMSGSIZE=65536 +fixed 2/2", said)
 
 
 def test_a_program_that_does_not_take_the_shim_is_one_sentence_and_exit_code_3(whatif: Command) -> None:

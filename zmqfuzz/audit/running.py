@@ -65,7 +65,7 @@ SEEN_CODES = frozenset(_CODES.split())
 """What a run can show; what sources say with another code, it says nothing about."""
 
 _RECEIVES = frozenset(("SUB", "PULL", "ROUTER", "DEALER", "REP", "REQ", "XSUB", "PAIR", "XPUB"))
-_KEEPS_PEERS = frozenset(("ROUTER", "DEALER", "REP", "PUB", "XPUB", "PUSH", "PULL"))
+_FEW_PEERS = frozenset(("SUB", "REQ", "PAIR"))
 _HEART = (4, 3, 5)
 _TIMES = ("TCP_KEEPALIVE_IDLE", "TCP_KEEPALIVE_CNT", "TCP_KEEPALIVE_INTVL")
 
@@ -145,7 +145,7 @@ def _of_socket(socket: OpenedSocket, recorded: Recorded, libzmq: str) -> Iterato
                 door.endpoint,
             )
     yield from _settings(socket, outside)
-    if outside:
+    if socket.doors:
         yield from _marks(socket, outside)
     if outside and socket.pyobj is not None:
         yield _Said(
@@ -194,8 +194,8 @@ def _exposed(socket: OpenedSocket, door: Door) -> Iterator[_Said]:
             "Bind to 127.0.0.1 or the one interface that is meant, or set CURVE_SERVER with a ZAP handler.",
             endpoint,
         )
-    if where is Reach.HOST and door.options.get("MECHANISM") in (0, 1):
-        plain = door.options.get("MECHANISM") == 1
+    plain = door.options.get("MECHANISM") == 1
+    if (where is Reach.HOST and door.options.get("MECHANISM") in (0, 1)) or (plain and where is Reach.EVERYWHERE):
         yield _Said(
             "ZF620",
             door.place,
@@ -243,22 +243,23 @@ def _marks(socket: OpenedSocket, outside: list[Door]) -> Iterator[_Said]:
     """High-water marks of 0, as they were at a door or were set later: they act at once (zmq_setsockopt(3))."""
     for name in ("SNDHWM", "RCVHWM"):
         zero = [one.place for one in socket.settings if one.name in (name, "HWM") and one.value == 0]
-        opened = [door.place for door in outside if door.options.get(name) == 0]
+        opened = [door.place for door in socket.doors if door.options.get(name) == 0]
         for place in (zero or opened)[:1]:
             yield _Said(
                 "ZF605",
                 place,
                 f"{name} is 0, no limit: messages that are not taken are kept until memory ends.",
                 "Set a mark that the memory allows (messages for each peer), and decide what happens at it.",
-                _endpoint(outside[0]),
+                _endpoint((outside or socket.doors)[0]),
+                None if outside else Severity.INFO,
             )
 
 
 def _timers(socket: OpenedSocket, door: Door, libzmq: str) -> Iterator[_Said]:
     where, endpoint, options = reach(_endpoint(door)), _endpoint(door), door.options
     far = where.value >= Reach.UNKNOWN.value
-    if door.verb == "bind" and options.get("HANDSHAKE_IVL") in (0, 30_000) and (far or not options["HANDSHAKE_IVL"]):
-        never = options["HANDSHAKE_IVL"] == 0
+    never = options.get("HANDSHAKE_IVL") == 0
+    if never or (door.verb == "bind" and options.get("HANDSHAKE_IVL") == 30_000 and far):
         yield _Said(
             "ZF607",
             door.place,
@@ -270,7 +271,7 @@ def _timers(socket: OpenedSocket, door: Door, libzmq: str) -> Iterator[_Said]:
             None if never else Severity.INFO,
         )
     silent = not options.get("HEARTBEAT_IVL") and options.get("TCP_KEEPALIVE") in (-1, 0)
-    if door.verb == "bind" and far and silent and socket.type in _KEEPS_PEERS and endpoint.startswith("tcp:"):
+    if door.verb == "bind" and far and silent and socket.type not in _FEW_PEERS and endpoint.startswith("tcp:"):
         yield _Said(
             "ZF609",
             door.place,
