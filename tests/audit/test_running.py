@@ -138,7 +138,7 @@ def test_each_rule_tells_of_the_weak_socket_and_not_of_its_twin(tmp_path: Path) 
 
 def line(code: str, number: int, **more: object) -> Line:
     base = Line(code, Severity.MEDIUM, Certainty.LIKELY, Path("program.py"), number, 1, number, "S.", "R.", "PULL")
-    return Line(**{**{name: getattr(base, name) for name in base.__slots__}, **more})  # type: ignore[arg-type]
+    return Line(**{**{name: getattr(base, name) for name in base.__slots__}, **more})
 
 
 def test_a_run_confirms_refutes_or_does_not_probe_what_the_source_says(

@@ -241,18 +241,22 @@ def _bounds(socket: OpenedSocket, door: Door) -> Iterator[_Said]:
 
 def _marks(socket: OpenedSocket, outside: list[Door]) -> Iterator[_Said]:
     """High-water marks of 0, as they were at a door or were set later: they act at once (zmq_setsockopt(3))."""
+    found: dict[Place | None, list[str]] = {}
     for name in ("SNDHWM", "RCVHWM"):
         zero = [one.place for one in socket.settings if one.name in (name, "HWM") and one.value == 0]
         opened = [door.place for door in socket.doors if door.options.get(name) == 0]
         for place in (zero or opened)[:1]:
-            yield _Said(
-                "ZF605",
-                place,
-                f"{name} is 0, no limit: messages that are not taken are kept until memory ends.",
-                "Set a mark that the memory allows (messages for each peer), and decide what happens at it.",
-                _endpoint((outside or socket.doors)[0]),
-                None if outside else Severity.INFO,
-            )
+            found.setdefault(place, []).append(name)
+    for place, names in found.items():
+        yield _Said(
+            "ZF605",
+            place,
+            f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} 0, no limit: messages that are not taken are "
+            "kept until memory ends.",
+            "Set a mark that the memory allows (messages for each peer), and decide what happens at it.",
+            _endpoint((outside or socket.doors)[0]),
+            None if outside else Severity.INFO,
+        )
 
 
 def _timers(socket: OpenedSocket, door: Door, libzmq: str) -> Iterator[_Said]:

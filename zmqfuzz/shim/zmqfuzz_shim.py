@@ -165,9 +165,10 @@ def _wrap(zmq: Any) -> None:
     """Wrap the Python classes of pyzmq; their compiled bases cannot be changed."""
     state = record.state
     state.zmq, state.base = zmq, zmq.backend.Socket
+    options: Any = getattr(zmq, "SocketOption", ())
     for name in dir(zmq):
         number: Any = getattr(zmq, name)
-        if name.isupper() and isinstance(number, getattr(zmq, "SocketOption", ())):
+        if name.isupper() and isinstance(number, options):
             state.names.setdefault(int(number), number.name)
     versions = {"pyzmq": zmq.__version__, "libzmq": zmq.zmq_version()}
     record.write({"event": "zmq", "versions": versions, "file": zmq.__file__})
