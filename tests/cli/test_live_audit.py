@@ -55,8 +55,8 @@ def test_the_sockets_of_a_run_are_listed_with_their_lines_and_options(audit: Com
     code, out, _ = audit()
     assert code == 0  # what others on this machine can reach is info
     assert re.search(r"^program\.py:4:1  ZF603  INFO  seen  PULL  tcp://127\.0\.0\.1:\d+$", out, re.MULTILINE)
-    assert "  program.py:4  PULL bind  tcp://127.0.0.1:*\n      MAXMSGSIZE=-1 SNDHWM=1000" in out
-    assert re.search(r"  program\.py:13  REP bind  tcp://127\.0\.0\.1:\*\n +MAXMSGSIZE=64 .*LINGER=0", out)
+    assert re.search(r"  program\.py:4  PULL bind  tcp://127\.0\.0\.1:\d+\n      MAXMSGSIZE=-1 SNDHWM=1000", out)
+    assert re.search(r"  program\.py:13  REP bind  tcp://127\.0\.0\.1:\d+\n +MAXMSGSIZE=64 .*LINGER=0", out)
     assert "inproc (PUB)" in out
     assert "suppressed: 1 finding, each with a reason" in out
     assert "Seen at run time: 3 sockets in 1 process with pyzmq" in out

@@ -59,7 +59,8 @@ def _inventory(audit: Audit) -> list[str]:
     inner = [row for row in listed if row.endpoint.startswith("inproc:")]
     for row in [row for row in listed if row not in inner]:
         times = f"  x {row.count:,}" if row.count > 1 else ""
-        shown.append(f"  {at(row.place)}  {row.type} {row.verb}  {row.endpoint}{times}")
+        where = next(iter(row.endpoints)) if len(row.endpoints) == 1 and row.verb == "bind" else row.endpoint
+        shown.append(f"  {at(row.place)}  {row.type} {row.verb}  {where}{times}")
         shown += textwrap.wrap(written(row.options), _COLUMNS, initial_indent="      ", subsequent_indent="      ")
         if row.later:
             later = f"set afterwards: {', '.join(sorted(row.later))}"

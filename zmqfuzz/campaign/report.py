@@ -20,7 +20,7 @@ from zmqfuzz.script import Attack, Send, Shake, Wait
 from zmqfuzz.trial import Trial
 from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["COLUMNS", "failure_message", "printable", "spark", "summary_line"]
+__all__ = ["COLUMNS", "failure_message", "printable", "relative", "spark", "summary_line"]
 
 COLUMNS = 100
 

@@ -11,7 +11,7 @@ import click
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.report import COLUMNS, printable
+from zmqfuzz.campaign.report import COLUMNS, printable, relative
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.options import credential_options
 from zmqfuzz.credentials import Credentials
@@ -105,7 +105,7 @@ def _no_option(found: Finding) -> str:
 
 def _end(found: Finding, tried: tuple[Tried, ...]) -> int:
     before, *rest = tried
-    where = f" at {before.place}" if before.place else ""
+    where = f" at {relative(before.place)}" if before.place else ""
     fixed = next((one for one in rest if one.word is Word.FIXED), None)
     if before.word is not Word.STILL:
         click.echo("  -> nothing can be said: the finding does not show without any option either")
