@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -23,7 +24,7 @@ from zmqfuzz.targets.identify import identify
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Greeting, encode, peer_type
 
-__all__ = ["library_version", "look_at", "size_limit"]
+__all__ = ["MOST", "Measured", "library_version", "look_at", "size_limit"]
 
 MOST = 64 << 20
 """The largest frame that is announced: libzmq asks the allocator for as much, and touches none of it."""
@@ -47,6 +48,18 @@ _KERNEL = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Of one listener: what was seen, in sentences, and ``limit``, the largest frame that it takes.
+
+    ``limit`` is None where it is not known, and MOST where there is none below that.
+    """
+
+    address: str
+    said: tuple[str, ...]
+    limit: int | None = None
+
+
 def library_version(path: str) -> str:
     """``4.3.5``, as the library itself says, in a process of its own; empty where it does not."""
     code = "import sys; from zmqfuzz.targets.libzmq import Library; print(Library(sys.argv[1]).said_version)"
@@ -59,30 +72,32 @@ def library_version(path: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-async def look_at(listeners: Iterable[Listener], pids: Iterable[int]) -> list[str]:
-    """A sentence or two for each listener."""
-    said: list[str] = []
+async def look_at(listeners: Iterable[Listener], pids: Iterable[int]) -> list[Measured]:
+    """Measure each listener."""
+    found: list[Measured] = []
     members = tuple(pids)
     for listener in listeners:
         if not is_loopback(listener.reach):
-            said.append(f"{listener.bound}: not asked, it is no endpoint of this machine alone.")
+            found.append(Measured(listener.bound, ("not asked, it is no endpoint of this machine alone.",)))
             continue
         try:
             surface = await identify(listener.reach, _ANSWER)
         except OSError:
             surface = None
         if surface is None:
-            said.append(f"{listener.bound}: it does not speak ZMTP.")
+            found.append(Measured(listener.bound, ("it does not speak ZMTP.",)))
             continue
-        said += [f"{listener.bound}: {line}" for line in await _of_door(surface, members)]
-    return said
+        found.append(await _of_door(listener.bound, surface, members))
+    return found
 
 
-async def _of_door(surface: Surface, pids: tuple[int, ...]) -> list[str]:
+async def _of_door(bound: str, surface: Surface, pids: tuple[int, ...]) -> Measured:
     kind = surface.socket_type or "a socket that does not tell its type"
     said = [f"{kind}, ZMTP {surface.version}, mechanism {surface.mechanism or 'none'}."]
+    limit: int | None = None
     if surface.mechanism == "NULL" and surface.socket_type:
-        said.append(await _limit_said(surface))
+        limit, sentence = await _limit_said(surface)
+        said.append(sentence)
     closed = await _silence(surface.address)
     if closed is None:
         said.append(f"a peer that says nothing is still connected after {_SILENT:g} s.")
@@ -91,19 +106,19 @@ async def _of_door(surface: Surface, pids: tuple[int, ...]) -> list[str]:
     options = await _kernel(surface.address, pids)
     if options:
         said.append(f"the kernel's options of its connections: {options}.")
-    return said
+    return Measured(bound, tuple(said), limit)
 
 
-async def _limit_said(surface: Surface) -> str:
+async def _limit_said(surface: Surface) -> tuple[int | None, str]:
     try:
         limit = await size_limit(surface)
     except OSError:
-        return "its limit on frames is not known: it did not take our handshake."
+        return None, "its limit on frames is not known: it did not take our handshake."
     if limit is None:
-        return "its limit on frames is not known: the answers did not agree."
+        return None, "its limit on frames is not known: the answers did not agree."
     if limit >= MOST:
-        return f"a frame of {MOST >> 20} MiB may be announced: no MAXMSGSIZE below it."
-    return f"the largest frame that it takes is {limit:,} octets (MAXMSGSIZE)."
+        return limit, f"a frame of {MOST >> 20} MiB may be announced: no MAXMSGSIZE below it."
+    return limit, f"the largest frame that it takes is {limit:,} octets (MAXMSGSIZE)."
 
 
 async def size_limit(surface: Surface) -> int | None:

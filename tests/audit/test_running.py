@@ -166,6 +166,13 @@ def test_a_run_confirms_refutes_or_does_not_probe_what_the_source_says(
 
 def test_attacks_confirm_refute_or_leave_open() -> None:
     lines = [line("ZF603", 1), line("ZF607", 2), line("ZF612", 3), line("ZF633", 4)]
+    wire = Shown(limits=(("tcp://127.0.0.1:5", None), ("tcp://127.0.0.1:6", 99)))
+    doors = [line("ZF603", 1, endpoint=f"tcp://127.0.0.1:{port}") for port in (5, 6, 7)]
+    assert [one.evidence for one in by_behaviour(doors, wire)] == [
+        "confirmed by a probe: no limit below 64 MiB",
+        "refuted by a probe: it takes 99 octets",
+        "",
+    ]
     shown = Shown((("ZF201", "ZF201-abcd", "PULL"), ("ZF311", "ZF311-efgh", "PUB")), (("ZF311", 5), ("ZF101", 7)), "r")
     found = by_behaviour(lines, shown)
     assert [one.evidence for one in found] == [

@@ -38,11 +38,15 @@ _PROVEN = {"ZF603": "ZF201", "ZF606": "ZF321", "ZF607": "ZF311"}
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What stored runs of the target showed. ``findings``: code, ID, socket type; ``held``: code and checks."""
+    """What attacks and probes showed. ``findings``: code, ID, socket type; ``held``: code and checks of ``run``.
+
+    ``limits``: by the address where it listens, the largest frame that it takes; None: there is no limit.
+    """
 
     findings: tuple[tuple[str, str, str], ...] = ()
     held: tuple[tuple[str, int], ...] = ()
     run: str = ""
+    limits: tuple[tuple[str, int | None], ...] = ()
 
 
 def _full(path: Path) -> Path:
@@ -100,6 +104,13 @@ def _behaved(line: Line, shown: Shown) -> Line:
     kinds = {*line.socket.split(" or ")} - {""}
     found = [id for code, id, kind in shown.findings if code in broken and (not kinds or kind in kinds)]
     before = f"{line.evidence}; " if line.evidence and line.evidence != "not probed" else ""
+    limits = dict(shown.limits) if line.code == "ZF603" else {}
+    if line.endpoint in limits and not found:
+        limit = limits[line.endpoint]
+        probed = (
+            f"refuted by a probe: it takes {limit:,} octets" if limit else "confirmed by a probe: no limit below 64 MiB"
+        )
+        return replace(line, evidence=f"{before}{probed}")
     if found:
         return replace(line, evidence=f"{before}confirmed by finding {', '.join(found)}")
     proof = [(code, count) for code, count in shown.held if code == _PROVEN.get(line.code)]

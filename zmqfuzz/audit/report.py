@@ -9,7 +9,7 @@ from typing import Any
 
 from zmqfuzz.audit.auditor import Audit, rules
 from zmqfuzz.audit.lines import Line
-from zmqfuzz.audit.listed import Row, at, rows, written
+from zmqfuzz.audit.listed import Row, at, rows, steady, written
 from zmqfuzz.finding import Severity
 from zmqfuzz.sarif import LEVELS, log, place
 
@@ -125,7 +125,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _result(line: Line, positions: dict[str, int], seen: Counter[str], reason: str = "") -> dict[str, Any]:
     # Lines above it may come and go: the name of a finding holds what it is about, and how many like it came before.
-    named = "\0".join((line.code, line.path.as_posix(), line.socket, line.endpoint, line.sentence))
+    named = "\0".join((line.code, line.path.as_posix(), line.socket, steady(line.endpoint), line.sentence))
     seen[named] += 1
     fingerprint = hashlib.sha256(f"{named}\0{seen[named]}".encode()).hexdigest()[:32]
     what = " ".join(part for part in (line.socket, line.endpoint) if part)
@@ -134,7 +134,7 @@ def _result(line: Line, positions: dict[str, int], seen: Counter[str], reason: s
         "ruleIndex": positions[line.code],
         "level": LEVELS[line.severity][0],
         "message": {"text": f"{what + ': ' if what else ''}{line.sentence} {line.remedy}"},
-        "locations": [place(line.path, line.line, line.column)],
+        "locations": [] if str(line.path).startswith("<") else [place(line.path, line.line, line.column)],
         "partialFingerprints": {"zmqfuzzAudit/v1": fingerprint},
         "properties": {"certainty": line.certainty.value, "severity": line.severity.value}
         | ({"evidence": line.evidence} if line.evidence else {}),

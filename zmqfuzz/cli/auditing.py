@@ -23,7 +23,7 @@ from zmqfuzz.cli.options import DURATION, TargetCommand, heard
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import read
-from zmqfuzz.outside import library_version, look_at
+from zmqfuzz.outside import MOST, Measured, library_version, look_at
 from zmqfuzz.reports.shelf import Shelf, read_run, write_whole
 from zmqfuzz.sockets import Listener
 from zmqfuzz.watched import Watched, watch
@@ -87,9 +87,11 @@ def audit_command(
         found = audit(given, decided)
     else:
         watched, outside = _watched(command, seconds, probe)
-        shown = _shown(store, command)
+        limits = tuple((each.address, None if each.limit >= MOST else each.limit) for each in outside if each.limit)
+        shown = replace(_shown(store, command), limits=limits)
         found = audit(given, decided, watched.recorded, shown)
-        found = replace(found, outside=(*_told(watched), *outside))
+        measured = [f"{each.address}: {sentence}" for each in outside for sentence in each.said]
+        found = replace(found, outside=(*_told(watched), *measured))
     if sarif_file is not None:
         _write(sarif_file, json.dumps(sarif(found, __version__), indent=2) + "\n", "--sarif")
     if as_json:
@@ -104,8 +106,8 @@ def audit_command(
     return 3 if found.doubts else 0
 
 
-def _watched(command: tuple[str, ...], seconds: float, probe: bool) -> tuple[Watched, list[str]]:
-    said: list[str] = []
+def _watched(command: tuple[str, ...], seconds: float, probe: bool) -> tuple[Watched, list[Measured]]:
+    said: list[Measured] = []
 
     async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
         if probe or not read(folder).sockets:
@@ -136,8 +138,8 @@ def _told(watched: Watched) -> list[str]:
     return said
 
 
-def _shown(store: Path, command: Sequence[str]) -> Shown | None:
-    """What the newest stored run of the same target showed; None where there is none."""
+def _shown(store: Path, command: Sequence[str]) -> Shown:
+    """What the newest stored run of the same target showed; nothing where there is none."""
     name = Spec(tuple(command)).target().name
     shelf = Shelf(store)
     for each in reversed(shelf.names()):
@@ -152,7 +154,7 @@ def _shown(store: Path, command: Sequence[str]) -> Shown | None:
             ]
             held = [(one.code, one.count) for one in stored.outcome.checks if one.result == "held" and one.count]
             return Shown(tuple(findings), tuple(held), f"run {stored.name}")
-    return None
+    return Shown()
 
 
 def _documented(found: Audit, write: Path | None, check: Path | None) -> bool:
