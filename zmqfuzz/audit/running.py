@@ -16,7 +16,7 @@ from zmqfuzz.audit.rules.options import BEFORE, LOCKS
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import Door, OpenedSocket, Place, Recorded
 
-__all__ = ["ONLY_RUNNING", "SEEN_CODES", "lines_of", "shown_path"]
+__all__ = ["FEW_FILES", "ONLY_RUNNING", "SEEN_CODES", "lines_of", "shown_path"]
 
 FEW_FILES = 4096
 """Descriptors; each peer costs one, and the usual soft limit of 1024 is reached by one stranger."""
