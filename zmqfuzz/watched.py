@@ -26,9 +26,10 @@ from zmqfuzz.trial import Exit
 
 __all__ = ["Watched", "inside", "watch"]
 
-_LOOK = 0.1
+_LOOK = 0.05
+_START_WITHIN = 10.0
 _END_WITHIN = 5.0
-"""Seconds between two looks, and for the program to end when it is told to."""
+"""Seconds between two looks, for the first socket to be opened, and for the program to end when it is told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ async def watch(
     hard_cap: int,
     look: Callable[[Path, tuple[sockets.Listener, ...], tuple[int, ...]], Awaitable[None]] | None = None,
 ) -> Watched:
-    """Run ``command`` for ``seconds``, or until it ends. Raises TargetDidNotStart, UsageError.
+    """Run ``command`` for ``seconds`` from its first socket on, or until it ends. Raises TargetDidNotStart, UsageError.
 
     ``look`` is awaited, when the time is over and it still runs, with the folder of what it wrote, its listeners and
     its processes.
@@ -87,11 +88,14 @@ async def watch(
         listeners: tuple[sockets.Listener, ...] = ()
         mapped: tuple[str, ...] = ()
         async with target.run() as running:
-            began = trio.current_time()
-            while running.exit() is None and trio.current_time() - began < seconds:
+            began = first = trio.current_time()
+            opened = False
+            while running.exit() is None and trio.current_time() - first < (seconds if opened else _START_WITHIN):
                 await trio.sleep(_LOOK)
                 pids = running.pids()
                 listeners, mapped = sockets.listening(pids) or listeners, libraries(pids, "libzmq") or mapped
+                if not opened and (listeners or any(one.doors for one in read(folder).sockets)):
+                    opened, first = True, trio.current_time()
             end, took = running.exit(), trio.current_time() - began
             if end is None and look is not None:
                 await look(folder, listeners, running.pids())

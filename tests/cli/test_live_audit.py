@@ -60,7 +60,6 @@ def test_the_sockets_of_a_run_are_listed_with_their_lines_and_options(audit: Com
     assert "inproc (PUB)" in out
     assert "suppressed: 1 finding, each with a reason" in out
     assert "Seen at run time: 3 sockets in 1 process with pyzmq" in out
-    assert re.search(r"It has mapped .*libzmq", out)
 
 
 def test_sources_and_the_run_are_brought_together(audit: Command, tmp_path: Path) -> None:
@@ -97,14 +96,14 @@ def test_the_document_is_stable_and_its_drift_fails(audit: Command, tmp_path: Pa
 
 def test_a_program_without_pyzmq_is_seen_from_outside(audit: Command) -> None:
     listens = (
-        "import zmq; c = zmq.Context(); s = c.socket(zmq.PULL); s.maxmsgsize = 1000; s.handshake_ivl = 300; "
+        "import zmq; c = zmq.Context(); s = c.socket(zmq.PULL); s.maxmsgsize = 1024; s.handshake_ivl = 300; "
         "s.tcp_keepalive = 1; s.bind('tcp://127.0.0.1:*'); s.recv()"
     )
     code, out, _ = audit("--for", "1s", program=(sys.executable, "-I", "-c", listens))
     assert code == 3
     assert "No Python process of it took our PYTHONPATH" in out
     assert "PULL, ZMTP 3.1, mechanism NULL." in out
-    assert "the largest frame that it takes is 1,000 octets (MAXMSGSIZE)." in out
+    assert "the largest frame that it takes is 1,024 octets (MAXMSGSIZE)." in out
     assert re.search(r"a peer that says nothing is cut after [\d.]+ s", out)
     assert "SO_KEEPALIVE=1" in out or "the kernel's options" not in out  # where the kernel lets us look
 
