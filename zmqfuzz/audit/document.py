@@ -1,16 +1,18 @@
 """The inventory of a program's sockets as Markdown that is kept in its repository, and what has drifted from it.
 
-Contract: the same program gives the same text: no times, ports of the kernel's choice, process ids or counts.
+Contract: the same program gives the same text: no times, ports of the kernel's choice, process ids, counts or line
+numbers, which other lines move.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 
 from zmqfuzz.audit.auditor import Audit, rules
 from zmqfuzz.audit.lines import Line
 from zmqfuzz.audit.listed import Row, at, rows
-from zmqfuzz.opened import Value
+from zmqfuzz.opened import Place, Value
 
 __all__ = ["differences", "document"]
 
@@ -55,16 +57,16 @@ def _socket(row: Row, audit: Audit) -> list[str]:
     mine = [line for line in audit.lines if _about(line, row)]
     accepted = [(one.line, one.reason) for one in audit.suppressed if _about(one.line, row)]
     lines = [
-        f"## {_safe(row.type)} {row.verb} `{_safe(row.endpoint)}`, {_safe(at(row.place))}",
+        f"## {_safe(row.type)} {row.verb} `{_safe(row.endpoint)}`, {_safe(_where(row.place))}",
         "",
         "| option | value | reason | threat | evidence |",
         "|---|---|---|---|---|",
     ]
     for name, value in row.options.items():
         reason, threat, code = _REASONS.get(name, ("set by the program", "", ""))
-        lines.append(f"| {name} | {_shown(value)} | {reason} | {threat} | {_evidence(code, mine, accepted)} |")
+        lines.append(f"| {name} | {_shown(value)} | {reason} | {threat} | {_evidence(code, name, mine, accepted)} |")
     for later in sorted(row.later):
-        lines.append(f"| {_safe(later)} | | set afterwards | | |")
+        lines.append(f"| {_safe(re.sub(r':[0-9]+[)]$', ')', later))} | | set afterwards | | |")
     return [*lines, ""]
 
 
@@ -75,10 +77,20 @@ def _about(line: Line, row: Row) -> bool:
     return line.socket == row.type and line.endpoint in (row.endpoint, *row.endpoints)
 
 
-def _evidence(code: str, mine: list[Line], accepted: list[tuple[Line, str]]) -> str:
-    told = [line for line in mine if line.code == code]
-    said = [f"{line.code} {line.severity}: {line.evidence or 'not probed'}" for line in told]
-    said += [f"{line.code} accepted: {reason}" for line, reason in accepted if line.code == code]
+def _where(place: Place | None) -> str:
+    """The file and the function."""
+    file = at(place).rpartition(":")[0] or "no line of the program"
+    return f"{file} in {place.function}" if place is not None and place.function != "<module>" else file
+
+
+def _evidence(code: str, name: str, mine: list[Line], accepted: list[tuple[Line, str]]) -> str:
+    other = {"SNDHWM": "RCVHWM", "RCVHWM": "SNDHWM"}.get(name, "")
+
+    def concerns(line: Line) -> bool:
+        return line.code == code and (not other or name in line.sentence or other not in line.sentence)
+
+    said = [f"{line.code} {line.severity}: {line.evidence or 'not probed'}" for line in mine if concerns(line)]
+    said += [f"{line.code} accepted: {reason}" for line, reason in accepted if concerns(line)]
     return _safe("; ".join(dict.fromkeys(said)))
 
 
