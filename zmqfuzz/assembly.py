@@ -31,9 +31,10 @@ from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget, parse_signal
 from zmqfuzz.targets.library import hosted
 from zmqfuzz.trial import Surface
+from zmqfuzz.watched import inside
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
-__all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "replayed", "run"]
+__all__ = ["Interrupted", "Replayed", "Spec", "check", "replay", "replayed", "run", "same_door"]
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ class Spec:
     """A target, described by plain values that can be saved beside a finding and read back.
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
-    listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the
+    listen and the target connects to us. ``stop_signal`` tells it to stop. ``inventory``: where something is found, it
+    is started once more with the shim, to learn which line opens the socket. ``probe`` is the user's own check of the
     service; ``credentials`` are what the target asks its peers for.
     """
 
@@ -63,6 +65,7 @@ class Spec:
     stop_signal: str = "SIGTERM"
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
+    inventory: bool = True
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
 
@@ -95,8 +98,8 @@ class Spec:
                 f"The saved description of the target cannot be read ({error}); give -- COMMAND."
             ) from error
 
-    def target(self) -> Target:
-        """The adapter for this description. Raises UsageError when it does not add up."""
+    def target(self, env: Mapping[str, str] | None = None) -> Target:
+        """The adapter for this description; ``env`` is added where it is started. Raises UsageError: no sense in it."""
         if self.socket_type and self.socket_type.upper() not in SOCKET_TYPES:
             raise UsageError(f"There is no socket type {self.socket_type!r}; there are {', '.join(SOCKET_TYPES)}.")
         for endpoint in (*self.connect, *self.bind):
@@ -107,6 +110,7 @@ class Spec:
                 self.command,
                 name=self.name or _program(self.command),
                 cwd=self.cwd,
+                env=env,
                 endpoints=self.bind or self.connect,
                 socket_type=self.socket_type,
                 start_within=self.start_within,
@@ -124,10 +128,10 @@ class Spec:
     def _listeners(self) -> Listeners:
         return Listeners(self.bind, self.socket_type, self.allow_remote, self.credentials)
 
-    def harness(self, budget: Budget | None = None) -> Harness:
-        """A harness for this target."""
+    def harness(self, budget: Budget | None = None, env: Mapping[str, str] | None = None) -> Harness:
+        """A harness for this target; ``env`` is added to its environment."""
         return Harness(
-            self.target(),
+            self.target(env),
             limits=self.limits,
             budget=budget,
             probe=self.probe,
@@ -135,6 +139,7 @@ class Spec:
             listeners=self._listeners() if self.bind else None,
             start_within=self.start_within,
             reference=None if self.bind else _bare_socket,
+            inside=partial(inside, self.target) if self.command and not self.bind and self.inventory else None,
         )
 
 
@@ -226,7 +231,7 @@ class Replayed:
 async def replayed(harness: Harness, finding: Finding, times: int = 3) -> Replayed:
     """Play a finding's attacks on fresh processes and judge them by its invariant. Raises ZmqfuzzError."""
     standing = await harness.standing()
-    surface = _same_door(finding.surface, harness.surfaces(standing))
+    surface = same_door(finding.surface, harness.surfaces(standing))
     await harness.calibrate(surface.key)
     entry = invariants().get(finding.code)
     if entry is None:
@@ -249,7 +254,7 @@ def replay(finding: Finding, spec: Spec, *, times: int = 3, budget: Budget | Non
     return run(work)
 
 
-def _same_door(wanted: Surface, surfaces: tuple[Surface, ...]) -> Surface:
+def same_door(wanted: Surface, surfaces: tuple[Surface, ...]) -> Surface:
     """The door that a finding was made at, in a target that may have been mended or moved since."""
     for same in (
         lambda surface: surface.key == wanted.key,

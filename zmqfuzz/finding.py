@@ -91,6 +91,8 @@ class Finding:
 
     ``history`` are the attacks that had to be played first on the same process (usually none). ``confirmed`` of
     ``tried`` fresh processes showed it. ``owner``: ``application``, ``libzmq``, ``libzmq design`` or ``unknown``.
+    ``source``: the line of the program that opens the socket, as ``/path/server.py:48``, and ``opened`` how it does and
+    with which options; empty: not known.
     """
 
     id: str
@@ -114,6 +116,8 @@ class Finding:
     seconds: float = 0.0
     sent: int = 0
     notes: tuple[str, ...] = field(default=())
+    source: str = ""
+    opened: str = ""
 
 
 def finding_id(code: str, *parts: str) -> str:

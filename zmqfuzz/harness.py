@@ -6,7 +6,7 @@ never judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -32,7 +32,7 @@ from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
-__all__ = ["REST", "ROUND_SETTLE", "Harness", "Reference"]
+__all__ = ["REST", "ROUND_SETTLE", "Harness", "Inside", "Reference"]
 
 SETTLE = 0.3
 """Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
@@ -56,6 +56,11 @@ Reference = Callable[[Surface, str, int], tuple[Target, Credentials]]
 RCVHWM, and says what it asks its peers for. Raises UsageError: that is not possible."""
 
 
+Inside = Callable[[], Awaitable[dict[str, tuple[str, str]]]]
+"""Starts the target once more, on which nothing is played, and says of its doors, by key, which line opens them and
+how. Raises nothing."""
+
+
 class Harness:
     """Plays attacks against one target. All methods belong to one trio task."""
 
@@ -70,6 +75,7 @@ class Harness:
         listeners: Listeners | None = None,
         start_within: float = 20.0,
         reference: Reference | None = None,
+        inside: Inside | None = None,
     ) -> None:
         self.target = target
         self.limits = limits or Limits()
@@ -78,6 +84,8 @@ class Harness:
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
         self.reference = reference
+        self.inside: dict[str, tuple[str, str]] = {}
+        self._inside = inside
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
         self._bystanders = Bystanders(self.limits.beside)
@@ -127,6 +135,13 @@ class Harness:
         self._standing = None
         await self._stack.aclose()
         self._stack = AsyncExitStack()
+
+    async def look_inside(self) -> None:
+        """Learn, once a run, which lines of the target open its doors: kept in ``inside``, where it can be known."""
+        look, self._inside = self._inside, None
+        if look is not None:
+            await self._stop()  # two of them may want the same port
+            self.inside = await look()
 
     @asynccontextmanager
     async def _fresh(self) -> AsyncIterator[Standing]:

@@ -265,6 +265,7 @@ def test_json_holds_every_field(command: Command, tmp_path: Path) -> None:
     _, out, _ = command("audit", "--json")
     (finding,) = json.loads(out)["findings"]
     assert finding | {"sentence": "", "remedy": ""} == {
+        "evidence": None,
         "code": "ZF605",
         "severity": "medium",
         "certainty": "sure",

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 import zmq
 
-from zmqfuzz.audit.rules.options import _BEFORE
+from zmqfuzz.audit.rules.options import BEFORE
 
 _UNREAD = """
 import os, socket, sys
@@ -69,14 +69,14 @@ def _arrives(context: zmq.Context[zmq.Socket[bytes]], *, limit_first: bool) -> b
 
 
 def test_an_option_after_bind_has_no_effect() -> None:
-    assert "MAXMSGSIZE" in _BEFORE
+    assert "MAXMSGSIZE" in BEFORE
     with zmq.Context() as context:
         assert not _arrives(context, limit_first=True)
         assert _arrives(context, limit_first=False)
 
 
 def test_every_option_that_may_come_too_late_exists() -> None:
-    assert {name for name in _BEFORE if not hasattr(zmq, name)} == set()
+    assert {name for name in BEFORE if not hasattr(zmq, name)} == set()
 
 
 def test_of_curve_server_and_curve_serverkey_the_last_one_decides() -> None:

@@ -55,6 +55,17 @@ def line_with(text: str, words: str) -> str:
     return next(line for line in text.splitlines() if words in line)
 
 
+def test_the_line_that_opens_the_socket_is_told_where_it_is_known() -> None:
+    assert "Socket  " not in failure_message(FINDING)
+    opened = "ROUTER bind tcp://0.0.0.0:5555\nMAXMSGSIZE=-1 RCVHWM=1000\x1b[2J"
+    text = failure_message(replace(FINDING, source="/app/server.py:48", opened=opened))
+    lines = text.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("  Socket     "))
+    assert lines[place] == "  Socket     /app/server.py:48   ROUTER bind tcp://0.0.0.0:5555"
+    assert lines[place + 1].strip() == "MAXMSGSIZE=-1 RCVHWM=1000\\x1b[2J"
+    assert lines[place + 2].endswith("zmqfuzz whatif ZF203-7q2k --suggest")
+
+
 def test_the_first_line_says_what_and_which() -> None:
     first = failure_message(FINDING).splitlines()[0]
     assert first.startswith("ZF203  HIGH  A message that never ends")

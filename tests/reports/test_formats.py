@@ -179,6 +179,10 @@ def test_sarif_names_a_finding_alike_and_points_into_the_program(
     assert first["locations"][0]["physicalLocation"]["region"] == {"startLine": 4}, "where the socket is made"
     crashed = result(finding(code="ZF101", log_tail=crash))["locations"][0]["physicalLocation"]
     assert crashed == {"artifactLocation": {"uri": "server.py", "uriBaseId": "%SRCROOT%"}, "region": {"startLine": 5}}
+    seen = result(finding(source=f"{tmp_path}/server.py:5"))["locations"][0]["physicalLocation"]
+    assert seen["region"] == {"startLine": 5}, "where it was seen to be opened"
+    elsewhere = result(finding(source="/nowhere/server.py:5"))["locations"][0]["physicalLocation"]
+    assert elsewhere["region"] == {"startLine": 4}, "a file that is not ours"
     again, other = result(finding(sentence="Other words.", seconds=9.0)), result(finding(signature="another way"))
     assert first["partialFingerprints"] == again["partialFingerprints"] != other["partialFingerprints"]
 

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import zmqfuzz.audit.rules  # noqa: F401  (registers them)
-from zmqfuzz.audit.inventory import Inventory, take
+from zmqfuzz.audit.inventory import take
+from zmqfuzz.audit.joined import Shown, by_behaviour, by_run
 from zmqfuzz.audit.lines import Line, Rule, checks
 from zmqfuzz.audit.policy import Policy
+from zmqfuzz.audit.running import ONLY_RUNNING, lines_of
 from zmqfuzz.audit.scopes import Index, index
 from zmqfuzz.audit.sources import Source, Unreadable, absolute, find_files, parse, read_sources
-from zmqfuzz.audit.suppress import NOTES, Suppressed, suppress
+from zmqfuzz.audit.suppress import NO_USE, NOTES, Suppressed, suppress
 from zmqfuzz.errors import NothingSelected
+from zmqfuzz.opened import Recorded
 
 __all__ = ["Audit", "Made", "audit", "rules", "sockets"]
 
@@ -26,7 +29,8 @@ class Audit:
     """What was looked at, and what was found, in the order of files and lines.
 
     ``concerned``: files that have to do with ZeroMQ. ``untold``: sockets of which the source does not tell the type,
-    or of no endpoint anything.
+    or of no endpoint anything. ``recorded``: what a run of the program showed; ``outside``: what the kernel and the
+    wire showed of it, and why nothing was recorded, in sentences.
     """
 
     files: int
@@ -36,12 +40,18 @@ class Audit:
     lines: tuple[Line, ...]
     suppressed: tuple[Suppressed, ...]
     unreadable: tuple[Unreadable, ...]
+    recorded: Recorded | None = None
+    outside: tuple[str, ...] = ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why it is inconclusive, in sentences."""
         found = [f"{each.path} was not audited. {each.sentence}" for each in self.unreadable]
-        if self.concerned and not self.sockets:
+        if self.recorded is not None and not self.recorded.sockets:
+            found.append("No socket was recorded in the run.")
+        if self.recorded is not None and self.recorded.full:
+            found.append("A process opened so many sockets that not all were recorded.")
+        if self.concerned and not self.sockets and not (self.recorded and self.recorded.sockets):
             found.append(
                 "ZeroMQ is imported, and no place was seen where a socket is created; audit the whole program."
             )
@@ -50,21 +60,28 @@ class Audit:
 
 def rules() -> tuple[Rule, ...]:
     """All rules, by code."""
-    return (*(rule for rule, _ in checks()), *NOTES)
+    both = (*(rule for rule, _ in checks()), *ONLY_RUNNING)
+    return (*sorted(both, key=lambda rule: rule.code), *NOTES)
 
 
-def audit(paths: Sequence[Path], policy: Policy) -> Audit:
-    """Audit the Python files at and below ``paths``. Raises UsageError and NothingSelected."""
+def audit(paths: Sequence[Path], policy: Policy, recorded: Recorded | None = None, shown: Shown | None = None) -> Audit:
+    """Audit the Python files at and below ``paths``, and what a run ``recorded``; ``shown``: by attacks on it.
+
+    Raises UsageError; NothingSelected where there is neither a file that matters nor a run.
+    """
     files = find_files(paths, policy.exclude)
     sources, broken = read_sources(files.python)
     concerned = _concerned(sources)
     indexes, unparsed = _parsed(sources, concerned)
     unreadable = (*files.unreadable, *broken, *unparsed)
-    if not concerned and not files.keys and not unreadable:
+    if recorded is None and not concerned and not files.keys and not unreadable:
         what = f"None of {len(sources)} Python files has to do with ZeroMQ" if sources else "There is no Python file"
         raise NothingSelected(f"{what} at {', '.join(map(str, paths))}; name the folder of the program.")
     inventory = take(indexes, files.keys)
-    lines, suppressed = _judged(inventory, sources, policy)
+    static = [line for rule, check in checks() for line in _merged(check(inventory, rule))]
+    seen = lines_of(recorded) if recorded is not None else []
+    told = by_run(static, seen, recorded) if recorded is not None else static
+    lines, suppressed = _judged(by_behaviour(told, shown) if shown is not None else told, sources, policy)
     return Audit(
         files=len(files.python),
         concerned=len(indexes),
@@ -73,6 +90,7 @@ def audit(paths: Sequence[Path], policy: Policy) -> Audit:
         lines=tuple(sorted(lines, key=lambda one: (str(one.path), one.line, one.column, one.code, one.sentence))),
         suppressed=tuple(suppressed),
         unreadable=unreadable,
+        recorded=recorded,
     )
 
 
@@ -158,18 +176,22 @@ def _merged(lines: Iterable[Line]) -> Iterable[Line]:
     return found.values()
 
 
-def _judged(inventory: Inventory, sources: list[Source], policy: Policy) -> tuple[list[Line], list[Suppressed]]:
+def _judged(lines: Sequence[Line], sources: Sequence[Source], policy: Policy) -> tuple[list[Line], list[Suppressed]]:
     by_path: dict[Path, list[Line]] = defaultdict(list)
-    for rule, check in checks():
-        for line in _merged(check(inventory, rule)):
-            by_path[line.path].append(line)
+    for line in lines:
+        by_path[line.path.absolute()].append(line)
     kept: list[Line] = []
     suppressed: list[Suppressed] = []
     for source in sources:
-        mine, its = suppress(source, by_path.pop(source.path, ()))
+        mine, its = suppress(source, by_path.pop(source.path.absolute(), ()))
         kept += mine
         suppressed += its
-    kept += [line for lines in by_path.values() for line in lines]  # of key files
+    others, _ = read_sources([path for path in by_path if path.suffix in (".py", ".pyw") and path.is_file()])
+    for source in others:  # seen in a run only: what else their comments are for was not looked at
+        mine, its = suppress(source, by_path.pop(source.path, ()))
+        kept += [line for line in mine if line.code != NO_USE.code]
+        suppressed += its
+    kept += [line for lines in by_path.values() for line in lines]  # of key files, and of no file
     judged: list[Line] = []
     for line in kept:
         result = policy.apply(line)

@@ -17,10 +17,11 @@ __all__ = ["Certainty", "Line", "Rule", "at", "checks", "of", "rule"]
 
 
 class Certainty(StrEnum):
-    """How far the source alone proves it."""
+    """How far the source alone proves it; or that the running program showed it."""
 
     SURE = "sure"
     LIKELY = "likely"
+    SEEN = "seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One finding of an audit. ``line`` and ``column`` count from 1; ``socket`` and ``endpoint`` may be unknown."""
+    """One finding of an audit. ``line`` and ``column`` count from 1; ``socket`` and ``endpoint`` may be unknown.
+
+    ``evidence``: confirmed, refuted or not probed, and by what; empty where nothing was run.
+    """
 
     code: str
     severity: Severity
@@ -48,6 +52,7 @@ class Line:
     remedy: str
     socket: str = ""
     endpoint: str = ""
+    evidence: str = ""
 
 
 Check = Callable[[Inventory, Rule], Iterator[Line]]

@@ -16,7 +16,7 @@ from zmqfuzz.audit.lines import Certainty, Line, Rule
 from zmqfuzz.audit.sources import Source
 from zmqfuzz.finding import Severity
 
-__all__ = ["NOTES", "Suppressed", "suppress"]
+__all__ = ["NOTES", "NO_USE", "Suppressed", "suppress"]
 
 _COMMENT = re.compile(r"#\s*zmqfuzz:\s*ignore\b(?:\[([^\]]*)\])?[\s:.,-]*(.*)$", re.IGNORECASE)
 

@@ -157,6 +157,7 @@ class Docket:
         hurried = self.first_turns and self._plan.stop_after is None
         least, share = (FIRST_TRIAGE, TRIAGE / 3) if hurried else (SHORTEST_TRIAGE, TRIAGE)
         with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
+            await self._harness.look_inside()
             triaged = await self._triage.finding(catch, lane.surface, history)
         self._triaging += time.monotonic() - began
         if scope.cancelled_caught:

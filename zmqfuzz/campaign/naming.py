@@ -71,11 +71,13 @@ def finding_of(
     bare: bool | None = False,
     history: tuple[Attack, ...] = (),
     notes: tuple[str, ...] = (),
+    opened: tuple[str, str] = ("", ""),
 ) -> Finding:
     """What ``trial`` of ``target`` showed, as a finding.
 
     ``attack`` and ``surface`` are the trial's, ``original`` the attack, where they are not given; ``control`` in words,
-    where no measure of that name says it; ``bare`` as in :func:`~zmqfuzz.campaign.attribution.owner_of`.
+    where no measure of that name says it; ``bare`` as in :func:`~zmqfuzz.campaign.attribution.owner_of`;
+    ``opened``: the finding's ``source`` and ``opened``.
     """
     attack, surface, log = attack or trial.attack, surface or trial.surface, trial.observation.log_tail
     signature = signature_of(violation, attack, log)
@@ -102,6 +104,8 @@ def finding_of(
         seconds=trial.seconds,
         sent=trial.sent,
         notes=notes,
+        source=opened[0],
+        opened=opened[1],
     )
 
 

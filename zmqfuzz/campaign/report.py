@@ -21,7 +21,7 @@ from zmqfuzz.script import Attack, Send, Shake, Wait
 from zmqfuzz.trial import Trial
 from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["COLUMNS", "failure_message", "printable", "spark", "summary_line"]
+__all__ = ["COLUMNS", "failure_message", "printable", "relative", "spark", "summary_line"]
 
 COLUMNS = 100
 
@@ -74,6 +74,7 @@ def failure_message(
         _wrapped(finding.sentence, "  "),
         _evidence(finding, observed),
         _transcript(finding, observed),
+        _socket(finding),
         _meaning(finding),
         _reproduce(finding, os.fspath(folder) if folder is not None else f".zmqfuzz/findings/{finding.id}"),
         _log(finding),
@@ -185,6 +186,23 @@ def _shape(attack: Attack) -> str:
 
 def _plural(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _socket(finding: Finding) -> list[str]:
+    """The line of the program that opens the socket, and the options that are in force there."""
+    if not finding.source:
+        return []
+    how, _, options = finding.opened.partition("\n")
+    lines = _wrapped(f"{relative(finding.source)}   {how}", "  Socket     ", " " * 13)
+    lines += _wrapped(options, " " * 13) if options else []
+    return [*lines, f"             Would an option mend it?   zmqfuzz whatif {printable(finding.id)} --suggest"]
+
+
+def relative(source: str) -> str:
+    """``/path/server.py:48`` as a person writes it, below the current folder."""
+    path, _, line = source.rpartition(":")
+    shown = os.path.relpath(path)
+    return f"{path if shown.startswith('..') else shown}:{line}"
 
 
 def _meaning(finding: Finding) -> list[str]:

@@ -158,6 +158,7 @@ class Shutdown:
         self._tell(Suspected(surface, STOPPING, code, "told to stop beside peers, it did not keep this; examining"))
         doubts: list[str] = []
         with trio.move_on_after(max(SHORTEST, TRIAGE * self._plan.seconds)) as scope:
+            await self._harness.look_inside()
             for group in groups:
                 confirmed = await self._triage.examine(entry, together(group), surface.key, None)
                 if confirmed.violation is not None:

@@ -342,5 +342,6 @@ class Triage:
             bare=bare,
             history=history,
             notes=notes,
+            opened=self._harness.inside.get(surface.key, ("", "")),
         )
         return Triaged(finding, trial, control=confirmed.control)

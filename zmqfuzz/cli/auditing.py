@@ -1,30 +1,48 @@
-"""The command ``audit``."""
+"""The command ``audit``: of sources, and of a program that is started for it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from zmqfuzz import __version__
+from zmqfuzz.assembly import Spec, run
 from zmqfuzz.audit.auditor import Audit, audit, rules
+from zmqfuzz.audit.document import differences, document
+from zmqfuzz.audit.joined import Shown
 from zmqfuzz.audit.policy import Policy, find_policy, read_policy
 from zmqfuzz.audit.report import plain, sarif, text
+from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.cli.options import DURATION, TargetCommand, heard
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
+from zmqfuzz.opened import read
+from zmqfuzz.outside import MOST, Measured, library_version, look_at
+from zmqfuzz.reports.shelf import Shelf, read_run, write_whole
+from zmqfuzz.sockets import Listener
+from zmqfuzz.watched import Watched, watch
 
 __all__ = ["audit_command"]
 
 
-@click.command("audit", epilog=EXIT_CODES)
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.command("audit", cls=TargetCommand, epilog=EXIT_CODES)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATHS...] [-- COMMAND...]")
+@click.option("--static-only", is_flag=True, help="Read sources only: COMMAND is not started.")
+@click.option("--for", "seconds", type=DURATION, default=5.0, help="Watch COMMAND for so long. [default: 5s]")
+@click.option("--probe", is_flag=True, help="Also measure each listener of COMMAND from outside.")
+@click.option("--write", type=click.Path(path_type=Path), metavar="FILE", help="Write the inventory as Markdown.")
+@click.option("--check", type=click.Path(path_type=Path), metavar="FILE", help="Exit 1 where FILE is not what is seen.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option("--sarif", "sarif_file", type=click.Path(path_type=Path), metavar="FILE", help="Also write SARIF 2.1.0.")
 @click.option("--policy", type=click.Path(path_type=Path), metavar="FILE", help="Read [tool.zmqfuzz.audit] there.")
 @click.option("--exclude", "patterns", multiple=True, metavar="GLOB", help="Leave out these paths.")
+@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where runs are kept.")
 @click.option(
     "--fail-on",
     type=click.Choice([severity.value for severity in Severity]),
@@ -34,40 +52,133 @@ __all__ = ["audit_command"]
 )
 def audit_command(
     paths: tuple[Path, ...],
+    static_only: bool,
+    seconds: float,
+    probe: bool,
+    write: Path | None,
+    check: Path | None,
     as_json: bool,
     sarif_file: Path | None,
     policy: Path | None,
     patterns: tuple[str, ...],
+    store: Path,
     fail_on: str,
 ) -> int:
-    """Read the Python sources at PATHS (default: here), and say what is wrong with their ZeroMQ sockets.
+    """Say what is wrong with the ZeroMQ sockets in the Python sources at PATHS, and with those that COMMAND opens.
 
-    Nothing of the program is run. `# zmqfuzz: ignore[CODE] reason` suppresses a finding on its line.
+    Without COMMAND nothing of the program is run, and PATHS is this folder. COMMAND is started as it is, for some
+    seconds; a Python program records its sockets by its environment (PYTHONPATH), any other is looked at from outside.
+    `# zmqfuzz: ignore[CODE] reason` suppresses a finding on its line.
 
     \b
         zmqfuzz audit src
+        zmqfuzz audit src -- python my_server.py
         zmqfuzz audit src --sarif audit.sarif --fail-on high
+        zmqfuzz audit --write docs/sockets.md -- python my_server.py
     """
-    given = paths or (Path(),)
+    command = () if static_only else heard()
+    if (write or check) and not command:
+        raise UsageError("--write and --check need the program that opens the sockets: add -- COMMAND.")
+    given = paths or (() if command else (Path(),))
     file = policy or find_policy(given)
     decided = read_policy(file, [rule.code for rule in rules()]) if file is not None else Policy()
     decided = Policy(decided.root, (*decided.exclude, *patterns), decided.overrides)
-    found = audit(given, decided)
+    if not command:
+        found = audit(given, decided)
+    else:
+        watched, outside = _watched(command, seconds, probe)
+        limits = tuple((each.address, None if each.limit >= MOST else each.limit) for each in outside if each.limit)
+        shown = replace(_shown(store, command), limits=limits)
+        found = audit(given, decided, watched.recorded, shown)
+        measured = [f"{each.address}: {sentence}" for each in outside for sentence in each.said]
+        found = replace(found, outside=(*_told(watched), *measured))
     if sarif_file is not None:
-        _write(sarif_file, found)
+        _write(sarif_file, json.dumps(sarif(found, __version__), indent=2) + "\n", "--sarif")
     if as_json:
         click.echo(json.dumps(plain(found), indent=2))
     else:
         for line in text(found):
             click.echo(printable(line))
+    drifted = _documented(found, write, check)
     worst = Severity(fail_on).rank
-    if any(line.severity.rank <= worst for line in found.lines):
+    if drifted or (any(line.severity.rank <= worst for line in found.lines) and not (write or check)):
         return 1
     return 3 if found.doubts else 0
 
 
-def _write(file: Path, found: Audit) -> None:
+def _watched(command: tuple[str, ...], seconds: float, probe: bool) -> tuple[Watched, list[Measured]]:
+    said: list[Measured] = []
+
+    async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
+        if probe or not read(folder).sockets:
+            said.extend(await look_at(listeners, pids))
+
+    return run(lambda: watch(command, seconds, hard_cap=Limits().hard_cap, look=look)), said
+
+
+def _told(watched: Watched) -> list[str]:
+    """What is to be said of a run beside its sockets."""
+    said = []
+    if watched.end is not None:
+        code = watched.end.code if watched.end.code is not None else f"signal {watched.end.signal}"
+        said.append(f"It ended by itself after {watched.seconds:.1f} s (exit code {code}).")
+        if not watched.recorded.sockets:
+            said += [f"It said: {line}" for line in watched.log.strip().splitlines()[-3:]]
+    if not watched.recorded.processes:
+        said.append(
+            "No Python process of it took our PYTHONPATH: it is in another language, or was started with -I or -E."
+        )
+    elif not any(one.versions for one in watched.recorded.processes):
+        said.append("Its Python processes did not import pyzmq.")
+    for library in watched.libraries:
+        known = library_version(library)
+        said.append(f"It has mapped {library}" + (f", libzmq {known}." if known else "."))
+    if not watched.recorded.sockets:
+        said += [f"It listens on {each.bound} (process {each.pid})." for each in watched.listeners]
+    return said
+
+
+def _shown(store: Path, command: Sequence[str]) -> Shown:
+    """What the newest stored run of the same target showed; nothing where there is none."""
+    name = Spec(tuple(command)).target().name
+    shelf = Shelf(store)
+    for each in reversed(shelf.names()):
+        try:
+            stored = read_run(shelf.folder(each))
+        except UsageError:
+            continue
+        if stored.started.target == name and stored.outcome.complete:
+            findings = [
+                (one.finding.code, one.finding.id, str(one.finding.surface.get("socket_type", "")))
+                for one in stored.found
+            ]
+            held = [(one.code, one.count) for one in stored.outcome.checks if one.result == "held" and one.count]
+            return Shown(tuple(findings), tuple(held), f"run {stored.name}")
+    return Shown()
+
+
+def _documented(found: Audit, write: Path | None, check: Path | None) -> bool:
+    """Write the document, or compare it; whether it has drifted."""
+    made = document(found)
+    if write is not None:
+        _write(write, made, "--write")
+        click.echo(f"written: {write}", err=True)
+    if check is None:
+        return False
     try:
-        file.write_text(json.dumps(sarif(found, __version__), indent=2) + "\n", encoding="utf-8")
+        before = check.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{check} could not be read ({error}); write it with --write {check}.") from None
+    drift = differences(before, made)
+    if drift:
+        click.echo(f"{check} is not what is seen; write it again with --write {check}, and review:", err=True)
+        for line in drift:
+            click.echo(printable(f"  {line}"), err=True)
+    return bool(drift)
+
+
+def _write(file: Path, content: str, option: str) -> None:
+    try:
+        write_whole(file, content)
     except OSError as error:
-        raise UsageError(f"{file} could not be written: {error.strerror}; name another file for --sarif.") from None
+        raise UsageError(f"{file} could not be written: {error.strerror}; name another file for {option}.") from None

@@ -1,4 +1,4 @@
-"""The commands: run, demo, replay, list, explain; `audit` has a module of its own."""
+"""The commands: run, demo, replay, list, explain; the others have modules of their own."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from zmqfuzz.cli.options import (
 )
 from zmqfuzz.cli.recording import Policy, play
 from zmqfuzz.cli.reporting import baseline_command, report_command
+from zmqfuzz.cli.trying import whatif_command
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import FILE, Declared, named
@@ -54,7 +55,7 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command, doctor_command, init_command):
+for _command in (audit_command, report_command, baseline_command, doctor_command, init_command, whatif_command):
     cli.add_command(_command)
 
 
@@ -87,6 +88,7 @@ for _command in (audit_command, report_command, baseline_command, doctor_command
 @credential_options
 @gate_options
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
+@click.option("--no-inventory", is_flag=True, help="Do not start it once more to learn which line opens a socket.")
 @click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
 @click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where all is kept.")
@@ -110,6 +112,7 @@ def run_command(
     exclude: str | None,
     probe: str | None,
     stop_after: int | None,
+    no_inventory: bool,
     reach: bool,
     allow_remote: tuple[str, ...],
     store: Path,
@@ -159,6 +162,7 @@ def run_command(
     spec = Spec(
         **description,
         cwd=str(Path.cwd() if given["command"] else declared.cwd) if description.get("command") else None,
+        inventory=not no_inventory,
         credentials=credentials,
         limits=declared.contract(limits),
     )

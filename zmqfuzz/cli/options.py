@@ -14,7 +14,16 @@ from zmqfuzz.finding import Severity
 from zmqfuzz.quantities import parse_duration
 from zmqfuzz.reports.settings import POLICIES
 
-__all__ = ["DURATION", "TargetCommand", "credential_options", "gate_options", "names", "promise_options", "started"]
+__all__ = [
+    "DURATION",
+    "TargetCommand",
+    "credential_options",
+    "gate_options",
+    "heard",
+    "names",
+    "promise_options",
+    "started",
+]
 
 _STARTED = "zmqfuzz.started"
 
@@ -63,6 +72,12 @@ def started(words: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     if len(words) > 1:
         raise UsageError(f"Before -- only the name of a declared target can stand, not {' '.join(words)!r}; move it.")
     return (words[0] if words else ""), command
+
+
+def heard() -> tuple[str, ...]:
+    """The command behind ``--``; empty: there is none."""
+    command: tuple[str, ...] | None = click.get_current_context().meta.get(_STARTED)
+    return command or ()
 
 
 def credential_options(command: Command) -> Command:

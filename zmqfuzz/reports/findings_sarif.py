@@ -89,8 +89,9 @@ def _result(run: Run, found: Found, position: int) -> dict[str, Any]:
 
 
 def place_of(run: Run, finding: Finding) -> tuple[Path, int] | None:
-    """Where in the program's source: the innermost of its own lines in a traceback; else where the script that was
-    started makes the socket of the door, as far as the audit sees that; else its first line.
+    """Where in the program's source: the innermost of its own lines in a traceback; else the line that
+    was seen to open the socket; else where the script that was started makes it, as far as the audit sees that; else
+    its first line.
 
     A file counts when it is below the current folder. None: nothing is known, as of a binary.
     """
@@ -99,6 +100,9 @@ def place_of(run: Run, finding: Finding) -> tuple[Path, int] | None:
     for name, line in reversed(_FRAME.findall(finding.log_tail) if finding.code in _TRACED else []):
         if (file := _ours(folder / name)) is not None:
             return file, int(line[:9])
+    file_name, _, number = finding.source.rpartition(":")
+    if file_name and number.isdecimal() and (file := _ours(Path(file_name))) is not None:
+        return file, int(number[:9])
     command = description.get("command")
     for candidate in _scripts(command if isinstance(command, Sequence) and not isinstance(command, str) else ()):
         if (file := _ours(folder / candidate)) is not None:

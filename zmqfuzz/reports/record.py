@@ -76,6 +76,8 @@ class Finding:
     seconds: float = 0.0
     sent: int = 0
     notes: tuple[str, ...] = ()
+    source: str = ""
+    opened: str = ""
 
 
 @dataclass(frozen=True, slots=True)

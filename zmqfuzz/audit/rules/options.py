@@ -16,7 +16,7 @@ from zmqfuzz.audit.scopes import catches, exclusive
 from zmqfuzz.audit.values import Const
 from zmqfuzz.finding import Severity
 
-__all__ = ["conflated_parts", "no_such_option", "no_such_transport", "too_late"]
+__all__ = ["BEFORE", "LOCKS", "conflated_parts", "no_such_option", "no_such_transport", "too_late"]
 
 _NAMES = """
     MAXMSGSIZE HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL TCP_KEEPALIVE TCP_KEEPALIVE_IDLE
@@ -26,11 +26,11 @@ _NAMES = """
     IPC_FILTER_PID IPC_FILTER_UID IPC_FILTER_GID
 """
 
-_BEFORE = frozenset(_NAMES.split())
+BEFORE = frozenset(_NAMES.split())
 """Read when a listener or connecter is made, so that they act on later ``bind`` and ``connect`` alone (libzmq's
 ``zmq_setsockopt(3)``; ``options.cpp`` is copied to each session and listener)."""
 
-_LOCKS = {"CURVE_SERVER", "CURVE_SECRETKEY", "CURVE_SERVERKEY", "PLAIN_SERVER", "ZAP_DOMAIN"}
+LOCKS = {"CURVE_SERVER", "CURVE_SECRETKEY", "CURVE_SERVERKEY", "PLAIN_SERVER", "ZAP_DOMAIN"}
 
 _TRANSPORTS = {"tcp", "ipc", "inproc", "ws", "wss", "pgm", "epgm", "norm", "tipc", "udp", "vmci", "hyperv"}
 
@@ -53,7 +53,7 @@ def too_late(inventory: Inventory, rule: Rule) -> Iterator[Line]:
     """
     for entry in inventory.entries:
         for setting in entry.settings:
-            if setting.name not in _BEFORE or not isinstance(setting.use.statement, ast.stmt):
+            if setting.name not in BEFORE or not isinstance(setting.use.statement, ast.stmt):
                 continue
             line = setting.use.node.lineno
             same = [door for door in entry.doors if door.use.scope is setting.use.scope]
@@ -76,7 +76,7 @@ def too_late(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                 use=setting.use,
                 endpoint=last.text,
                 sure=setting.use.path[: len(last.use.path)] == last.use.path,
-                severity=Severity.HIGH if setting.name in _LOCKS else None,
+                severity=Severity.HIGH if setting.name in LOCKS else None,
             )
 
 

@@ -1,0 +1,265 @@
+"""What the kernel and the wire show of a program's listeners, in any language: nothing of it needs the program's help.
+
+Contract: only loopback and ipc are asked. Nothing reaches the application: a size is asked by announcing a frame of it
+and sending none of it. What cannot be told is said so. Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from zmqfuzz.endpoints import connect, is_loopback
+from zmqfuzz.procfs import TcpState, parse_tcp, socket_inode
+from zmqfuzz.sockets import Listener
+from zmqfuzz.targets.identify import identify
+from zmqfuzz.trial import Surface
+from zmqfuzz.zmtp.wire import Greeting, encode, peer_type
+
+__all__ = ["MOST", "Measured", "library_version", "look_at", "size_limit"]
+
+MOST = 64 << 20
+"""The largest frame that is announced: libzmq asks the allocator for as much, and touches none of it."""
+
+_ANSWER = 1.0
+_REFUSED = 0.7
+"""Seconds for a greeting, and for a connection to end after a frame that is too large (it takes microseconds)."""
+
+_SILENT = 3.0
+
+_PIDFD_OPEN, _PIDFD_GETFD = 434, 438  # the same on every architecture (pidfd_open(2), pidfd_getfd(2))
+
+_KERNEL = (
+    ("SO_KEEPALIVE", socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    ("TCP_KEEPIDLE", socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+    ("TCP_KEEPINTVL", socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+    ("TCP_KEEPCNT", socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+    ("SO_SNDBUF", socket.SOL_SOCKET, socket.SO_SNDBUF),
+    ("SO_RCVBUF", socket.SOL_SOCKET, socket.SO_RCVBUF),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Of one listener: what was seen, in sentences, and ``limit``, the largest frame that it takes.
+
+    ``limit`` is None where it is not known, and MOST where there is none below that.
+    """
+
+    address: str
+    said: tuple[str, ...]
+    limit: int | None = None
+
+
+def library_version(path: str) -> str:
+    """``4.3.5``, as the library itself says, in a process of its own; empty where it does not."""
+    code = "import sys; from zmqfuzz.targets.libzmq import Library; print(Library(sys.argv[1]).said_version)"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+async def look_at(listeners: Iterable[Listener], pids: Iterable[int]) -> list[Measured]:
+    """Measure each listener."""
+    found: list[Measured] = []
+    members = tuple(pids)
+    for listener in listeners:
+        if not is_loopback(listener.reach):
+            found.append(Measured(listener.bound, ("not asked, it is no endpoint of this machine alone.",)))
+            continue
+        try:
+            surface = await identify(listener.reach, _ANSWER)
+        except OSError:
+            surface = None
+        if surface is None:
+            found.append(Measured(listener.bound, ("it does not speak ZMTP.",)))
+            continue
+        found.append(await _of_door(listener.bound, surface, members))
+    return found
+
+
+async def _of_door(bound: str, surface: Surface, pids: tuple[int, ...]) -> Measured:
+    kind = surface.socket_type or "a socket that does not tell its type"
+    said = [f"{kind}, ZMTP {surface.version}, mechanism {surface.mechanism or 'none'}."]
+    limit: int | None = None
+    if surface.mechanism == "NULL" and surface.socket_type:
+        limit, sentence = await _limit_said(surface)
+        said.append(sentence)
+    closed = await _silence(surface.address)
+    if closed is None:
+        said.append(f"a peer that says nothing is still connected after {_SILENT:g} s.")
+    else:
+        said.append(f"a peer that says nothing is cut after {closed:.1f} s (HANDSHAKE_IVL).")
+    options = await _kernel(surface.address, pids)
+    if options:
+        said.append(f"the kernel's options of its connections: {options}.")
+    return Measured(bound, tuple(said), limit)
+
+
+async def _limit_said(surface: Surface) -> tuple[int | None, str]:
+    try:
+        limit = await size_limit(surface)
+    except OSError:
+        return None, "its limit on frames is not known: it did not take our handshake."
+    if limit is None:
+        return None, "its limit on frames is not known: the answers did not agree."
+    if limit >= MOST:
+        return limit, f"a frame of {MOST >> 20} MiB may be announced: no MAXMSGSIZE below it."
+    return limit, f"the largest frame that it takes is {limit:,} octets (MAXMSGSIZE)."
+
+
+async def size_limit(surface: Surface) -> int | None:
+    """The largest frame that may be announced, by bisection, MOST at most; None where it cannot be told.
+
+    The answer is asked for twice: a machine that is busy may cut late. Raises OSError: no handshake.
+    """
+    if await _takes(surface, MOST):
+        return MOST
+    low, high = 0, MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        if await _takes(surface, middle):
+            low = middle
+        else:
+            high = middle
+    sure = (low == 0 or await _takes(surface, low)) and not await _takes(surface, high)
+    return low if sure else None
+
+
+async def _takes(surface: Surface, size: int) -> bool:
+    """Whether a peer may announce a frame of ``size`` octets and stay (RFC 37: long frame, flags 2, eight octets)."""
+    kind = peer_type(surface.socket_type)[0].encode()
+    body = b"\x05READY" + b"\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
+    sock = await connect(surface.address)
+    try:
+        await _send(sock, encode(Greeting()) + bytes((4, len(body))) + body)
+        with trio.fail_after(5 * _ANSWER):
+            got = b""
+            while b"READY" not in got:
+                chunk = await sock.recv(4096)
+                if not chunk:
+                    raise ConnectionResetError("closed in the handshake")
+                got += chunk
+        head = b"\x02" + size.to_bytes(8, "big") if size > 255 else bytes((0, size))
+        await _send(sock, head)
+        with trio.move_on_after(_REFUSED):
+            try:
+                while await sock.recv(4096):
+                    pass
+            except OSError:
+                pass
+            return False
+        return True
+    except trio.TooSlowError:
+        raise TimeoutError("no READY") from None
+    finally:
+        sock.close()
+
+
+async def _send(sock: trio.socket.SocketType, octets: bytes) -> None:
+    while octets:
+        octets = octets[await sock.send(octets) :]
+
+
+async def _silence(address: str) -> float | None:
+    """Seconds until a peer that says nothing is cut; None: not within _SILENT."""
+    sock = await connect(address)
+    began = trio.current_time()
+    try:
+        with trio.move_on_after(_SILENT):
+            try:
+                while await sock.recv(4096):
+                    pass
+            except OSError:
+                pass
+            return trio.current_time() - began
+        return None
+    finally:
+        sock.close()
+
+
+async def _kernel(address: str, pids: tuple[int, ...]) -> str:
+    """Socket options of a connection of ours, on the program's side; empty where the kernel does not let us look."""
+    if not address.startswith("tcp:"):
+        return ""
+    try:
+        sock = await connect(address)
+    except OSError:
+        return ""
+    try:
+        await _send(sock, encode(Greeting()))
+        with trio.move_on_after(_ANSWER):
+            await sock.recv(4096)
+        for _ in range(10):
+            theirs = _accepted(pids, int(address.rpartition(":")[2]))
+            for pid, number in theirs:
+                options = _options(pid, number)
+                if options:
+                    return options
+            await trio.sleep(0.05)
+    except OSError:
+        pass
+    finally:
+        sock.close()
+    return ""
+
+
+def _accepted(pids: tuple[int, ...], port: int) -> list[tuple[int, int]]:
+    """Process and descriptor of the connections that were accepted at ``port``."""
+    inodes = {
+        entry.inode
+        for pid in pids[:1]
+        for table in ("tcp", "tcp6")
+        for entry in parse_tcp(_lines(f"/proc/{pid}/net/{table}"))
+        if entry.state == TcpState.ESTABLISHED and entry.port == port
+    }
+    found = []
+    for pid in pids:
+        try:
+            names = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for name in names:
+            try:
+                inode = socket_inode(os.readlink(f"/proc/{pid}/fd/{name}"))
+            except OSError:
+                continue
+            if inode in inodes:
+                found.append((pid, int(name)))
+    return found
+
+
+def _lines(path: str) -> list[bytes]:
+    try:
+        return Path(path).read_bytes().splitlines()
+    except OSError:
+        return []
+
+
+def _options(pid: int, number: int) -> str:
+    """The options of another process's socket, through a copy of its descriptor (pidfd_getfd(2), ptrace's rights)."""
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    handle = syscall(_PIDFD_OPEN, pid, 0)
+    if handle < 0:
+        return ""
+    try:
+        copy = syscall(_PIDFD_GETFD, handle, number, 0)
+    finally:
+        os.close(handle)
+    if copy < 0:
+        return ""
+    with socket.socket(fileno=copy) as theirs:
+        return " ".join(f"{name}={theirs.getsockopt(level, option)}" for name, level, option in _KERNEL)
