@@ -1,4 +1,4 @@
-"""Real libzmqs, old and new, against ZF601: is each public defect told at the doors that have it, and not of others?
+"""Real libzmqs, old and new, against ZF651: is each public defect told at the doors that have it, and not of others?
 
     python benchmarks/advisories.py [--cache FOLDER]
 
@@ -79,7 +79,7 @@ def main() -> None:
         }
         for case, names in doors.items():
             shown = trio.run(seen_at, case, library)
-            violation = invariants()["ZF601"].judge(shown, Limits())
+            violation = invariants()["ZF651"].judge(shown, Limits())
             told = told_at_doors(violation)
             right = [one.version for one in shown.loaded] == [read_version(version)]
             right = right and {name for name in HAVE if version in HAVE[name]} == {

@@ -89,8 +89,8 @@ def pairs(folder: Path) -> list[Pair]:
     folder.chmod(0o711)  # other users can search it, as they can /run
     socket = ("--ipc", f"ipc://{folder}/{{port}}.sock")
     found += [
-        Pair("ZF602", "exposed", exposure, python("exposed"), python("exposed", "--hardened")),
-        Pair("ZF603", "exposed, ipc", exposure, python("exposed", *socket), python("exposed", *socket, "--hardened")),
+        Pair("ZF652", "exposed", exposure, python("exposed"), python("exposed", "--hardened")),
+        Pair("ZF653", "exposed, ipc", exposure, python("exposed", *socket), python("exposed", *socket, "--hardened")),
     ]
     program = str(folder / "cserver")
     build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / "cserver.c"), "-lzmq"]

@@ -22,7 +22,7 @@ from zmqfuzz.mapped import libraries, loaded, version_in
 from zmqfuzz.trial import Surface
 from zmqfuzz.vendored import vendor
 
-ZF601 = invariants()["ZF601"]
+ZF651 = invariants()["ZF651"]
 OWN: Version = tuple(map(int, zmq.zmq_version().split(".")))  # type: ignore[assignment]
 NULL_PUB = Surface("tcp://127.0.0.1:1", "PUB")
 CURVE_PULL = Surface("tcp://127.0.0.1:1", "PULL", "CURVE")
@@ -31,7 +31,7 @@ NULL_SUB_CLIENT = Surface("tcp://127.0.0.1:1", "SUB", side="connect")
 
 
 def judged(version: Version | None, *doors: Surface, vendor: str = "") -> Violation | None:
-    return ZF601.judge(Exposure(doors, loaded=(Loaded("/x/libzmq.so.5", version, vendor=vendor),)), Limits())
+    return ZF651.judge(Exposure(doors, loaded=(Loaded("/x/libzmq.so.5", version, vendor=vendor),)), Limits())
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_worst_door_counts_and_is_named() -> None:
 def test_what_is_not_known_is_not_told() -> None:
     assert judged(None, NULL_PUB) is None
     assert judged((4, 3, 2), NULL_PUB, vendor="its package libzmq5") is None
-    assert ZF601.judge(Exposure((NULL_PUB,)), Limits()) is None
+    assert ZF651.judge(Exposure((NULL_PUB,)), Limits()) is None
 
 
 def test_the_library_of_this_very_process_is_known_and_has_nothing() -> None:
@@ -129,7 +129,7 @@ def test_the_library_of_this_very_process_is_known_and_has_nothing() -> None:
     assert own.version == OWN
     assert own.features is not None
     assert ("curve" in own.features) == zmq.has("curve")
-    assert ZF601.judge(Exposure((NULL_PUB,), loaded=(own,)), Limits()) is None
+    assert ZF651.judge(Exposure((NULL_PUB,), loaded=(own,)), Limits()) is None
     (path,) = libraries([os.getpid()], "libzmq")
     assert own.path == path
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from zmqfuzz import catalogue
+from zmqfuzz.audit.auditor import rules
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import Situation, families, invariant, invariants, select_families, strategy
 from zmqfuzz.drawing import Draw
@@ -56,7 +57,7 @@ CODES = {
         301,
         *range(311, 317),
         *range(321, 323),
-        *range(601, 604),
+        *range(651, 654),
     )
 }
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
@@ -228,3 +229,7 @@ def test_a_broken_plug_in_is_named(outside: Callable[..., subprocess.CompletedPr
     run = outside("list", family="import nowhere\n")
     assert run.returncode == 2
     assert "their_family" in run.stderr
+
+
+def test_rules_of_an_audit_and_invariants_share_no_code() -> None:
+    assert not set(invariants()) & {rule.code for rule in rules()}

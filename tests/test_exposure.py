@@ -28,7 +28,7 @@ from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded
 from zmqfuzz.finding import Severity, Verdict
 from zmqfuzz.trial import Surface
 
-ZF602, ZF603 = invariants()["ZF602"], invariants()["ZF603"]
+ZF652, ZF653 = invariants()["ZF652"], invariants()["ZF653"]
 EXAMPLE = (sys.executable, str(Path(__file__).parent.parent / "targets" / "examples" / "exposed.py"))
 LOOPBACK = Limits(expose=("tcp://127.0.0.1:*", "ipc:///*"))
 DOOR = Surface("tcp://127.0.0.1:5555", "REP")
@@ -55,15 +55,15 @@ def seen(*places: Listening) -> Exposure:
     ],
 )
 def test_a_listener_is_judged_by_where_it_is(place: Listening, severity: Severity | None) -> None:
-    violation = ZF602.judge(seen(Listening("tcp://127.0.0.1:1", True), place), LOOPBACK)
+    violation = ZF652.judge(seen(Listening("tcp://127.0.0.1:1", True), place), LOOPBACK)
     assert (violation.severity if violation is not None else None) == severity
-    assert ZF602.judge(seen(place), Limits()) is None, "nothing was promised"
-    assert not ZF602.applies(Limits())
+    assert ZF652.judge(seen(place), Limits()) is None, "nothing was promised"
+    assert not ZF652.applies(Limits())
 
 
 def test_a_signature_has_no_address() -> None:
-    first = ZF602.judge(seen(Listening("tcp://0.0.0.0:5555", True)), LOOPBACK)
-    other = ZF602.judge(seen(Listening("tcp://0.0.0.0:6666", True)), LOOPBACK)
+    first = ZF652.judge(seen(Listening("tcp://0.0.0.0:5555", True)), LOOPBACK)
+    other = ZF652.judge(seen(Listening("tcp://0.0.0.0:6666", True)), LOOPBACK)
     assert first is not None
     assert other is not None
     assert first.signature == other.signature == "every address"
@@ -102,14 +102,14 @@ def test_permissions_say_who_may_connect_and_who_may_replace(
         folder.chmod(above)
         assert permissions(str(path))[:2] == (anyone, str(folder) if replaceable else "")
         place = Listening(f"ipc://{path}", True, *permissions(str(path)))
-        violation = ZF603.judge(seen(place), LOOPBACK)
+        violation = ZF653.judge(seen(place), LOOPBACK)
         assert (violation is None) == (not anyone and not replaceable)
         folder.chmod(0o700)
 
 
 def test_what_cannot_be_seen_is_not_judged(tmp_path: Path) -> None:
     assert permissions(str(tmp_path / "nowhere")) == (None, "", "")
-    assert ZF603.judge(seen(Listening("ipc:///x", True)), LOOPBACK) is None
+    assert ZF653.judge(seen(Listening("ipc:///x", True)), LOOPBACK) is None
 
 
 def run(*words: str, expose: tuple[str, ...] | None = ("tcp://127.0.0.1:*",)) -> tuple[Outcome, list[Found]]:
@@ -126,9 +126,9 @@ def run(*words: str, expose: tuple[str, ...] | None = ("tcp://127.0.0.1:*",)) ->
 
 def test_the_weak_twin_is_caught_and_the_hardened_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome, told = run("--port", "{port}")
-    assert [(one.finding.code, one.finding.confirmed, one.finding.tried) for one in told] == [("ZF602", 2, 2)]
+    assert [(one.finding.code, one.finding.confirmed, one.finding.tried) for one in told] == [("ZF652", 2, 2)]
     assert outcome.verdict is Verdict.VIOLATED
-    assert outcome.checks["ZF601"] == 1
+    assert outcome.checks["ZF651"] == 1
     text = failure_message(told[0].finding, told[0].trial)
     assert "the target was only looked at" in text
     assert "Transcript" not in text
@@ -143,19 +143,19 @@ def test_the_weak_twin_is_caught_and_the_hardened_one_is_not(tmp_path: Path, mon
     assert (confirmed.shown, confirmed.tried) == (0, 1)
     hardened, told = run("--port", "{port}", "--hardened")
     assert (told, hardened.verdict, hardened.doubts) == ([], Verdict.HELD, [])
-    assert hardened.checks["ZF602"] == 1
-    assert hardened.checks["ZF603"] == 0, "there is no ipc socket"
+    assert hardened.checks["ZF652"] == 1
+    assert hardened.checks["ZF653"] == 0, "there is no ipc socket"
 
 
 def test_an_ipc_socket_for_everybody_is_caught(tmp_path_factory: pytest.TempPathFactory) -> None:
     weak, told = run("--ipc", "{ipc}", expose=("tcp://*:*", "ipc:///*"))
     assert told == [], "its folder is for its own user only"
-    assert weak.checks["ZF603"] == 1
+    assert weak.checks["ZF653"] == 1
     place = Path("/tmp" if os.access("/tmp", os.W_OK) else str(tmp_path_factory.getbasetemp()))
     path = place / f"zmqfuzz-test-{os.getpid()}.sock"
     try:
         _, told = run("--ipc", f"ipc://{path}", expose=("tcp://*:*", "ipc:///*"))
-        assert [one.finding.code for one in told] == ["ZF603"]
+        assert [one.finding.code for one in told] == ["ZF653"]
         _, told = run("--ipc", f"ipc://{path}", "--hardened", expose=("tcp://*:*", "ipc:///*"))
         assert told == []
     finally:
@@ -183,18 +183,18 @@ def test_what_nothing_can_be_said_of_is_told() -> None:
         return untold(Exposure((DOOR,), loaded=loaded), Limits(), today + timedelta(days=days))
 
     assert told(own) == []
-    assert tells(Exposure((DOOR,), loaded=(own,)), "ZF601")
+    assert tells(Exposure((DOOR,), loaded=(own,)), "ZF651")
     (line,) = told(debian)
     assert "CVE-2021-20235, " in line, "what is reached here comes first"
     assert "CVE-2020-15166" not in line, "its package has mended it"
-    assert not tells(Exposure((DOOR,), loaded=(own, debian)), "ZF601")
+    assert not tells(Exposure((DOOR,), loaded=(own, debian)), "ZF651")
     assert "linked in" in told(unknown)[0]
-    assert not tells(Exposure((DOOR,), loaded=(unknown,)), "ZF601")
+    assert not tells(Exposure((DOOR,), loaded=(unknown,)), "ZF651")
     assert "no libzmq was seen" in told()[0]
     assert "days old" in told(own, days=1000)[0]
     hidden = Exposure((DOOR,), (Listening("ipc:///run/x", True),), (own,))
     assert "cannot be seen" in untold(hidden, LOOPBACK, today)[0]
-    assert not tells(hidden, "ZF603")
+    assert not tells(hidden, "ZF653")
 
 
 def test_a_program_that_was_attached_to_is_told_once() -> None:

@@ -172,7 +172,7 @@ def _elsewhere() -> Fact:
         port = door.getsockname()[1]
         seen = connect_from_elsewhere([port])
     if seen.why:
-        remedy = "ZF602 still judges where a program listens; this needs CAP_NET_ADMIN (mostly root) and ip(8)"
+        remedy = "ZF652 still judges where a program listens; this needs CAP_NET_ADMIN (mostly root) and ip(8)"
         return no(f"connecting from another network namespace: {seen.why}", remedy)
     if not seen.reached.get(port):
         return warn("a wildcard was not reached from another network namespace", "a firewall drops what is new here")

@@ -51,8 +51,8 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "older_peers": ("reaper.py", ("--no-zap-domain",), "ZF315", (*DEAD, "--handshake-within", "1s")),
     "shutdown": ("shutdown.py", (), "ZF321", ("--only", "shutdown", "--linger", "1s")),
     "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
-    "exposed": ("exposed.py", (), "ZF602", ("--only", "exposure", "--expose", LOOPBACK)),
-    "exposed_late": ("exposed.py", ("--late",), "ZF602", ("--only", "malformed-greeting", "--expose", LOOPBACK)),
+    "exposed": ("exposed.py", (), "ZF652", ("--only", "exposure", "--expose", LOOPBACK)),
+    "exposed_late": ("exposed.py", ("--late",), "ZF652", ("--only", "malformed-greeting", "--expose", LOOPBACK)),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}

@@ -41,7 +41,7 @@ ANSWER_WITHIN = 1.0
 COME_UP = 2.5
 """Seconds that a fresh process has to show what another one showed."""
 
-OWNERS = {"ZF601": "libzmq, known: the release that mends it is named below"}
+OWNERS = {"ZF651": "libzmq, known: the release that mends it is named below"}
 
 
 async def look(harness: Harness, standing: Standing, before: Exposure | None = None) -> Exposure:
@@ -152,7 +152,7 @@ async def examine(harness: Harness, entry: Invariant, signature: str = "") -> Co
         while (violation := _shown(entry, seen, harness, signature)) is None and trio.current_time() < deadline:
             await trio.sleep(0.2)
             seen = await look(harness, standing, seen)
-        if violation is None and any(library.version is None for library in seen.loaded) and entry.code == "ZF601":
+        if violation is None and any(library.version is None for library in seen.loaded) and entry.code == "ZF651":
             return Confirmed(0, 0, doubts=("the version of its libzmq is not known",))
         return Confirmed(
             int(violation is not None), 1, violation, _trial(seen, time.monotonic() - began) if violation else None

@@ -22,30 +22,30 @@ def untold(seen: Exposure, limits: Limits, today: date) -> list[str]:
     said = []
     for one in seen.loaded:
         if one.version is None:
-            said.append(f"ZF601: the version of {one.path} is not known ({one.why})")
+            said.append(f"ZF651: the version of {one.path} is not known ({one.why})")
         elif one.vendor and (open_to := perhaps(one, seen)):
             said.append(
-                f"ZF601: {one.name} at {one.path} is of {one.vendor}, which may have mended {', '.join(open_to)}"
+                f"ZF651: {one.name} at {one.path} is of {one.vendor}, which may have mended {', '.join(open_to)}"
                 " without another version; ask it"
             )
     if not seen.loaded:
-        said.append("ZF601: no libzmq was seen in its processes (another implementation, or another user's processes)")
+        said.append("ZF651: no libzmq was seen in its processes (another implementation, or another user's processes)")
     elif old := table().stale(today):
-        said.append(f"ZF601: {old}")
+        said.append(f"ZF651: {old}")
     hidden = [
         one.bound for one in seen.listening if one.zmtp and one.anyone is None and one.bound.startswith("ipc:///")
     ]
     if hidden and limits.expose is not None:
-        said.append(f"ZF603: the permissions of {', '.join(hidden)} cannot be seen")
+        said.append(f"ZF653: the permissions of {', '.join(hidden)} cannot be seen")
     return said
 
 
 def tells(seen: Exposure, code: str) -> bool:
     """Whether the look put an invariant to the test: a library must be known, and an ipc socket be there."""
-    if code == "ZF603":
+    if code == "ZF653":
         return any(one.zmtp and one.anyone is not None for one in seen.listening)
     doubtful = [one for one in seen.loaded if one.version is None or (one.vendor and perhaps(one, seen))]
-    return code != "ZF601" or (bool(seen.loaded) and not doubtful)
+    return code != "ZF651" or (bool(seen.loaded) and not doubtful)
 
 
 def places(seen: Exposure) -> tuple[str, ...]:

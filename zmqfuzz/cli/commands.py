@@ -304,10 +304,10 @@ def list_command() -> int:
     """The attack families, the invariants and the rules of an audit, with their one-line purposes."""
     click.echo("Attack families")
     for family in families().values():
-        click.echo(f"  {family.name:22}{family.summary}")
+        click.echo(f"  {family.name:22} {family.summary}")
     click.echo("\nInvariants")
     for entry in invariants().values():
-        click.echo(f"  {entry.code}  {entry.name:22}{entry.title}")
+        click.echo(f"  {entry.code}  {entry.name:24} {entry.title}")
     click.echo("\nRules of an audit")
     for rule in rules():
         click.echo(f"  {rule.code}  {rule.title}")

@@ -20,7 +20,7 @@ def _furthest(advisory: Advisory, surfaces: tuple[Surface, ...]) -> tuple[Reach,
 
 
 @invariant(
-    "ZF601",
+    "ZF651",
     "The libzmq it runs has published vulnerabilities",
     severity=Severity.CRITICAL,
     examines=EXPOSURE,
@@ -76,7 +76,7 @@ def _row(one: Advisory, reach: Reach, why: str, version: Version) -> Measure:
 
 
 @invariant(
-    "ZF602",
+    "ZF652",
     "It listens where it was not declared to",
     severity=Severity.HIGH,
     examines=EXPOSURE,
@@ -138,7 +138,7 @@ def _list(limits: Limits) -> str:
 
 
 @invariant(
-    "ZF603",
+    "ZF653",
     "Other users of the machine can connect to, or replace, an ipc socket",
     severity=Severity.MEDIUM,
     examines=EXPOSURE,
@@ -150,7 +150,7 @@ def ipc_permissions(seen: Exposure, limits: Limits, violated: type[Violation]) -
     Why: whoever may write to the socket's file may connect (unix(7)), and whoever may write to a folder above it,
     unless that is sticky, may put a socket of their own in its place, and be the server. libzmq asks nobody who they
     are. Measured: the permissions for others of each Unix socket that speaks ZMTP, and of all folders above it; of an
-    abstract name, which has none, nothing is told here, as it is not in a list of ``ipc://`` paths (ZF602). Access
+    abstract name, which has none, nothing is told here, as it is not in a list of ``ipc://`` paths (ZF652). Access
     control lists are not looked at. To fix: set the umask to 0o077 before bind, and keep the socket in a folder of
     its own with mode 0700, such as RuntimeDirectory= of systemd makes.
     """
