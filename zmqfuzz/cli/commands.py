@@ -31,6 +31,7 @@ from zmqfuzz.cli.options import (
     promise_options,
     started,
 )
+from zmqfuzz.cli.proxying import proxy_command
 from zmqfuzz.cli.recording import Policy, play
 from zmqfuzz.cli.reporting import baseline_command, report_command
 from zmqfuzz.contract import PROMISES
@@ -51,7 +52,7 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command):
+for _command in (audit_command, proxy_command, report_command, baseline_command):
     cli.add_command(_command)
 
 
