@@ -54,6 +54,7 @@ class Link:
                 for flow in self.flows:
                     nursery.start_soon(flow.outlet.run)
                     nursery.start_soon(self._carry, flow)
+            self._nursery = None
             how = await self._leave()
         finally:
             self._nursery = None

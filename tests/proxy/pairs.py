@@ -1,0 +1,86 @@
+"""Two real libzmq peers, one of which connects through the proxy; a test plays both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from zmqfuzz.proxy import Proxy
+
+PATIENCE = 20_000
+"""Milliseconds for what must come; a machine that is busy takes its time."""
+
+QUIET = 60
+"""Milliseconds in which nothing comes where nothing can."""
+
+Message = list[bytes]
+
+
+class Pair:
+    """``near`` connects through ``proxy`` and does not come back unless ``again``; ``far`` is bound behind it."""
+
+    def __init__(self, mechanism: str = "NULL", *, again: bool = False):
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.near, self.far = self.context.socket(zmq.DEALER), self.context.socket(zmq.DEALER)
+        for sock in (self.near, self.far):
+            sock.setsockopt(zmq.LINGER, 0)
+            sock.setsockopt(zmq.RECONNECT_IVL, 10 if again else -1)
+        public, secret = zmq.curve_keypair()
+        if mechanism == "CURVE":
+            self.far.curve_server, self.far.curve_secretkey = True, secret
+            self.near.curve_serverkey = public
+            self.near.curve_publickey, self.near.curve_secretkey = zmq.curve_keypair()
+        elif mechanism == "PLAIN":
+            self.far.plain_server = True
+            self.near.plain_username, self.near.plain_password = b"ada", b"lovelace"
+        self.gone = self.far.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        self.far.bind("tcp://127.0.0.1:*")
+        self.endpoint = self.far.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def through(self, proxy: Proxy) -> None:
+        """Connect ``near``."""
+        self.near.connect(proxy.endpoint)
+
+    def say(self, *messages: Message) -> None:
+        """``near`` sends."""
+        for message in messages:
+            self.near.send_multipart(message)
+
+    def heard(self, many: int) -> list[Message]:
+        """So many messages that ``far`` receives."""
+        found = []
+        for _ in range(many):
+            assert self.far.poll(PATIENCE), f"only {found} came"
+            found.append(self.far.recv_multipart())
+        return found
+
+    def silent(self) -> bool:
+        """Whether ``far`` hears nothing more."""
+        return not self.far.poll(QUIET)
+
+    def left(self) -> list[Message]:
+        """What ``far`` had received when its connection ended, as it tells; all of it."""
+        assert self.gone.poll(PATIENCE), "the connection did not end"
+        recv_monitor_message(self.gone)
+        found = []
+        while self.far.poll(0):
+            found.append(self.far.recv_multipart())
+        return found
+
+    def close(self) -> None:
+        """Both sockets."""
+        self.far.disable_monitor()
+        self.context.destroy(linger=0)
+
+
+@contextmanager
+def paired(mechanism: str = "NULL", *, again: bool = False) -> Iterator[Pair]:
+    """A pair that is closed in the end."""
+    pair = Pair(mechanism, again=again)
+    try:
+        yield pair
+    finally:
+        pair.close()
