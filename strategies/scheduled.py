@@ -1,6 +1,6 @@
 """Faults of the proxy as a Hypothesis strategy: what is done between two real peers, and where. Registers nothing.
 
-Contract: what is drawn is a plain value that shrinks: towards a reset of the first connection after its greeting.
+Contract: what is drawn is a plain value that shrinks: towards the first connection, event and message.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ def faults(
     for kind in (*wanted, *less):
         if kind not in KINDS:
             raise UsageError(f"There is no fault {kind!r}; there are {', '.join(KINDS)}.")
-    order = ("reset", *(kind for kind in KINDS if kind != "reset"))
-    chosen = [kind for kind in order if (kind in wanted or not wanted) and kind not in less]
+    chosen = [kind for kind in KINDS if (kind in wanted or not wanted) and kind not in less]
     if not chosen:
         raise UsageError("No kind of fault is left to draw; exclude fewer.")
     return _faults(chosen, max(1, messages), max(1, parts), connections)

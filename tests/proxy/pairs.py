@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 from zmqfuzz.proxy import Proxy
@@ -13,7 +14,7 @@ from zmqfuzz.proxy import Proxy
 PATIENCE = 20_000
 """Milliseconds for what must come; a machine that is busy takes its time."""
 
-QUIET = 60
+QUIET = 40
 """Milliseconds in which nothing comes where nothing can."""
 
 Message = list[bytes]
@@ -22,27 +23,44 @@ Message = list[bytes]
 class Pair:
     """``near`` connects through ``proxy`` and does not come back unless ``again``; ``far`` is bound behind it."""
 
-    def __init__(self, mechanism: str = "NULL", *, again: bool = False):
+    def __init__(self, mechanism: str = "NULL", *, again: bool = False) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.near, self.far = self.context.socket(zmq.DEALER), self.context.socket(zmq.DEALER)
-        for sock in (self.near, self.far):
-            sock.setsockopt(zmq.LINGER, 0)
-            sock.setsockopt(zmq.RECONNECT_IVL, 10 if again else -1)
-        public, secret = zmq.curve_keypair()
+        self.mechanism, self.again = mechanism, again
+        self.server, self.client = zmq.curve_keypair(), zmq.curve_keypair()
+        self.near, self.far = self._client(), self.context.socket(zmq.DEALER)
+        self.far.setsockopt(zmq.LINGER, 0)
+        self.door: ThreadAuthenticator | None = None
         if mechanism == "CURVE":
-            self.far.curve_server, self.far.curve_secretkey = True, secret
-            self.near.curve_serverkey = public
-            self.near.curve_publickey, self.near.curve_secretkey = zmq.curve_keypair()
+            self.far.curve_server, self.far.curve_secretkey = True, self.server[1]
         elif mechanism == "PLAIN":
+            self.door = ThreadAuthenticator(self.context)
+            self.door.start()
+            self.door.configure_plain(domain="*", passwords={"ada": "lovelace"})
             self.far.plain_server = True
-            self.near.plain_username, self.near.plain_password = b"ada", b"lovelace"
-        self.gone = self.far.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        self.gone = self.far.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self.far.bind("tcp://127.0.0.1:*")
         self.endpoint = self.far.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def _client(self) -> zmq.Socket[bytes]:
+        sock = self.context.socket(zmq.DEALER)
+        sock.setsockopt(zmq.LINGER, 0)
+        sock.setsockopt(zmq.RECONNECT_IVL, 10 if self.again else -1)
+        if self.mechanism == "CURVE":
+            sock.curve_serverkey = self.server[0]
+            sock.curve_publickey, sock.curve_secretkey = self.client
+        elif self.mechanism == "PLAIN":
+            sock.plain_username, sock.plain_password = b"ada", b"lovelace"
+        return sock
 
     def through(self, proxy: Proxy) -> None:
         """Connect ``near``."""
         self.near.connect(proxy.endpoint)
+
+    def another(self, proxy: Proxy) -> None:
+        """A new socket in the place of ``near``, of the same key."""
+        self.near.close()
+        self.near = self._client()
+        self.through(proxy)
 
     def say(self, *messages: Message) -> None:
         """``near`` sends."""
@@ -73,6 +91,8 @@ class Pair:
     def close(self) -> None:
         """Both sockets."""
         self.far.disable_monitor()
+        if self.door is not None:
+            self.door.stop()
         self.context.destroy(linger=0)
 
 

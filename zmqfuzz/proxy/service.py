@@ -133,7 +133,7 @@ class Faults:
         return self._set(Fault("throttle", rate=rate, **where))
 
     def split(self, size: int = 1, **where: Unpack[Where]) -> Set:
-        """Octets leave in segments of ``size``."""
+        """Octets are written ``size`` at a time; what waits for TCP's window may still share a segment."""
         return self._set(Fault("split", size=size, **where))
 
     def inject(self, data: bytes | Unit, **where: Unpack[Where]) -> Set:
