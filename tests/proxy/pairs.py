@@ -69,7 +69,7 @@ class Pair:
 
     def heard(self, many: int) -> list[Message]:
         """So many messages that ``far`` receives."""
-        found = []
+        found: list[Message] = []
         for _ in range(many):
             assert self.far.poll(PATIENCE), f"only {found} came"
             found.append(self.far.recv_multipart())

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 import zmq
 
-from tests.proxy.pairs import PATIENCE, Pair, paired
+from tests.proxy.pairs import PATIENCE, QUIET, Pair, paired
 from zmqfuzz.errors import Inconclusive, UsageError
 from zmqfuzz.proxy import Proxy
 from zmqfuzz.zmtp import Command, Frame, Greeting, Greeting2, encode
@@ -38,6 +39,14 @@ def received(sock: socket.socket, many: int) -> bytes:
         assert piece, f"ended after {octets!r}"
         octets += piece
     return octets
+
+
+def segments(sock: socket.socket) -> int:
+    """How many segments with octets have come."""
+    count: int = struct.unpack_from("=I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), DATA_SEGMENTS_IN)[
+        0
+    ]
+    return count
 
 
 class Ends:
@@ -250,15 +259,52 @@ def test_pace_is_kept(ends: Ends) -> None:
             near.sendall(octets)
             assert received(far, len(octets)) == octets
             assert time.monotonic() - began >= least
-    before = struct.unpack_from("=I", far.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), DATA_SEGMENTS_IN)[0]
-    with ends.proxy.fault.split():
-        near.sendall(octets)
-        assert received(far, len(octets)) == octets
-    after = struct.unpack_from("=I", far.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), DATA_SEGMENTS_IN)[0]
-    assert before < 10
-    assert after - before > 10
+    for fault in ("delay 1h", "throttle 1"):
+        with ends.proxy.fault(fault):
+            before = sum(entry.event == "fault" for entry in ends.proxy.log)
+            near.sendall(octets)
+            ends.proxy.wait_for("fault", n=before + 1)
+        assert received(far, len(octets)) == octets  # healed, nothing waits
+    counts = [segments(far)]
+    for fault in ("delay 0.001s on=PING", "split"):
+        with ends.proxy.fault(fault):
+            near.sendall(octets)
+            assert received(far, len(octets)) == octets
+            counts.append(segments(far))
+    assert counts[1] - counts[0] < 4
+    assert counts[2] - counts[1] > 10
     near.close()
     far.close()
+
+
+def test_what_begins_in_the_middle_of_a_message_waits_for_its_end(ends: Ends) -> None:
+    near, far = ends.joined()
+    first, second = encode(Frame(b"a" * 200_000)), encode(Frame(b"b"))
+    near.sendall(encode(Greeting()) + first[:100_000])
+    assert received(far, 100_064) == encode(Greeting()) + first[:100_000]
+    ends.proxy.fault.inject(b"!", on="message", times=1)
+    ends.proxy.fault.drop(on="message", times=1)
+    ends.proxy.fault.hang(on="message", n=1, octets=150_009)
+    near.sendall(first[100_000:] + second + second)
+    assert received(far, 50_009) == first[100_000:150_009]
+    far.settimeout(QUIET / 1000)
+    with pytest.raises(TimeoutError):
+        far.recv(1)
+    ends.proxy.heal()
+    assert received(far, 49_000) == first[150_009:199_009]
+    near.close()
+    far.close()
+
+
+def test_faults_can_be_set_from_within_a_loop(pair: Pair) -> None:
+    async def inside() -> None:
+        with Proxy(pair.endpoint) as proxy:
+            proxy.fault.drop(on="message", n=1)
+            pair.through(proxy)
+            pair.say([b"1"], [b"2"])
+            assert pair.heard(1) == [[b"2"]]
+
+    trio.run(inside)
 
 
 def test_what_was_not_kept_is_not_said_to_be_absent() -> None:

@@ -22,6 +22,11 @@ def cut(octets: bytes, sizes: list[int], answered: bytes = b"") -> tuple[list[Pi
     return pieces, cutter
 
 
+def stream(units: list[Unit]) -> bytes:
+    whole: list[Unit] = [Greeting(), READY, *units]
+    return b"".join([encode(unit) for unit in whole])
+
+
 def told(pieces: list[Piece]) -> list[Cut]:
     spans = [piece.span for piece in pieces if piece.last]
     return [
@@ -46,7 +51,7 @@ UNITS = st.sampled_from(
 @settings(max_examples=200)
 @given(units=st.lists(UNITS, max_size=8), sizes=st.lists(st.integers(1, 90), max_size=40))
 def test_how_it_arrives_does_not_matter(units: list[Unit], sizes: list[int]) -> None:
-    octets = b"".join(map(encode, [Greeting(), READY, *units]))
+    octets = stream(units)
     pieces, cutter = cut(octets, sizes)
     assert b"".join(piece.octets for piece in pieces) == octets
     assert told(pieces) == told(cut(octets, [])[0])
@@ -56,8 +61,14 @@ def test_how_it_arrives_does_not_matter(units: list[Unit], sizes: list[int]) -> 
 
 
 def test_messages_parts_and_commands_are_counted() -> None:
-    units = [Frame(b"a", more=True), Command(b"PING", b"\0\0"), Frame(b"b"), Frame(b"c"), Command(b"PING", b"\0\0")]
-    _, _, *rest = told(cut(b"".join(map(encode, [Greeting(), READY, *units])), [])[0])
+    units: list[Unit] = [
+        Frame(b"a", more=True),
+        Command(b"PING", b"\0\0"),
+        Frame(b"b"),
+        Frame(b"c"),
+        Command(b"PING", b"\0\0"),
+    ]
+    _, _, *rest = told(cut(stream(units), [])[0])
     assert [(name, ordinal, message, part) for _, _, _, name, ordinal, message, part, _, _ in rest] == [
         (b"", 1, 1, 1),
         (b"PING", 1, 0, 0),

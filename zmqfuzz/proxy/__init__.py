@@ -14,6 +14,6 @@ log says so. Nothing is left after ``close``: no thread, no socket, no file.
 from zmqfuzz.fault import Fault
 from zmqfuzz.proxy.ledger import Ledger
 from zmqfuzz.proxy.record import Entry, Passage
-from zmqfuzz.proxy.service import Faults, Proxy, Set
+from zmqfuzz.proxy.service import ActiveFault, Faults, Proxy
 
-__all__ = ["Entry", "Fault", "Faults", "Ledger", "Passage", "Proxy", "Set"]
+__all__ = ["ActiveFault", "Entry", "Fault", "Faults", "Ledger", "Passage", "Proxy"]

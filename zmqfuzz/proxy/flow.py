@@ -75,8 +75,9 @@ class Flow:
     _held_by: set[int] = field(default_factory=set)
     _opened: trio.Event = field(default_factory=trio.Event)
     _lock: trio.Lock = field(default_factory=trio.Lock)
+    _current: Span | None = None
     _past: list[tuple[Span, int]] = field(default_factory=list)
-    _raw_told: bool = False
+    _told: int = 0
     _owed: bytes = b""
     _boundary: int = 0
     _within: bool = False
@@ -96,10 +97,13 @@ class Flow:
         else:
             point = Point(fault)
             self._stops.append(_Stop(setting, point))
+        if fault.on and fault.n is None:
+            return  # what begins from now on
         for span, end in self._past:
-            if not fault.on or fault.n is not None:  # without n: what passes from now on
-                point.begins(span)
-                point.ends(span, end)
+            point.begins(span)
+            point.ends(span, end)
+        if self._current is not None:
+            point.begins(self._current)
 
     def heal(self, setting: Setting) -> bytes:
         """It is over; octets that it held back, which are for :meth:`settle`."""
@@ -109,6 +113,7 @@ class Flow:
         )
         self._kept = [kept for kept in self._kept if kept.setting is not setting]
         self.open(setting)
+        self.outlet.hurry()
         return held
 
     def hold(self, setting: Setting) -> None:
@@ -127,7 +132,7 @@ class Flow:
         async with self._lock:
             await self._fire()
             if not self._busy:
-                await self._eager(b"")
+                await self._eager(self._backlog(self._arrived))
             self._owed += held
             await self._repay()
 
@@ -142,9 +147,13 @@ class Flow:
                 self._arrived += len(data)
                 self.record.arrived(self.connection, self.direction, data)
                 await self._fire()
-                if not self._busy:
-                    await self._eager(data)
-                for piece in self.cutter.feed(data):
+                backlog = None if self._busy else self._backlog(self._arrived - len(data))
+                pieces = self.cutter.feed(data)
+                if backlog is not None:
+                    for piece in pieces:
+                        self._tell(piece)
+                    await self._eager(backlog + data)
+                for piece in pieces:
                     await self._take(piece)
                 await self._fire()
         async with self._lock:
@@ -176,18 +185,23 @@ class Flow:
     def _busy(self) -> bool:
         return bool(self._kept) or any(not stop.done for stop in self._stops)
 
-    async def _eager(self, data: bytes) -> None:
-        """Let pass what came, without waiting for the end of a frame's head."""
+    def _backlog(self, arrived: int) -> bytes:
+        """Of the head of a frame that is not complete, the octets that have not passed yet."""
         held = self.cutter.held
-        backlog = held[max(0, len(held) - (self._arrived - len(data) - self.passed)) :]
-        await self._send(backlog + data, Pace())
-        self.passed += len(backlog) + len(data)
+        return held[max(0, len(held) - (arrived - self.passed)) :]
+
+    async def _eager(self, octets: bytes) -> None:
+        """Let pass what came, without waiting for the end of a frame's head."""
+        await self._send(octets, Pace())
+        self.passed += len(octets)
 
     async def _take(self, piece: Piece) -> None:
         span = piece.span
         begun = self.passed > piece.start
-        for point in self._points():
-            point.begins(span)
+        if piece.start == span.start:
+            self._current = span
+            for point in self._points():
+                point.begins(span)
         for kept in self._kept:
             whole = kept.setting.fault.on or kept.setting.fault.kind in UNITS
             if whole and kept.chooser.concerns(piece, begun=begun) and kept.noted < kept.chooser.count:
@@ -203,23 +217,31 @@ class Flow:
             for kept in self._kept:
                 if isinstance(kept.chooser, Act):
                     octets = kept.chooser.change(part, octets, begun=begun)
-            await self._send(octets, self._pace(part, begun))
-        if span.kind is SpanKind.UNREADABLE and not self._raw_told:
-            self._raw_told = True
-            self.record.note(self.connection, "raw", words_of(span, b""), self.direction)
+            pace = self._pace(part, begun)
+            self._tell(part)
+            await self._send(octets, pace)
+        self._tell(piece)
         if piece.last:
             await self._ended(span, piece.end)
 
     async def _ended(self, span: Span, end: int) -> None:
+        self._current = None
         for point in self._points():
             point.ends(span, end)
         if len(self._past) < _REMEMBERED:
             self._past.append((span, end))
-        event = event_of(span)
         self._within = span.more if span.kind is SpanKind.FRAME else self._within
         if not self._within:
             self._boundary = end
             await self._repay()
+
+    def _tell(self, piece: Piece) -> None:
+        """Into the log, before the last octets leave: what a peer has received is there."""
+        span = piece.span
+        if span.start < self._told or not (piece.last or span.kind is SpanKind.UNREADABLE):
+            return
+        self._told = piece.end if piece.last else 1 << 63
+        event = event_of(span)
         if event == "message":
             self.record.message(self.connection, self.direction)
         if span.greeting is not None:
@@ -232,7 +254,7 @@ class Flow:
         return [stop.point for stop in self._stops] + [kept.chooser.point for kept in self._kept]
 
     def _pace(self, piece: Piece, begun: bool) -> Pace:
-        delay, rate, size = 0.0, 0, 0
+        delay, rate, size, by = 0.0, 0, 0, list[Setting]()
         for kept in self._kept:
             fault, place = kept.setting.fault, kept.chooser.point.position
             if fault.kind not in PACES:
@@ -245,7 +267,8 @@ class Flow:
                 delay += fault.seconds
                 rate = min(filter(None, (rate, fault.rate)), default=0)
                 size = fault.size if fault.kind == "split" else size
-        return Pace(delay, rate, size)
+                by.append(kept.setting)
+        return Pace(delay, rate, size, lambda: any(setting.healed for setting in by)) if by else Pace()
 
     async def _send(self, octets: bytes, pace: Pace) -> None:
         if not self.discarding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -18,11 +19,15 @@ _TURNS = 20
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How octets leave: ``delay`` seconds after they came, ``rate`` octets a second, ``size`` a segment (0: as is)."""
+    """How octets leave: ``delay`` seconds after they came, ``rate`` octets a second, ``size`` a write (0: as is).
+
+    ``over``: whether all that does not hold any more, so that what is left goes at once.
+    """
 
     delay: float = 0.0
     rate: int = 0
     size: int = 0
+    over: Callable[[], bool] = lambda: False
 
 
 class Outlet:
@@ -31,7 +36,6 @@ class Outlet:
     def __init__(self, sock: trio.socket.SocketType) -> None:
         self.sock = sock
         self.first = b""
-        self.sent = 0
         self.error: OSError | None = None
         self._waiting: deque[tuple[float, bytes, Pace]] = deque()
         self._size = 0
@@ -62,7 +66,7 @@ class Outlet:
             while not self._waiting:
                 await self._changed.wait()
             due, octets, pace = self._waiting[0]
-            await trio.sleep_until(due)
+            await self._until(due, pace)
             self._waiting.popleft()
             self._busy = True
             await self._write(octets, pace)
@@ -70,22 +74,29 @@ class Outlet:
             self._busy = False
             self._ring()
 
+    def hurry(self) -> None:
+        """Look again whether a pace is over."""
+        self._ring()
+
+    async def _until(self, due: float, pace: Pace) -> None:
+        while trio.current_time() < due and not pace.over():
+            with trio.move_on_at(due):
+                await self._changed.wait()
+
     def _ring(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
     async def _write(self, octets: bytes, pace: Pace) -> None:
         step = pace.size or (max(1, pace.rate // _TURNS) if pace.rate else len(octets))
+        rest = memoryview(octets)
         try:
-            for start in range(0, len(octets), step):
-                part = memoryview(octets)[start : start + step]
-                while part:
-                    count = await self.sock.send(part)
-                    if len(self.first) < _FIRST:
-                        self.first += bytes(part[:count])[: _FIRST - len(self.first)]
-                    self.sent += count
-                    part = part[count:]
+            while rest:
+                count = await self.sock.send(rest if pace.over() else rest[:step])
+                if len(self.first) < _FIRST:
+                    self.first += bytes(rest[:count])[: _FIRST - len(self.first)]
+                rest = rest[count:]
                 if pace.rate:
-                    await trio.sleep(min(step, len(octets) - start) / pace.rate)
+                    await self._until(trio.current_time() + count / pace.rate, pace)
         except OSError as error:
             self.error = error

@@ -21,7 +21,7 @@ from zmqfuzz.proxy.flow import Setting
 from zmqfuzz.proxy.record import Entry, Passage, Recorder
 from zmqfuzz.zmtp.wire import Unit, encode
 
-__all__ = ["Faults", "Proxy", "Set"]
+__all__ = ["ActiveFault", "Faults", "Proxy"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Where(TypedDict, total=False):
     times: int | None
 
 
-class Set:
+class ActiveFault:
     """A fault that is set. As a context manager it is healed on exit."""
 
     def __init__(self, proxy: Proxy, setting: Setting) -> None:
@@ -61,7 +61,7 @@ class Set:
         """End it: what was held flows on. May be called again, and when the proxy is closed."""
         self._proxy._heal(self._setting)
 
-    def __enter__(self) -> Set:
+    def __enter__(self) -> ActiveFault:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -80,63 +80,63 @@ class Faults:
     def __init__(self, proxy: Proxy) -> None:
         self._set = proxy._set
 
-    def __call__(self, fault: Fault | str) -> Set:
+    def __call__(self, fault: Fault | str) -> ActiveFault:
         """Set ``fault``, or the one that a text such as ``hang after=READY`` says."""
         return self._set(Fault.read(fault) if isinstance(fault, str) else fault)
 
-    def hang(self, **where: Unpack[Where]) -> Set:
+    def hang(self, **where: Unpack[Where]) -> ActiveFault:
         """Nothing passes behind the point, nothing is read; the kernel acknowledges what fits into its buffers."""
         return self._set(Fault("hang", **where))
 
-    def half_close(self, **where: Unpack[Where]) -> Set:
+    def half_close(self, **where: Unpack[Where]) -> ActiveFault:
         """FIN to one peer (the client, unless ``direction`` says otherwise), while what it sends still passes."""
         return self._set(Fault("half_close", **where))
 
-    def reset(self, *, side: str = "both", **where: Unpack[Where]) -> Set:
+    def reset(self, *, side: str = "both", **where: Unpack[Where]) -> ActiveFault:
         """RST, when all before the point has been acknowledged."""
         return self._set(Fault("reset", side=side, **where))
 
-    def close(self, **where: Unpack[Where]) -> Set:
+    def close(self, **where: Unpack[Where]) -> ActiveFault:
         """FIN to both peers."""
         return self._set(Fault("close", **where))
 
-    def vanish(self, *, side: str = "both", **where: Unpack[Where]) -> Set:
+    def vanish(self, *, side: str = "both", **where: Unpack[Where]) -> ActiveFault:
         """No segment is acknowledged any more, as by a cut cable; healed, the cable is back. TCP only, no root."""
         return self._set(Fault("vanish", side=side, **where))
 
-    def drop(self, **where: Unpack[Where]) -> Set:
+    def drop(self, **where: Unpack[Where]) -> ActiveFault:
         """Messages (or what ``on`` names) do not arrive."""
         return self._set(Fault("drop", **where))
 
-    def truncate(self, keep: int = 0, **where: Unpack[Where]) -> Set:
+    def truncate(self, keep: int = 0, **where: Unpack[Where]) -> ActiveFault:
         """Of the last frame (or ``part``) only ``keep`` octets arrive, its head counted; what follows goes on."""
         return self._set(Fault("truncate", keep=keep, **where))
 
-    def corrupt(self, offset: int = -1, mask: int = 0x01, **where: Unpack[Where]) -> Set:
+    def corrupt(self, offset: int = -1, mask: int = 0x01, **where: Unpack[Where]) -> ActiveFault:
         """The bits of ``mask`` are flipped in the octet at ``offset`` of the last frame (or ``part``) with its head."""
         return self._set(Fault("corrupt", offset=offset, mask=mask, **where))
 
-    def duplicate(self, **where: Unpack[Where]) -> Set:
+    def duplicate(self, **where: Unpack[Where]) -> ActiveFault:
         """Messages (or what ``on`` names) arrive twice."""
         return self._set(Fault("duplicate", **where))
 
-    def reorder(self, **where: Unpack[Where]) -> Set:
+    def reorder(self, **where: Unpack[Where]) -> ActiveFault:
         """A message changes its place with the next one; healed, it arrives without one."""
         return self._set(Fault("reorder", **where))
 
-    def delay(self, seconds: float, **where: Unpack[Where]) -> Set:
+    def delay(self, seconds: float, **where: Unpack[Where]) -> ActiveFault:
         """Octets leave so many seconds after they came."""
         return self._set(Fault("delay", seconds=seconds, **where))
 
-    def throttle(self, rate: int, **where: Unpack[Where]) -> Set:
+    def throttle(self, rate: int, **where: Unpack[Where]) -> ActiveFault:
         """At most so many octets a second leave."""
         return self._set(Fault("throttle", rate=rate, **where))
 
-    def split(self, size: int = 1, **where: Unpack[Where]) -> Set:
+    def split(self, size: int = 1, **where: Unpack[Where]) -> ActiveFault:
         """Octets are written ``size`` at a time; what waits for TCP's window may still share a segment."""
         return self._set(Fault("split", size=size, **where))
 
-    def inject(self, data: bytes | Unit, **where: Unpack[Where]) -> Set:
+    def inject(self, data: bytes | Unit, **where: Unpack[Where]) -> ActiveFault:
         """Octets, or a unit such as ``Frame(b"x")`` or ``Command(b"PING", bytes(2))``, are put in at the point."""
         return self._set(Fault("inject", data=data if isinstance(data, bytes) else encode(data), **where))
 
@@ -184,15 +184,28 @@ class Proxy:
             self._started.set()
 
     def _call(self, work: Callable[[], T]) -> T:
-        if self._token is None or not self._thread.is_alive():
-            raise UsageError("The proxy is closed; make another one.") from self._error
-        try:
-            return trio.from_thread.run_sync(work, trio_token=self._token)
-        except trio.RunFinishedError:
-            raise UsageError("The proxy is closed; make another one.") from self._error
+        """``work`` in the proxy's thread. Also from within a loop of trio, where trio's own call is refused."""
+        done, results, errors = threading.Event(), list[T](), list[Exception]()
 
-    def _set(self, fault: Fault) -> Set:
-        return Set(self, self._call(lambda: self._engine.set(fault)))
+        def turn() -> None:
+            try:
+                results.append(work())
+            except Exception as error:
+                errors.append(error)
+            done.set()
+
+        with contextlib.suppress(trio.RunFinishedError):
+            if self._token is not None:
+                self._token.run_sync_soon(turn)
+        while not done.wait(0.1):
+            if not self._thread.is_alive():
+                raise UsageError("The proxy is closed; make another one.") from self._error
+        if errors:
+            raise errors[0]
+        return results[0]
+
+    def _set(self, fault: Fault) -> ActiveFault:
+        return ActiveFault(self, self._call(lambda: self._engine.set(fault)))
 
     def _heal(self, setting: Setting) -> None:
         if self._thread.is_alive():
