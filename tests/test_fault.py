@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, find, given, settings
 
 from zmqfuzz import strategies as zst
 from zmqfuzz.errors import UsageError
-from zmqfuzz.fault import TO_CLIENT, TO_SERVER, Fault
+from zmqfuzz.fault import KINDS, TO_CLIENT, TO_SERVER, Fault
 
 
 @settings(suppress_health_check=list(HealthCheck))
@@ -80,3 +83,13 @@ def test_what_is_drawn_is_what_was_asked_for() -> None:
         zst.faults(kinds="hung")
     with pytest.raises(UsageError, match="No kind of fault is left"):
         zst.faults(kinds="hang", exclude="hang")
+
+
+def test_the_page_names_each_fault_and_its_texts_are_read() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "proxy.md").read_text(encoding="utf-8")
+    table = page[page.index("## Faults") : page.index("## With Hypothesis")]
+    assert re.findall(r"^\| `(\w+)\(", table, re.MULTILINE) == list(KINDS)
+    texts = re.findall(r"--fault '([^']+)'", page) + re.findall(r"`((?:corrupt|inject|throttle) [^`(]+)`", page)
+    assert len(texts) >= 4
+    for text in texts:
+        Fault.read(text)

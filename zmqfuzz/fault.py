@@ -95,8 +95,7 @@ class Fault(Brief):
 
     ``kind``: one of ``KINDS``. ``direction``: ``client->server``, ``server->client`` or ``both``; without it both,
     each by itself (``half_close``: towards the client); but ``reset``, ``close`` and ``vanish`` act once for the
-    connection: at the end of the handshake or earlier when both sides have passed the point, later when the first one
-    has. ``connection``: only this one, from 1 in the order in which they come. ``times``: at most so many, of what ends
+    connection: behind ``connect``, ``GREETING`` and ``READY`` when both sides are, elsewhere when the first one is. ``connection``: only this one, from 1 in the order in which they come. ``times``: at most so many, of what ends
     connections in all, of everything else in each direction of each connection.
 
     Of single kinds: ``seconds`` of delay; ``rate`` in octets a second; ``keep``, the octets that are left of what is
@@ -181,8 +180,8 @@ class Fault(Brief):
 
     @property
     def early(self) -> bool:
-        """Whether its point lies in the handshake, which both sides go through."""
-        return self.event in ("connect", "GREETING", "READY")
+        """Whether its point is one in the handshake that both sides come to, whatever they are."""
+        return not self.on and not self.octets and self.event in ("connect", "GREETING", "READY")
 
     def covers(self, direction: str, connection: int) -> bool:
         """Whether it concerns what goes in this direction of this connection."""

@@ -73,6 +73,8 @@ SCENARIOS = [
     Scenario("hang on=message n=3 octets=308", (ONE, TWO), Then.HELD),
     Scenario(f"half_close after=message n=2 {TO}", (ONE, TWO), Then.ENDS),
     Scenario(f"reset after=READY {TO}", (), Then.ENDS),
+    Scenario("reset octets=120", (ONE, TWO), Then.ENDS),
+    Scenario("close after=READY", (), Then.ENDS),
     Scenario("reset after=message n=2", (ONE, TWO), Then.ENDS),
     Scenario("reset after=message n=2 part=1", (ONE,), Then.ENDS),
     Scenario("reset on=message n=3 within=length", (ONE, TWO), Then.ENDS),
