@@ -95,7 +95,8 @@ class Fault(Brief):
 
     ``kind``: one of ``KINDS``. ``direction``: ``client->server``, ``server->client`` or ``both``; without it both,
     each by itself (``half_close``: towards the client); but ``reset``, ``close`` and ``vanish`` act once for the
-    connection: behind ``connect``, ``GREETING`` and ``READY`` when both sides are, elsewhere when the first one is. ``connection``: only this one, from 1 in the order in which they come. ``times``: at most so many, of what ends
+    connection: behind ``connect``, ``GREETING`` and ``READY`` when both sides are, elsewhere when the first one is.
+    ``connection``: only this one, from 1 in the order in which they come. ``times``: at most so many, of what ends
     connections in all, of everything else in each direction of each connection.
 
     Of single kinds: ``seconds`` of delay; ``rate`` in octets a second; ``keep``, the octets that are left of what is

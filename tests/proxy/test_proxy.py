@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -15,59 +14,17 @@ import pytest
 import trio
 import zmq
 
-from tests.proxy.pairs import PATIENCE, QUIET, Pair, paired
+from tests.proxy.ends import Ends
+from tests.proxy.pairs import PATIENCE, Pair, paired
 from zmqfuzz.errors import Inconclusive, UsageError
 from zmqfuzz.proxy import Proxy
-from zmqfuzz.zmtp import Command, Frame, Greeting, Greeting2, encode
-
-DATA_SEGMENTS_IN = 152
-"""Where struct tcp_info has them (Linux include/uapi/linux/tcp.h)."""
+from zmqfuzz.zmtp import Greeting, encode
 
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     with paired() as pair:
         yield pair
-
-
-def received(sock: socket.socket, many: int) -> bytes:
-    """So many octets."""
-    sock.settimeout(PATIENCE / 1000)
-    octets = b""
-    while len(octets) < many:
-        piece = sock.recv(many - len(octets))
-        assert piece, f"ended after {octets!r}"
-        octets += piece
-    return octets
-
-
-def segments(sock: socket.socket) -> int:
-    """How many segments with octets have come."""
-    count: int = struct.unpack_from("=I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256), DATA_SEGMENTS_IN)[
-        0
-    ]
-    return count
-
-
-class Ends:
-    """Two plain sockets with the proxy between them."""
-
-    def __init__(self, **options: int) -> None:
-        self.door = socket.create_server(("127.0.0.1", 0))
-        self.proxy = Proxy(f"tcp://127.0.0.1:{self.door.getsockname()[1]}", **options)  # type: ignore[arg-type]
-
-    def joined(self) -> tuple[socket.socket, socket.socket]:
-        """The near and the far end of a new connection."""
-        near = socket.create_connection(("127.0.0.1", int(self.proxy.endpoint.rpartition(":")[2])))
-        self.door.settimeout(PATIENCE / 1000)
-        return near, self.door.accept()[0]
-
-
-@pytest.fixture
-def ends() -> Iterator[Ends]:
-    made = Ends()
-    with made.proxy, made.door:
-        yield made
 
 
 @pytest.mark.parametrize("mechanism", ["NULL", "PLAIN", "CURVE"])
@@ -84,51 +41,6 @@ def test_without_a_fault_all_passes_as_it_is(mechanism: str) -> None:
         proxy.wait_for("message", n=len(messages) * (1 if mechanism != "CURVE" else 3), direction="server->client")
         (passage,) = proxy.connections
         assert (passage.version, passage.mechanism, passage.ended) == ("3.1", mechanism, "")
-
-
-def test_octets_of_any_version_and_of_no_zmtp_pass_eagerly(ends: Ends) -> None:
-    for octets in (encode(Greeting2(5, b"me")) + encode(Frame(b"x" * 300)), b"GET / HTTP/1.1\r\n\r\n", b"\x04"):
-        near, far = ends.joined()
-        for octet in octets:  # each before the next: nothing waits for the end of anything
-            near.sendall(bytes([octet]))
-            assert received(far, 1) == bytes([octet])
-        far.sendall(octets)
-        assert received(near, len(octets)) == octets
-        near.close()
-        assert far.recv(1) == b""
-        far.close()
-    assert ends.proxy.wait_for("raw", n=1).words.startswith("not readable as ZMTP (it begins with no greeting")
-    assert [passage.version for passage in ends.proxy.connections] == ["2.0", "", ""]
-
-
-@pytest.mark.parametrize(
-    "fault", ["drop on=message n=999", "corrupt on=message n=999", "delay 1ms on=PONG", "hang n=9 on=PING"]
-)
-def test_a_fault_that_is_not_met_changes_nothing(ends: Ends, fault: str) -> None:
-    ends.proxy.fault(fault)
-    near, far = ends.joined()
-    octets = encode(Greeting()) + b"".join(encode(Frame(bytes([size % 256]) * size)) for size in range(300))
-    sender = threading.Thread(target=near.sendall, args=(octets,))
-    sender.start()
-    assert received(far, len(octets)) == octets
-    sender.join()
-    near.shutdown(socket.SHUT_WR)
-    assert far.recv(1) == b""
-    near.close()
-    far.close()
-
-
-def test_a_head_that_is_held_back_for_a_fault_is_let_go_when_it_is_healed(ends: Ends) -> None:
-    near, far = ends.joined()
-    with ends.proxy.fault.drop(on="PONG"):
-        near.sendall(encode(Greeting()) + b"\x04")
-        assert received(far, 64) == encode(Greeting())
-    assert received(far, 1) == b"\x04"
-    with ends.proxy.fault.drop(on="PONG"):
-        near.sendall(encode(Command(b"PING", bytes(2)))[1:] + encode(Command(b"PONG")) + encode(Frame(b"x")))
-        assert received(far, 11) == encode(Command(b"PING", bytes(2)))[1:] + encode(Frame(b"x"))
-    near.close()
-    far.close()
 
 
 def test_the_log_tells_both_directions_in_words(pair: Pair) -> None:
@@ -201,7 +113,7 @@ def test_a_fault_that_is_set_late_acts_at_once_where_its_point_has_passed(pair: 
             assert hung.acted == 1
         assert pair.heard(1) == [[b"3"]]
         proxy.fault.reset(after="message", n=3)
-        assert pair.left() == []
+        assert pair.ended()
 
 
 def test_both_directions_are_awaited_where_that_is_asked_for(pair: Pair) -> None:
@@ -213,87 +125,9 @@ def test_both_directions_are_awaited_where_that_is_asked_for(pair: Pair) -> None
         assert pair.silent()
         assert closing.acted == 0
         pair.far.send(b"answer")
-        assert pair.left() == []
+        assert pair.ended()
         assert pair.near.recv() == b"answer"
         assert closing.acted == 1
-
-
-def test_reset_is_rst_and_close_is_fin_even_where_something_waits_to_be_read(ends: Ends) -> None:
-    for kind, side in (("reset", "client"), ("close", "both")):
-        near, far = ends.joined()
-        with ends.proxy.fault(f"{kind} after=message" + f" side={side}" * (side == "client")):
-            far.sendall(b"never read")
-            near.sendall(encode(Greeting()) + encode(Frame(b"a")) + encode(Frame(b"behind")))
-            assert received(far, 67) == encode(Greeting()) + encode(Frame(b"a"))
-            assert far.recv(1) == b""
-            near.settimeout(PATIENCE / 1000)
-            if kind == "reset":
-                with pytest.raises(ConnectionResetError):
-                    received(near, 100)
-            else:
-                assert near.recv(100) in (b"", b"never read")
-                assert near.recv(100) == b""
-        near.close()
-        far.close()
-
-
-def test_a_peer_that_resets_is_a_reset_for_the_other(ends: Ends) -> None:
-    near, far = ends.joined()
-    near.sendall(encode(Greeting()))
-    received(far, 64)
-    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    near.close()
-    far.settimeout(PATIENCE / 1000)
-    with pytest.raises(ConnectionResetError):
-        far.recv(1)
-    assert ends.proxy.wait_for("closed").words == "reset by the client"
-    far.close()
-
-
-def test_pace_is_kept(ends: Ends) -> None:
-    near, far = ends.joined()
-    octets = encode(Greeting()) + encode(Frame(b"x" * 200))
-    for fault, least in (("delay 150ms", 0.15), (f"throttle {len(octets) * 5}", 0.19)):
-        with ends.proxy.fault(fault):
-            began = time.monotonic()
-            near.sendall(octets)
-            assert received(far, len(octets)) == octets
-            assert time.monotonic() - began >= least
-    for fault in ("delay 1h", "throttle 1"):
-        with ends.proxy.fault(fault):
-            before = sum(entry.event == "fault" for entry in ends.proxy.log)
-            near.sendall(octets)
-            ends.proxy.wait_for("fault", n=before + 1)
-        assert received(far, len(octets)) == octets  # healed, nothing waits
-    counts = [segments(far)]
-    for fault in ("delay 0.001s on=PING", "split"):
-        with ends.proxy.fault(fault):
-            near.sendall(octets)
-            assert received(far, len(octets)) == octets
-            counts.append(segments(far))
-    assert counts[1] - counts[0] < 4
-    assert counts[2] - counts[1] > 10
-    near.close()
-    far.close()
-
-
-def test_what_begins_in_the_middle_of_a_message_waits_for_its_end(ends: Ends) -> None:
-    near, far = ends.joined()
-    first, second = encode(Frame(b"a" * 200_000)), encode(Frame(b"b"))
-    near.sendall(encode(Greeting()) + first[:100_000])
-    assert received(far, 100_064) == encode(Greeting()) + first[:100_000]
-    ends.proxy.fault.inject(b"!", on="message", times=1)
-    ends.proxy.fault.drop(on="message", times=1)
-    ends.proxy.fault.hang(on="message", n=1, octets=150_009)
-    near.sendall(first[100_000:] + second + second)
-    assert received(far, 50_009) == first[100_000:150_009]
-    far.settimeout(QUIET / 1000)
-    with pytest.raises(TimeoutError):
-        far.recv(1)
-    ends.proxy.heal()
-    assert received(far, 49_000) == first[150_009:199_009]
-    near.close()
-    far.close()
 
 
 def test_faults_can_be_set_from_within_a_loop(pair: Pair) -> None:
