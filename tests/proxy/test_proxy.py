@@ -14,7 +14,7 @@ import pytest
 import trio
 import zmq
 
-from tests.proxy.ends import Ends
+from tests.proxy.ends import Ends, received
 from tests.proxy.pairs import PATIENCE, Pair, paired
 from zmqfuzz.errors import Inconclusive, UsageError
 from zmqfuzz.proxy import Proxy
@@ -186,6 +186,33 @@ def test_where_no_server_is_the_client_is_reset() -> None:
 def test_what_cannot_be_is_said_at_once(to: str, options: dict[str, str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         Proxy(to, **options)  # type: ignore[arg-type]
+
+
+def test_a_process_that_was_forked_keeps_nothing_open() -> None:
+    ends = Ends()
+    near, far = ends.joined()
+    near.sendall(b"\xff")
+    assert received(far, 1) == b"\xff"
+    hands, told = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(told[1], b"x")
+        os.read(hands[0], 1)
+        os._exit(0)
+    try:
+        os.read(told[0], 1)
+        ends.proxy.close()
+        near.settimeout(PATIENCE / 1000)
+        assert near.recv(1) == b""
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(ends.proxy.endpoint.rpartition(":")[2])))
+    finally:
+        os.write(hands[1], b"x")
+        os.waitpid(child, 0)
+        for number in (*hands, *told):
+            os.close(number)
+        for sock in (near, far, ends.door):
+            sock.close()
 
 
 def test_nothing_is_left_of_it() -> None:

@@ -15,7 +15,7 @@ from zmqfuzz.errors import Inconclusive, UsageError
 from zmqfuzz.fault import BOTH, Fault
 from zmqfuzz.notes import why
 from zmqfuzz.proxy.flow import Setting
-from zmqfuzz.proxy.link import Link
+from zmqfuzz.proxy.link import Link, shut
 from zmqfuzz.proxy.record import Recorder
 from zmqfuzz.writer import reset, vanish
 
@@ -73,6 +73,7 @@ class Engine:
     def close(self) -> None:
         """Stop listening."""
         if self._sock is not None:
+            shut(self._sock)
             self._sock.close()
         if self.endpoint.startswith("ipc:///"):
             with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ from zmqfuzz.proxy.outlet import Outlet
 from zmqfuzz.proxy.record import Recorder
 from zmqfuzz.writer import acknowledged, reappear, reset, vanish
 
-__all__ = ["Link"]
+__all__ = ["Link", "shut"]
 
 _FAREWELL = 2.0
 """Seconds that a peer has to close after our FIN, before the rest of what it sends is answered with RST."""
@@ -58,7 +58,10 @@ class Link:
             how = await self._leave()
         finally:
             self._nursery = None
+            gone = [sock for socks in self._gone.values() for sock in socks]
             for sock in (self.client, self.server):
+                if sock not in gone:
+                    shut(sock)
                 sock.close()
             self.record.ended(self.number, how)
 
@@ -151,6 +154,14 @@ class Link:
     def _note(self, setting: Setting, flow: Flow) -> None:
         setting.acted += 1
         self.record.note(self.number, "fault", f"fault: {setting.fault}", flow.direction)
+
+
+def shut(sock: trio.socket.SocketType) -> None:
+    """End it for all who hold it: a process that was forked meanwhile has a copy, which would keep it open."""
+    try:
+        sock.shutdown(trio.socket.SHUT_RDWR)
+    except OSError:
+        pass  # closed, or not connected any more
 
 
 async def _reset(sock: trio.socket.SocketType) -> None:
