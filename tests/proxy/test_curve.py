@@ -7,6 +7,7 @@ import itertools
 import pytest
 import zmq
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.proxy.pairs import PATIENCE, QUIET, Pair, paired
 from zmqfuzz import strategies as zst
@@ -50,18 +51,19 @@ SOAKED = (
 )
 
 
-def attacked(pair: Pair, fault: Fault) -> tuple[Ledger, Proxy]:
-    """What is delivered while the fault is there and when it is gone; waits until the connection ends or recovers."""
+def attacked(pair: Pair, *faults: Fault) -> tuple[Ledger, Proxy]:
+    """What is delivered while the faults are there and when they are gone; waits until the peers meet again."""
     ledger = Ledger()
     with Proxy(pair.endpoint) as proxy:
-        setting = proxy.fault(fault)
+        for fault in faults:
+            proxy.fault(fault)
         pair.through(proxy)
         for _ in range(MESSAGES):
             pair.near.send(ledger.next())
         arrived = itertools.takewhile(bool, (pair.far.poll(QUIET) for _ in itertools.count()))
         for _ in arrived:
             ledger.take(pair.far.recv())
-        setting.heal()
+        proxy.heal()
         _recover(pair, proxy, ledger)
     return ledger, proxy
 
@@ -98,10 +100,10 @@ def test_the_same_check_catches_null(text: str) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(fault=zst.faults(messages=MESSAGES, exclude=("throttle", "vanish")))
-def test_whatever_hypothesis_does_to_curve(fault: Fault) -> None:
+@given(faults=st.lists(zst.faults(messages=MESSAGES, connections=None), min_size=1, max_size=3))
+def test_whatever_hypothesis_does_to_curve(faults: list[Fault]) -> None:
     with paired("CURVE", again=True) as pair:
-        ledger, _ = attacked(pair, fault)
+        ledger, _ = attacked(pair, *faults)
     assert ledger.wrong == ""
 
 

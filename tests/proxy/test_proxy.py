@@ -18,7 +18,7 @@ from tests.proxy.ends import Ends, received
 from tests.proxy.pairs import PATIENCE, Pair, paired
 from zmqfuzz.errors import Inconclusive, UsageError
 from zmqfuzz.proxy import Proxy
-from zmqfuzz.zmtp import Greeting, encode
+from zmqfuzz.zmtp import Frame, Framing, Greeting, Greeting1, Greeting2, SocketTypeByte, Unit, encode
 
 
 @pytest.fixture
@@ -41,6 +41,34 @@ def test_without_a_fault_all_passes_as_it_is(mechanism: str) -> None:
         proxy.wait_for("message", n=len(messages) * (1 if mechanism != "CURVE" else 3), direction="server->client")
         (passage,) = proxy.connections
         assert (passage.version, passage.mechanism, passage.ended) == ("3.1", mechanism, "")
+
+
+@pytest.mark.parametrize(
+    ("greeting", "version", "framing"),
+    [
+        (Greeting2(SocketTypeByte.DEALER), "2.0", Framing.V2),
+        (Greeting2(SocketTypeByte.DEALER, revision=0), "1.0", Framing.V1),
+        (Greeting1(), "1.0", Framing.V1),
+    ],
+)
+def test_peers_of_older_versions_are_read_too(pair: Pair, greeting: Unit, version: str, framing: Framing) -> None:
+    with Proxy(pair.endpoint) as proxy:
+        proxy.fault.drop(on="message", n=2)
+        proxy.fault.duplicate(on="message", n=1, direction="server->client")
+        near = socket.create_connection(("127.0.0.1", int(proxy.endpoint.rpartition(":")[2])))
+        near.sendall(encode(greeting) + b"".join(encode(Frame(body), framing) for body in (b"1", b"2", b"3")))
+        assert pair.heard(2) == [[b"1"], [b"3"]]
+        pair.far.send(b"answer")
+        answer = encode(Frame(b"answer"), framing)
+        near.settimeout(PATIENCE / 1000)
+        came = b""
+        while answer * 2 not in came:
+            piece = near.recv(1000)
+            assert piece, came
+            came += piece
+        assert proxy.connections[0].version == version
+        assert not [entry for entry in proxy.log if entry.event == "raw"]
+        near.close()
 
 
 def test_the_log_tells_both_directions_in_words(pair: Pair) -> None:
