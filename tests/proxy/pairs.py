@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
@@ -66,6 +66,11 @@ class Pair:
         """``near`` sends."""
         for message in messages:
             self.near.send_multipart(message)
+
+    def offer(self, message: bytes) -> None:
+        """``near`` sends, unless it has no connection and makes none any more."""
+        with suppress(zmq.Again):
+            self.near.send(message, zmq.NOBLOCK)
 
     def heard(self, many: int) -> list[Message]:
         """So many messages that ``far`` receives."""

@@ -59,7 +59,7 @@ def attacked(pair: Pair, *faults: Fault) -> tuple[Ledger, Proxy]:
             proxy.fault(fault)
         pair.through(proxy)
         for _ in range(MESSAGES):
-            pair.near.send(ledger.next())
+            pair.offer(ledger.next())
         arrived = itertools.takewhile(bool, (pair.far.poll(QUIET) for _ in itertools.count()))
         for _ in arrived:
             ledger.take(pair.far.recv())
@@ -74,8 +74,7 @@ def _recover(pair: Pair, proxy: Proxy, ledger: Ledger) -> None:
     for turn in range(PATIENCE // 50):
         if turn % 4 == 3:  # a client whose handshake failed does not try again (libzmq session_base.cpp:engine_error)
             pair.another(proxy)
-        if pair.near.poll(0, zmq.POLLOUT):
-            pair.near.send(ledger.next(200))
+        pair.offer(ledger.next(200))
         while pair.far.poll(50):
             ledger.take(pair.far.recv())
             if ledger.delivered[-1] not in before:
