@@ -6,5 +6,6 @@ For a test of your own with Hypothesis' ``@given``, the same grammar as Hypothes
 """
 
 from zmqfuzz.strategies.public import attacks, frames, greetings, messages, scripts
+from zmqfuzz.strategies.scheduled import faults
 
-__all__ = ["attacks", "frames", "greetings", "messages", "scripts"]
+__all__ = ["attacks", "faults", "frames", "greetings", "messages", "scripts"]

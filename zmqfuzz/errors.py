@@ -40,3 +40,9 @@ class NothingSelected(ZmqfuzzError):
     """The selection (families, endpoints) left nothing to run."""
 
     exit_code = 5
+
+
+class Inconclusive(ZmqfuzzError):
+    """What was asked cannot be done or said here; nothing was found, and nothing held."""
+
+    exit_code = 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from zmqfuzz.pytest_settings import (
 from zmqfuzz.verdicts import HERE, AttackFailed, Result, Session
 
 if TYPE_CHECKING:
+    from zmqfuzz.proxy import Proxy
     from zmqfuzz.pytest_notes import RunNotes
     from zmqfuzz.suite import SuiteTarget
 
@@ -182,6 +183,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def _ended(item: pytest.Item, error: Exception | None) -> None:
     """A test that plays itself has ended; raises what it amounts to, where that is not simply ``error``."""
     __tracebackhide__ = True
+    if error is not None and "zmqfuzz.pytest_proxies" in sys.modules:
+        from zmqfuzz.pytest_proxies import ending_of_proxies
+
+        of_proxies = ending_of_proxies(item, error)
+        if of_proxies is not None:
+            item.stash[_RESULT] = of_proxies.result
+            of_proxies.act()
     if "zmqfuzz.live" not in sys.modules or not HERE.cases:
         return
     from zmqfuzz.live import ending_of
@@ -278,6 +286,18 @@ def zmq_target(pytestconfig: pytest.Config) -> SuiteTarget:
         return the_target(pytestconfig)
     except UsageError as error:
         pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture
+def zmq_proxy(request: pytest.FixtureRequest) -> Generator[Callable[..., Proxy], None, None]:
+    """A factory of fault proxies: ``zmq_proxy(endpoint)`` stands in front of the server that is bound there.
+
+    All of them are healed and closed when the test is over; a test that fails shows what passed.
+    """
+    from zmqfuzz.pytest_proxies import proxies
+
+    with proxies(request.node) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import trio
 
-__all__ = ["MOST_PIECES", "STALL", "Meter", "Stalled", "Writer", "acknowledged", "reset", "vanish"]
+__all__ = ["MOST_PIECES", "STALL", "Meter", "Stalled", "Writer", "acknowledged", "reappear", "reset", "vanish"]
 
 BLOCK = 256 * 1024
 """Octets handed to the kernel at once when something is repeated: larger blocks did not send faster on loopback."""
@@ -28,7 +28,7 @@ STALL = 1.0
 MOST_PIECES = 256
 """Small writes of one send; what is left goes out whole, so that a large body does not take for ever."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE, _NO_LINGER = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 _IP_MINTTL, _IPV6_MINHOPCOUNT = 21, 73
 """Linux, include/uapi/linux/in.h and in6.h: a segment whose time to live is below the option's value is dropped."""
@@ -111,6 +111,17 @@ def vanish(sock: trio.socket.SocketType) -> str:
     except OSError as error:
         return f"segments cannot be told to be dropped here ({error.strerror})"
     return ""
+
+
+def reappear(sock: trio.socket.SocketType) -> None:
+    """Undo :func:`vanish`: what the other side sends again is taken, and acknowledged."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT, 0)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MINTTL, 0)
+    except OSError:
+        pass  # already dead, or closed
 
 
 def _setting(path: str) -> int:

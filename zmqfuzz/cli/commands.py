@@ -33,6 +33,7 @@ from zmqfuzz.cli.options import (
     promise_options,
     started,
 )
+from zmqfuzz.cli.proxying import proxy_command
 from zmqfuzz.cli.recording import Policy, play
 from zmqfuzz.cli.reporting import baseline_command, report_command
 from zmqfuzz.cli.trying import whatif_command
@@ -55,7 +56,15 @@ def cli() -> None:
     """Fault injection and fuzzing for programs that bind or connect ZeroMQ sockets."""
 
 
-for _command in (audit_command, report_command, baseline_command, doctor_command, init_command, whatif_command):
+for _command in (
+    audit_command,
+    baseline_command,
+    doctor_command,
+    init_command,
+    proxy_command,
+    report_command,
+    whatif_command,
+):
     cli.add_command(_command)
 
 
