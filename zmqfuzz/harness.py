@@ -57,7 +57,10 @@ RCVHWM, and says what it asks its peers for. Raises UsageError: that is not poss
 
 
 class Harness:
-    """Plays attacks against one target. All methods belong to one trio task."""
+    """Plays attacks against one target. All methods belong to one trio task.
+
+    ``between`` is called before each attack: there a run can be cancelled with none of them broken off.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Harness:
         self.starts = 0
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
+        self.between: Callable[[], None] = _nothing
         self.reference = reference
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
@@ -250,6 +254,7 @@ class Harness:
 
         ``beside``: an honest client's patience while the peers hold their connections (:class:`Bystanders`).
         """
+        self.between()
         surface = self.surface(standing, key)
         observer, running = standing.observer, standing.running
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
@@ -318,6 +323,10 @@ class Harness:
         )
         self.asking.heard[key].learn(transcripts)
         return Trial(attack, surface, transcripts, observation, seconds)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _recent(history: Sequence[Attack]) -> tuple[Attack, ...]:
