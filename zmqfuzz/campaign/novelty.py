@@ -32,12 +32,16 @@ _LEAST = {"held": 0.05, "descriptors": 4.0, "answer": 0.05}
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """An attack that is worth to be kept: the cells it was first in, and the objectives in which it is the best."""
+    """An attack that showed something new: the cells it was first in, and the objectives in which it is the best.
+
+    ``lived``: the target was still there afterwards; else the attack belongs to a finding, and is kept with it.
+    """
 
     surface: Surface
     attack: Attack
     cells: tuple[str, ...]
     best: Mapping[str, float]
+    lived: bool = True
 
 
 def cells_of(trial: Trial) -> frozenset[str]:
@@ -79,4 +83,6 @@ class Novelty:
             if value >= BETTER * self._best.get(key, 0.0):
                 self._best[key] = better[name] = value
         self._cells |= fresh
-        return Learned(trial.surface, trial.attack, tuple(sorted(fresh)), better) if fresh or better else None
+        if not fresh and not better:
+            return None
+        return Learned(trial.surface, trial.attack, tuple(sorted(fresh)), better, trial.observation.exit is None)

@@ -20,6 +20,7 @@ import zmq
 from zmqfuzz import __version__
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.report import printable
+from zmqfuzz.campaign.text import count as count_of
 from zmqfuzz.cli.campaign_screen import CampaignScreen, spent, told
 from zmqfuzz.cli.choosing import Wanted, choose, target_options
 from zmqfuzz.cli.exits import EXIT_CODES
@@ -130,10 +131,10 @@ def campaign_command(
             show=screen.show,
             say=screen.say,
         )
-        if crew.seats == 1 and workers == "auto" and cluster is None and (why := _most(wanted)[1]):
+        if workers == "auto" and fitting_workers() > 1 and (why := _most(wanted)[1]):
             screen.say(why)
         going = "goes on" if not ledger.tally.leg_over else "begins"
-        screen.say(f"campaign {folder_name} {going}: {crew.seats} at work, seed {seed}, in {folder}")
+        screen.say(f"campaign {folder_name} {going}: {count_of(crew.seats, 'worker')}, seed {seed}, in {folder}")
         with _signals(conductor):
             end = conductor.run()
         screen.__exit__()
@@ -222,8 +223,8 @@ def _signals(conductor: Conductor) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, handler in before.items():  # after Ctrl-C there is nothing left to interrupt but the report
+            signal.signal(number, signal.SIG_IGN if conductor.stopping is End.INTERRUPTED else handler)
 
 
 @contextlib.contextmanager
@@ -280,11 +281,11 @@ def _summary(ledger: Ledger, outcome: dict[str, Any], end: End) -> Iterator[str]
     yield ""
     yield (
         f"{outcome['verdict'].upper()}: {tally.total:,} attacks on {doors} in {spent(tally.elapsed)},"
-        f" {tally.slices_over} slices, {tally.starts} starts ({end})"
+        f" {count_of(tally.slices_over, 'slice')}, {count_of(tally.starts, 'start')} ({end})"
     )
     for one in tally.found.values():
         yield f"  {told(one)}"
-    yield f"  behaviours {len(tally.cells)}, corpus {len(ledger.pool.entries())} entries"
+    yield f"  behaviours {len(tally.cells)}, entries in the corpus {ledger.pool.count()}"
     reach = outcome["reach"]
     if reach["reachable"]:
         yield f"  reach {reach['reached']}/{reach['reachable']}"

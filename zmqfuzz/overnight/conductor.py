@@ -135,7 +135,7 @@ class Conductor:
             "starts": tally.starts,
             "findings": {one.id: one.state for one in tally.found.values()},
             "unconfirmed": sorted(tally.unconfirmed),
-            "corpus": len(self._corpus),
+            "corpus": self.ledger.pool.count(),
             "seconds_since_new_behaviour": round(tally.elapsed - tally.last_cell, 1),
         }
 

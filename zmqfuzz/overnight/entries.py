@@ -42,9 +42,9 @@ class Entry:
 
 
 def entry_lines(learned: Learned) -> dict[str, Any]:
-    """``name`` and ``text`` of the entry's file; nothing where it would be too large."""
+    """``name`` and ``text`` of the entry's file; nothing where it would be too large, or the target ended."""
     attack = learned.attack
-    if not attack.scripts:
+    if not attack.scripts or not learned.lived:
         return {}
     header = {"door": learned.surface.key, "cells": [*learned.cells], "best": dict(learned.best)}
     body = "\n".join(attack_to_lines(attack, {}))
@@ -74,6 +74,10 @@ class Pool:
         path = self.folder / family / file
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text)
+
+    def count(self) -> int:
+        """How many there are, also such as cannot be read."""
+        return sum(1 for _ in self.folder.glob("*/*.zft"))
 
     def entries(self) -> list[Entry]:
         """All that can be read, in the order of their names."""

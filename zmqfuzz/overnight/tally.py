@@ -129,11 +129,14 @@ class Tally:
         if record.get("ok") or record["door"] not in self.doors:
             self.doors[record["door"]] = {key: value for key, value in record.items() if key not in ("slice", "at")}
 
+    def _played(self, record: Mapping[str, Any]) -> None:
+        self.starts += record["starts"]
+        for door, family, count in record["cases"]:
+            self.cases[(door, family)] += count
+            self.leg_cases += count
+
     def _slice(self, record: Mapping[str, Any]) -> None:
-        key = record["door"], record["family"]
-        self.cases[key] += record["cases"]
-        self.leg_cases += record["cases"]
-        self.took[key] += record.get("took", 0.0)
+        self.took[(record["door"], record["family"])] += record.get("took", 0.0)
         if record["rss"]:
             self.rss[record["slice"]] = record["rss"]
             self.memory.append((round(self.elapsed, 1), record["rss"]))
@@ -189,6 +192,5 @@ class Tally:
         self.unconfirmed[f"{record['door']} {record['code']}"] = record["sentence"]
 
     def _ended(self, record: Mapping[str, Any]) -> None:
-        self.starts += record["outcome"]["starts"]
         self.known |= {(door, code, way) for door, code, way in record["known"]}
         self.ends.append(dict(record))

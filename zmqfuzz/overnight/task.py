@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import connection, parent_process
@@ -33,6 +34,7 @@ from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.catalogue import select_families
 from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.finding import Finding
+from zmqfuzz.harness import Harness
 from zmqfuzz.overnight.entries import entry_lines
 from zmqfuzz.overnight.lines import Lines
 from zmqfuzz.reports.telling import outcome_to_plain, tell
@@ -43,6 +45,9 @@ __all__ = ["Task", "enter", "play"]
 
 Way = tuple[str, str, str]
 """Of failing: door, code and signature."""
+
+COUNTED = 0.5
+"""Seconds between two records of how many attacks were played."""
 
 CLEAN_UP = 10.0
 """Seconds that an orphaned worker may take for it."""
@@ -123,7 +128,7 @@ class _Pen:
     def write(self, record: dict[str, Any]) -> None:
         now = time.monotonic()
         record["at"] = round(now - self._began, 3)
-        if record["event"] != "learned":
+        if record["event"] not in ("learned", "played"):
             record["took"] = round(now - self._last, 3)
             self._last = now
         if self._lines is None:
@@ -134,6 +139,30 @@ class _Pen:
     def close(self) -> None:
         if self._lines is not None:
             self._lines.close()
+
+
+class _Played:
+    """Counts attacks and starts of the target, and writes them down as it goes."""
+
+    def __init__(self, pen: _Pen, harness: Harness) -> None:
+        self._pen, self._harness = pen, harness
+        self._counts = Counter[tuple[str, str]]()
+        self._starts = 0
+        self._written = time.monotonic()
+
+    def note(self, trial: Trial) -> None:
+        self._counts[(trial.surface.key, trial.attack.strategy)] += 1
+        if time.monotonic() - self._written > COUNTED:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._counts:
+            return
+        starts, self._starts = self._harness.starts - self._starts, self._harness.starts
+        cases = [[door, family, count] for (door, family), count in self._counts.items()]
+        self._counts.clear()
+        self._written = time.monotonic()
+        self._pen.write({"event": "played", "cases": cases, "starts": starts})
 
 
 def play(task: Task) -> list[dict[str, Any]]:
@@ -209,23 +238,29 @@ async def _work(task: Task, pen: _Pen, scope: trio.CancelScope) -> None:
 
     async with task.spec.harness() as harness:
         harness.between = between
+        played = _Played(pen, harness)
         if task.finding is not None:
             await _again(task, task.finding, pen, harness)
             return
         plan, novelty = task.plan(), Novelty(task.cells, task.best)
 
         def told(event: Event) -> None:
+            played.flush()
             pen.write(_record(event, task, plan))
             if isinstance(event, Sliced):
                 between()
 
         def watch(trial: Trial, alone: bool) -> None:
+            played.note(trial)
             learned = novelty.note(trial, alone=alone)
             if learned is not None:
                 found = {"door": learned.surface.key, "cells": [*learned.cells], "best": dict(learned.best)}
                 pen.write({"event": "learned", **found, **entry_lines(learned)})
 
-        await Campaign(harness, plan, told, watch).run()
+        try:
+            await Campaign(harness, plan, told, watch).run()
+        finally:
+            played.flush()
 
 
 def _record(event: Event, task: Task, plan: Plan) -> dict[str, Any]:
@@ -240,7 +275,7 @@ def _record(event: Event, task: Task, plan: Plan) -> dict[str, Any]:
     return plain
 
 
-async def _again(task: Task, finding: Finding, pen: _Pen, harness: Any) -> None:
+async def _again(task: Task, finding: Finding, pen: _Pen, harness: Harness) -> None:
     result = await replayed(harness, finding, task.times)
     confirmed = result.confirmed
     sentence = confirmed.violation.sentence if confirmed.violation is not None else ""
