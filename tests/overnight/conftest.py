@@ -68,10 +68,14 @@ class Campaign:
         """SIGKILL the process, and wait until its workers and their targets have ended by themselves."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        assert self.gone()
+
+    def gone(self) -> bool:
+        """Whether all that it started has ended, too: at once or while it is waited for."""
         deadline = time.monotonic() + 30.0
         while marked(self.mark) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not marked(self.mark)
+        return not marked(self.mark)
 
 
 def command_line(pid: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,19 +111,19 @@ def _read(path: Path) -> Entry:
 
 
 def needed(entries: Iterable[Entry]) -> list[Entry]:
-    """The smallest entries that show every cell, and the best of each objective at each door."""
-    entries = sorted(entries, key=lambda entry: (entry.size, entry.path.name))
-    kept, cells = [], set[str]()
-    best: dict[tuple[str, str], float] = {}
-    for entry in entries:
+    """Small entries that show every cell together, and the best of each objective at each door."""
+    order = sorted(entries, key=lambda entry: (entry.size, entry.path.name))
+    best: dict[tuple[str, str], Entry] = {}
+    for entry in order:
         for name, value in entry.best.items():
-            key = (entry.door, name)
-            best[key] = max(value, best.get(key, 0.0))
-    for entry in entries:
-        leads = [key for key in ((entry.door, name) for name in entry.best) if best.get(key) == entry.best[key[1]]]
-        if entry.cells - cells or leads:
-            cells |= entry.cells
+            if (entry.door, name) not in best or value > best[(entry.door, name)].best[name]:
+                best[(entry.door, name)] = entry
+    leads = {entry.path for entry in best.values()}
+    shown = Counter(cell for entry in order for cell in entry.cells)
+    kept = []
+    for entry in reversed(order):  # the largest first: others may show the same
+        if entry.path in leads or any(shown[cell] == 1 for cell in entry.cells):
             kept.append(entry)
-            for key in leads:
-                del best[key]
+        else:
+            shown.subtract(entry.cells)
     return kept
