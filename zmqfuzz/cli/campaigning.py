@@ -289,7 +289,9 @@ def _summary(ledger: Ledger, outcome: dict[str, Any], end: End) -> Iterator[str]
     reach = outcome["reach"]
     if reach["reachable"]:
         yield f"  reach {reach['reached']}/{reach['reachable']}"
-    held = [f"{one['code']} {one['name']}" for one in outcome["checks"] if one["result"] == "held"]
+    doubtful = {doubt.partition("?")[0].rpartition(" ")[2] for doubt in outcome["doubts"]}  # "DOOR: CODE? seen, ..."
+    checks = [one for one in outcome["checks"] if one["result"] == "held" and one["code"] not in doubtful]
+    held = [f"{one['code']} {one['name']}" for one in checks]
     if held:
         yield f"  held{'' if outcome['verdict'] == 'held' else ' where it was tested'}: {', '.join(held)}"
     yield from (f"  inconclusive: {doubt}" for doubt in outcome["doubts"])

@@ -87,6 +87,8 @@ def _doubts(tally: Tally, families: Sequence[Family]) -> list[str]:
             key = f"{door} {code}" if code in invariants() else doubt
             first, count = seen.get(key, (doubt, 0))
             seen[key] = first, count + 1
+    for door, code in sorted(tally.broken_off - known):
+        seen.setdefault(f"{door} {code}", (f"{door}: {code}? seen, and its examination was broken off", 1))
     doubts = [f"{doubt} (so in {count} slices)" if count > 1 else doubt for doubt, count in seen.values()]
     unplayed = [family.name for family in families if family.name not in played and _fits(family, tally)]
     if unplayed and tally.total:

@@ -198,17 +198,14 @@ class Conductor:
         if self.stopping is not None:
             return
         if ends.findings is not None and len(self.new) >= ends.findings:
-            self._stop(End.FINDINGS)
+            self.stopping = End.FINDINGS
+            self.crew.halt(True)
         elif ends.cases is not None and tally.leg_cases >= ends.cases:
-            self._stop(End.CASES)
+            self.stopping = End.CASES  # slices that go on come to their end
         elif ends.plateau is not None and tally.elapsed - tally.last_cell >= ends.plateau:
-            self._stop(End.PLATEAU)
+            self.stopping = End.PLATEAU
         elif self._left() <= 0 and not self.working:
             self.stopping = End.TIME
-
-    def _stop(self, end: End) -> None:
-        self.stopping = end
-        self.crew.halt(True)
 
     def _left(self) -> float:
         """Seconds for slices that begin now; a slice began in any case."""

@@ -45,7 +45,11 @@ class Sighting:
 
 @dataclass(slots=True)
 class Tally:
-    """All counters. Seconds are of wall time while the campaign went on; keys of ``cases`` are door and family."""
+    """All counters. Seconds are of wall time while the campaign went on; keys of ``cases`` are door and family.
+
+    ``examined``: door and code of what each slice is minimising and confirming now; ``broken_off``: of what a slice was
+    at when it was stopped, or its worker died.
+    """
 
     begun: dict[str, Any] = field(default_factory=dict)
     elapsed: float = 0.0
@@ -68,6 +72,8 @@ class Tally:
     known: set[tuple[str, str, str]] = field(default_factory=set)
     found: dict[str, Sighting] = field(default_factory=dict)
     unconfirmed: dict[str, str] = field(default_factory=dict)
+    examined: dict[int, tuple[str, str]] = field(default_factory=dict)
+    broken_off: set[tuple[str, str]] = field(default_factory=set)
     doors: dict[str, dict[str, Any]] = field(default_factory=dict)
     ends: list[dict[str, Any]] = field(default_factory=list)
     closed: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -122,6 +128,8 @@ class Tally:
         self.lines.pop(number, None)
         self.closed.pop(number, None)
         self.rss.pop(number, None)
+        if number in self.examined:
+            self.broken_off.add(self.examined.pop(number))
         self.slices_over += 1
         self.died += bool(record.get("died"))
 
@@ -154,6 +162,7 @@ class Tally:
 
     def _found(self, record: Mapping[str, Any]) -> None:
         finding = record["finding"]
+        self.examined.pop(record.get("slice", 0), None)
         self.known.add((record["door"], finding["code"], finding["signature"]))
         before = self.found.get(finding["id"])
         if before is None or before.state == "fixed":
@@ -188,7 +197,11 @@ class Tally:
     def _closed(self, record: Mapping[str, Any]) -> None:
         self.closed[record["slice"]] = dict(record)
 
+    def _suspected(self, record: Mapping[str, Any]) -> None:
+        self.examined[record["slice"]] = record["door"], record["code"]
+
     def _unconfirmed(self, record: Mapping[str, Any]) -> None:
+        self.examined.pop(record["slice"], None)
         self.unconfirmed[f"{record['door']} {record['code']}"] = record["sentence"]
 
     def _ended(self, record: Mapping[str, Any]) -> None:
