@@ -39,12 +39,8 @@ def present(tally: Tally) -> list[Sighting]:
 def amounts_to(tally: Tally, families: Sequence[Family], limits: Limits, interrupted: bool) -> dict[str, Any]:
     """The outcome as plain data, of all slices that came to their end, and of the attacks of all."""
     outcome = Outcome(cases=Counter(tally.cases), starts=tally.starts, seconds=tally.elapsed)
-    plains = [end["outcome"] for end in tally.ends]
-    for plain in plains:
-        for row in plain["cases"]:
-            key, reached = (row["door"], row["family"]), Reached[row["reached"].upper()]
-            outcome.reached[key] = max(outcome.reached.get(key, Reached.NOTHING), reached)
-        outcome.checks.update({check["code"]: check["count"] for check in plain["checks"]})
+    outcome.reached = {key: Reached[name.upper()] for key, name in tally.reached.items()}
+    outcome.checks.update(tally.checks)
     fields = ("address", "socket_type", "mechanism", "version", "index", "side", "known")
     outcome.surfaces = [
         surface_from_plain({key: value for key, value in door.items() if key in fields})
@@ -54,19 +50,19 @@ def amounts_to(tally: Tally, families: Sequence[Family], limits: Limits, interru
     met = {surface.key for surface in outcome.surfaces}
     outcome.reached = {key: reached for key, reached in outcome.reached.items() if key[0] in met and key[1] in named}
     outcome.doubts = _doubts(tally, families)
-    outcome.not_covered = list(dict.fromkeys(line for end in tally.ends for line in end["seen"][1]))
+    outcome.not_covered = list(tally.uncovered)
     if interrupted:
         outcome.doubts.append("the campaign was interrupted; the same command goes on with it")
     beside = sum(outcome.checks[entry.code] for entry in invariants().values() if entry.examines == "beside")
     claim_reach(outcome, families)
     claim_tested(outcome, limits)
     claim_asked(outcome, beside)
-    plain = outcome_to_plain(outcome, families, plains[-1]["observed"] if plains else ())
+    plain = outcome_to_plain(outcome, families, tally.observed)
     there = {one.told["finding"]["code"] for one in present(tally)}
     for check in plain["checks"]:
         check["result"] = "violated" if check["code"] in there else check["result"]
     plain["findings"] = [one.id for one in present(tally)]
-    plain["reach"] = _reach([one["reach"] for one in plains])
+    plain["reach"] = _reach(tally)
     unsure = Verdict.INCONCLUSIVE if plain["doubts"] or not tally.total else Verdict.HELD
     plain["verdict"] = (Verdict.VIOLATED if there else unsure).value
     return plain
@@ -78,15 +74,14 @@ def _doubts(tally: Tally, families: Sequence[Family]) -> list[str]:
     doors = {door for (door, _), count in tally.cases.items() if count}
     known = {(one.told["door"], one.told["finding"]["code"]) for one in tally.found.values()}
     seen: dict[str, tuple[str, int]] = {}
-    for end in tally.ends:
-        for doubt in end["seen"][0]:
-            door, _, rest = doubt.partition(": ")
-            code = rest.partition("?")[0]
-            if doubt.startswith(_OF_TIME) or (door, code) in known or (_UNSERVED in doubt and door in doors):
-                continue
-            key = f"{door} {code}" if code in invariants() else doubt
-            first, count = seen.get(key, (doubt, 0))
-            seen[key] = first, count + 1
+    for doubt, times in tally.doubts.items():
+        door, _, rest = doubt.partition(": ")
+        code = rest.partition("?")[0]
+        if doubt.startswith(_OF_TIME) or (door, code) in known or (_UNSERVED in doubt and door in doors):
+            continue
+        key = f"{door} {code}" if code in invariants() else doubt
+        first, count = seen.get(key, (doubt, 0))
+        seen[key] = first, count + times
     for door, code in sorted(tally.broken_off - known):
         seen.setdefault(f"{door} {code}", (f"{door}: {code}? seen, and its examination was broken off", 1))
     doubts = [f"{doubt} (so in {count} slices)" if count > 1 else doubt for doubt, count in seen.values()]
@@ -109,22 +104,23 @@ def _fits(family: Family, tally: Tally) -> bool:
     )
 
 
-def _reach(maps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One reach map of several: a cell was reached when it was in any of them."""
-    cells: dict[tuple[str, ...], dict[str, Any]] = {}
-    for cell in (cell for one in maps for cell in one["cells"]):
-        key = tuple(cell[name] for name in ("family", "mechanism", "socket_type", "side", "stage"))
-        before = cells.get(key)
-        if before is None:
-            cells[key] = dict(cell)
-            continue
-        before["count"] += cell["count"]
-        before["reachable"] |= cell["reachable"]
-        before["why"] = "" if before["count"] else cell["why"]
-    wanted = [cell for cell in cells.values() if cell["reachable"]]
-    impossible = list(dict.fromkeys(line for one in maps for line in one["impossible"]))
+def _reach(tally: Tally) -> dict[str, Any]:
+    """The reach map of all slices, as that of a run."""
+    wanted = [cell for cell in tally.reach.values() if cell["reachable"]]
     reached = sum(bool(cell["count"]) for cell in wanted)
-    return {"reached": reached, "reachable": len(wanted), "cells": [*cells.values()], "impossible": impossible}
+    cells = [*tally.reach.values()]
+    return {"reached": reached, "reachable": len(wanted), "cells": cells, "impossible": [*tally.impossible]}
+
+
+def _as_told(one: Sighting) -> dict[str, Any]:
+    """The event of a finding, with what its last replays showed."""
+    if not one.replays[1]:
+        return one.told
+    shown, tried = one.replays
+    notes = [*one.told["finding"].get("notes", ())]
+    if one.rare:
+        notes.append(f"rare: {shown} of {tried} replays show it")
+    return one.told | {"finding": one.told["finding"] | {"confirmed": shown, "tried": tried, "notes": notes}}
 
 
 def store_run(
@@ -140,7 +136,7 @@ def store_run(
     ]
     memory = {"event": "slice", "door": "", "family": "", "cases": 0, "took": 0.0}
     events += [{**memory, "at": at, "rss": rss} for at, rss in tally.memory]
-    events += [{"at": round(one.first, 1), **one.told} for one in present(tally)]
+    events += [{"at": round(one.first, 1), **_as_told(one)} for one in present(tally)]
     outcome = outcome | {"error": "", "complete": True}
     outcome["gate"] = {key: getattr(gate, key) for key in Gate.__slots__}
     folder = new_folder(store, name)

@@ -30,10 +30,13 @@ STATUS_EVERY = 5.0
 SHORTEST = 4.0
 """Seconds, or a part of a slice: what is left of the time is not worth another slice."""
 
+LEAST_HUNG, HUNG = 900.0, 4.0
+"""Seconds, and times a slice, after which a worker that has written nothing is taken for one that hangs."""
+
 FAILURES = 3
 """Slices that fail one after the other, after which the campaign is given up."""
 
-FIRST_PLAYED = 8
+FIRST_PLAYED = 3
 """Corpus entries that a slice plays first, for each door and family at most."""
 
 REPLAYS = 0.25
@@ -85,6 +88,7 @@ class Conductor:
         self.ledger, self.crew, self.ends = ledger, crew, ends
         self.tally = ledger.tally
         self.working: dict[int, tuple[Slice, Task]] = {}
+        self._heard: dict[int, float] = {}
         self.paused = self.at_once = False
         self.stopping: End | None = None
         self.failure: ZmqfuzzError | None = None
@@ -182,7 +186,10 @@ class Conductor:
                 self._over(future, task)
             elif self.crew.follows:
                 for _ in self.ledger.follow(task.number):
-                    pass
+                    self._heard[seat] = now
+                if now - self._heard[seat] > max(LEAST_HUNG, HUNG * self.ends.slice):
+                    self._say(f"the worker of slice {task.number} says nothing any more, and is replaced")
+                    self.crew.kill(seat)
         self._stop_soon()
         for seat in range(self.crew.seats):
             if seat not in self.working and self.stopping is None and not self.paused:
@@ -243,6 +250,7 @@ class Conductor:
         what = {"replay": task.finding.id} if task.finding is not None else {"seconds": round(task.seconds, 1)}
         self.ledger.write("slice-began", slice=number, worker=seat + 1, seed=seed, **what)
         self.working[seat] = self.crew.submit(seat, task), task
+        self._heard[seat] = time.monotonic()
 
     def _played_first(self, seed: int) -> tuple[tuple[str, Any], ...]:
         """Some entries of the corpus, others in each slice."""

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import Any, Protocol
 
 from zmqfuzz.errors import UsageError
@@ -37,6 +37,10 @@ class Crew(Protocol):
 
     def halt(self, on: bool) -> None:
         """Have all slices end with the attack that is being played, or no more."""
+        ...
+
+    def kill(self, seat: int) -> None:
+        """End the worker of a slice that hangs."""
         ...
 
     def close(self) -> None:
@@ -72,18 +76,29 @@ class Local:
 
     def submit(self, seat: int, task: Task) -> Slice:
         """Begin a slice; a worker that is gone is replaced."""
-        pool = self._pools[seat]
-        if pool is None or getattr(pool, "_broken", False):
-            if pool is not None:
-                pool.shutdown(wait=True)
-            pool = self._pools[seat] = ProcessPoolExecutor(
-                1, mp_context=self._context, initializer=enter, initargs=(self._halt,)
-            )
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a child that only begins would die of Ctrl-C
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child that only begins would die of it
         try:
-            return pool.submit(play, task)
+            pool = self._pools[seat] or self._renewed(seat)
+            try:
+                return pool.submit(play, task)
+            except BrokenExecutor:  # its worker is gone
+                return self._renewed(seat).submit(play, task)
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _renewed(self, seat: int) -> ProcessPoolExecutor:
+        old = self._pools[seat]
+        if old is not None:
+            old.shutdown(wait=True)
+        made = ProcessPoolExecutor(1, mp_context=self._context, initializer=enter, initargs=(self._halt,))
+        self._pools[seat] = made
+        return made
+
+    def kill(self, seat: int) -> None:
+        """SIGKILL the worker, which hangs; wardens clean up after it."""
+        pool = self._pools[seat]
+        for process in list((pool._processes or {}).values()) if pool is not None else ():
+            process.kill()
 
     def pids(self) -> list[int]:
         """The workers, by seat; those that have not begun are left out."""
@@ -146,6 +161,9 @@ class Cluster:
 
     def halt(self, on: bool) -> None:
         """A flag cannot be seen from there: slices come to their end."""
+
+    def kill(self, seat: int) -> None:
+        """Nobody here knows whether it hangs."""
 
     def close(self) -> None:
         """Forget all slices that are not over."""

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zmqfuzz.trial import Reached
+
 __all__ = ["Sighting", "Tally"]
+
+_CELL = ("family", "mechanism", "socket_type", "side", "stage")
+"""What names a cell of the reach map."""
 
 RECENT = 240
 """Samples of memory and speed that are kept for curves."""
@@ -75,7 +80,13 @@ class Tally:
     examined: dict[int, tuple[str, str]] = field(default_factory=dict)
     broken_off: set[tuple[str, str]] = field(default_factory=set)
     doors: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ends: list[dict[str, Any]] = field(default_factory=list)
+    reached: dict[tuple[str, str], str] = field(default_factory=dict)
+    checks: Counter[str] = field(default_factory=Counter)
+    doubts: Counter[str] = field(default_factory=Counter)
+    uncovered: dict[str, None] = field(default_factory=dict)
+    observed: list[str] = field(default_factory=list)
+    reach: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    impossible: dict[str, None] = field(default_factory=dict)
     closed: dict[int, dict[str, Any]] = field(default_factory=dict)
     last_cell: float = 0.0
     last_finding: float | None = None
@@ -205,5 +216,23 @@ class Tally:
         self.unconfirmed[f"{record['door']} {record['code']}"] = record["sentence"]
 
     def _ended(self, record: Mapping[str, Any]) -> None:
+        outcome = record["outcome"]
         self.known |= {(door, code, way) for door, code, way in record["known"]}
-        self.ends.append(dict(record))
+        self.doubts.update(record["seen"][0])
+        self.uncovered |= dict.fromkeys(record["seen"][1])
+        self.checks.update({check["code"]: check["count"] for check in outcome["checks"]})
+        self.observed = outcome["observed"]
+        for row in outcome["cases"]:
+            key, reached = (row["door"], row["family"]), row["reached"]
+            before = self.reached.get(key, reached)
+            self.reached[key] = max(before, reached, key=lambda name: Reached[name.upper()])
+        self.impossible |= dict.fromkeys(outcome["reach"]["impossible"])
+        for cell in outcome["reach"]["cells"]:
+            self._cell(cell)
+
+    def _cell(self, cell: Mapping[str, Any]) -> None:
+        """Of the reach map: it was reached when it was in any slice."""
+        before = self.reach.setdefault(tuple(cell[name] for name in _CELL), dict(cell) | {"count": 0})
+        before["count"] += cell["count"]
+        before["reachable"] |= cell["reachable"]
+        before["why"] = "" if before["count"] else cell["why"]

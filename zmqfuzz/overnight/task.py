@@ -102,6 +102,7 @@ def enter(halt: Flag) -> None:
     global _halt
     _halt = halt
     signal.signal(signal.SIGINT, lambda number, frame: None)  # ignored, but not by what is started from here
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
 
 
