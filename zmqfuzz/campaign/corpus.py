@@ -119,6 +119,13 @@ class Corpus:
             _write(self._file(id), files[FINDING])
         return folder
 
+    def files(self, id: str) -> dict[str, str]:
+        """The files of a finding, as :meth:`put` takes them; others in its folder are left out. Raises UsageError."""
+        folder = self._folder(id)
+        with _explained("read", folder):
+            paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        return {name: _read(path) for name, path in sorted(paths.items()) if _FILES.fullmatch(name)}
+
     def load(self, id_or_path: str | Path) -> tuple[Finding, dict[str, Any]]:
         """A finding and its spec, from an ID, the unique beginning of one, a folder, or a ``.zft`` file.
 

@@ -156,7 +156,8 @@ class CampaignScreen:
             lines.append(f"and {len(worst) - ROWS} more")
         keys = "[q]uit and report  [p]ause" if self._terminal is not None else "Ctrl-C: quit and report"
         texts = [Text(f" {line}", no_wrap=True, overflow="ellipsis") for line in (*lines, keys)]
-        return Group(Text(f"{head}   resume: same command", style="bold", no_wrap=True), grid, *texts)
+        title = Text(f"{head}   resume: same command", style=f"bold {_colour(conductor)}", no_wrap=True)
+        return Group(title, grid, *texts)
 
     def _clock(self, conductor: Conductor) -> list[tuple[str, str]]:
         tally, ends = conductor.tally, conductor.ends
@@ -196,6 +197,17 @@ class CampaignScreen:
         rows.append(("memory", _curve([octets for _, octets in tally.memory])))
         rows.append(("load of this machine", f"{os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores"))
         return [(printable(name), printable(value)) for name, value in rows]
+
+
+def _colour(conductor: Conductor) -> str:
+    """As that of AFL's cycles: the first pass, still finding, quiet, and worth no more time."""
+    tally, ends = conductor.tally, conductor.ends
+    quiet = tally.elapsed - tally.last_cell
+    if not tally.slices_over:
+        return "magenta"
+    if quiet < max(60.0, 0.1 * tally.leg):
+        return "yellow"
+    return "green" if quiet > (ends.plateau or ends.seconds) / 2 else "blue"
 
 
 def _panel(title: str, rows: Iterable[tuple[str, ...]]) -> Panel:

@@ -27,7 +27,7 @@ from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.options import DURATION, TargetCommand, started
 from zmqfuzz.cli.recording import judged
 from zmqfuzz.cli.reporting import write_report
-from zmqfuzz.declared import named
+from zmqfuzz.declared import FILE, find, read
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding
 from zmqfuzz.overnight.closing import amounts_to, present, store_run
@@ -148,13 +148,15 @@ def _declared(name: str, target: str | None, command: tuple[str, ...], options: 
     """The declared target: as it is named, or the one with the campaign's name, where there is one or must be."""
     if target is not None:
         return target
-    if not (command or options["connect"] or options["libzmq"] or options["pid"] is not None):
+    file = find(Path.cwd()) if options["libzmq"] is None else None
+    if file is not None and name in read(file):
         return name
-    try:
-        named(name, Path.cwd())
-    except UsageError:
-        return ""
-    return name if options["libzmq"] is None else ""
+    if not (command or options["connect"] or options["libzmq"] or options["pid"] is not None):
+        raise UsageError(
+            f"The campaign {name!a} has nothing to attack: add -- COMMAND or --connect EP, or declare the target "
+            f"{name!a} in {FILE} (another one: --target NAME)."
+        )
+    return ""
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zmqfuzz.campaign.corpus import FINDING, Corpus
+from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.text import printable
 from zmqfuzz.errors import UsageError
 from zmqfuzz.overnight.entries import Pool
@@ -58,16 +58,14 @@ def _findings(source: Corpus, store: Corpus, result: Merged) -> None:
         if id in have:
             result.known += 1
             continue
-        folder = source.findings / id
         try:
             source.load(id)
-            found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-            files = {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in found}
-            if FINDING in files:
-                store.put(id, files)
-                result.findings += 1
-        except (UsageError, OSError, UnicodeDecodeError) as error:
+            files = source.files(id)
+        except UsageError as error:
             result.said.append(printable(f"the finding {id} was left out: {error}"))
+            continue
+        store.put(id, files)
+        result.findings += 1
 
 
 def imported(file: Path, store: Path) -> tuple[int, Path]:
