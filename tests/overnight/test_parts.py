@@ -173,6 +173,19 @@ def test_doubts_about_time_are_those_of_all_slices_together() -> None:
     assert amounts_to(tally, (), Limits(), False)["doubts"] == ["d: ZF204? seen (so in 2 slices)"]
 
 
+def test_what_was_being_examined_when_a_worker_died_is_in_doubt_until_it_is_found() -> None:
+    tally = Tally()
+    seen = {"event": "suspected", "door": "d", "family": "f", "code": "ZF101", "sentence": "", "slice": 1}
+    for record in ({"event": "leg"}, {"event": "slice-began", "slice": 1}, seen):
+        tally.take(record)
+    tally.take({"event": "slice-over", "slice": 1, "died": True})
+    doubt = "d: ZF101? seen, and its examination was broken off"
+    assert amounts_to(tally, (), Limits(), False)["doubts"] == [doubt]
+    tally.take({**finding(), "slice": 2})
+    assert amounts_to(tally, (), Limits(), False)["doubts"] == []
+    assert amounts_to(tally, (), Limits(), False)["verdict"] == "violated"
+
+
 def test_what_is_new_is_kept_and_what_ended_the_target_is_not() -> None:
     novelty = Novelty()
     first = novelty.note(trial(Stage.TRAFFIC, held=64 << 20), alone=True)
