@@ -101,6 +101,7 @@ def test_every_command_and_option_exists() -> None:
     known = {name for command in commands(cli) for param in command.params for name in param.opts}
     # What belongs to the programs of the examples and to pip, git, pytest and Hypothesis.
     known |= {"--help", "--hardened", "--drop", "--run-slow", "--hypothesis-seed"}
+    known |= {"--host", "--nworkers", "--nthreads"}  # and to dask
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     plugin = {name for name in spoken if name.startswith("--zmqfuzz")}
     assert spoken - plugin <= known

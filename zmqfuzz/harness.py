@@ -62,7 +62,10 @@ how. Raises nothing."""
 
 
 class Harness:
-    """Plays attacks against one target. All methods belong to one trio task."""
+    """Plays attacks against one target. All methods belong to one trio task.
+
+    ``between`` is called before each attack: there a run can be cancelled with none of them broken off.
+    """
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Harness:
         self.starts = 0
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
+        self.between: Callable[[], None] = _nothing
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
         self._inside = inside
@@ -265,6 +269,7 @@ class Harness:
 
         ``beside``: an honest client's patience while the peers hold their connections (:class:`Bystanders`).
         """
+        self.between()
         surface = self.surface(standing, key)
         observer, running = standing.observer, standing.running
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
@@ -333,6 +338,10 @@ class Harness:
         )
         self.asking.heard[key].learn(transcripts)
         return Trial(attack, surface, transcripts, observation, seconds)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _recent(history: Sequence[Attack]) -> tuple[Attack, ...]:

@@ -35,7 +35,11 @@ from zmqfuzz.finding import Finding, Severity
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
 
-__all__ = ["Corpus"]
+__all__ = ["FINDING", "Corpus", "contents"]
+
+FINDING = "finding.json"
+
+_FILES = re.compile(r"(history/[0-9]{3,}|[a-z]+)\.(zft|txt|log|py|json)")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A finding's ID names its folder, so it holds nothing that could lead out of it."""
@@ -94,20 +98,33 @@ class Corpus:
         ``spec`` is JSON-able and comes back from :meth:`load` as it is. ``observed`` is a trial that showed the
         finding: what the target answered goes into ``transcript.txt``. Raises UsageError.
         """
-        folder = self._folder(finding.id)
-        files = _contents(finding, spec, observed)
+        return self.put(finding.id, contents(finding, spec, observed))
+
+    def put(self, id: str, files: Mapping[str, str]) -> Path:
+        """Write or replace a finding's folder from its :func:`contents`, and return it. Raises UsageError."""
+        folder = self._folder(id)
+        if unknown := [name for name in files if not _FILES.fullmatch(name)]:
+            raise UsageError(f"{unknown[0]!a} is no file of a finding; leave it out.")
         with _explained("write", folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._ignored()
-            if finding.history:
+            if any(name.startswith("history/") for name in files):
                 (folder / "history").mkdir(exist_ok=True)
             for name, text in files.items():
-                _write(folder / name, text)
+                if name != FINDING:
+                    _write(folder / name, text)
             for old in (folder / "history").glob("[0-9]*.zft"):
                 if f"history/{old.name}" not in files:
                     old.unlink()
-            _write(self._file(finding.id), finding_to_json(finding))
+            _write(self._file(id), files[FINDING])
         return folder
+
+    def files(self, id: str) -> dict[str, str]:
+        """The files of a finding, as :meth:`put` takes them; others in its folder are left out. Raises UsageError."""
+        folder = self._folder(id)
+        with _explained("read", folder):
+            paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        return {name: _read(path) for name, path in sorted(paths.items()) if _FILES.fullmatch(name)}
 
     def load(self, id_or_path: str | Path) -> tuple[Finding, dict[str, Any]]:
         """A finding and its spec, from an ID, the unique beginning of one, a folder, or a ``.zft`` file.
@@ -145,7 +162,7 @@ class Corpus:
         return self.findings / id
 
     def _file(self, id: str) -> Path:
-        return self.findings / id / "finding.json"
+        return self.findings / id / FINDING
 
     def _unknown(self, text: str) -> UsageError:
         ids = self.ids()
@@ -157,8 +174,8 @@ class Corpus:
         return UsageError(f"There is no finding {text!a} in {self.findings}{hint} There are: {listed}.")
 
 
-def _contents(finding: Finding, spec: Mapping[str, Any], observed: Trial | None) -> dict[str, str]:
-    """Every file but finding.json, by its path in the folder."""
+def contents(finding: Finding, spec: Mapping[str, Any], observed: Trial | None) -> dict[str, str]:
+    """Every file of a finding, by its path in the folder; arguments as of :meth:`Corpus.save`."""
 
     def zft(attack: Attack) -> str:
         return "\n".join(attack_to_lines(attack, _header(finding))) + "\n"
@@ -171,6 +188,7 @@ def _contents(finding: Finding, spec: Mapping[str, Any], observed: Trial | None)
         "target.log": log or finding.log_tail,
         "repro.py": repro_script(finding, finding.attack),
         "command.json": json.dumps(dict(spec), indent=1) + "\n",
+        FINDING: finding_to_json(finding),
         **{f"history/{number:03}.zft": zft(attack) for number, attack in enumerate(finding.history, 1)},
     }
 

@@ -12,6 +12,7 @@ from zmqfuzz.campaign.envelope import Envelope
 from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
 from zmqfuzz.finding import Finding, Verdict
+from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced", "Suspected", "Unconfirmed"]
@@ -27,6 +28,8 @@ class Plan:
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
     ``exposure``: when it is looked at what it shows without an attack (:mod:`zmqfuzz.exposure`), likewise.
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
+    ``known``: ways of failing that are findings already, as door, code and signature: they are not caught again.
+    ``corpus``: attacks by the door they were kept for, played before others are drawn.
     """
 
     families: tuple[Family, ...]
@@ -42,6 +45,8 @@ class Plan:
     stop: Literal["never", "promised", "always"] = "promised"
     exposure: Literal["never", "promised", "always"] = "never"
     isolated: bool = False
+    known: frozenset[tuple[str, str, str]] = frozenset()
+    corpus: tuple[tuple[str, Attack], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,11 @@ Event = Calibrated | Sliced | Suspected | Unconfirmed | Found | Ended
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run amounts to."""
+    """What a run amounts to.
+
+    ``seen``: those of the ``doubts``, and of ``not_covered``, that are not about how much was played. ``known``: ways
+    of failing that are findings, as door, code and signature.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -117,6 +126,8 @@ class Outcome:
     cases: Counter[tuple[str, str]] = field(default_factory=Counter)
     not_covered: list[str] = field(default_factory=list)
     surfaces: list[Surface] = field(default_factory=list)
+    seen: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    known: frozenset[tuple[str, str, str]] = frozenset()
     starts: int = 0
     seconds: float = 0.0
     seed: int = 0

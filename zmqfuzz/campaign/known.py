@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zmqfuzz.campaign.naming import SHAPED, shape, signature_of
@@ -61,6 +62,14 @@ class Known:
         self.cleared: Counter[tuple[str, str]] = Counter()
         self._floor: dict[tuple[str, str], int] = {}
         self._examined: dict[str, tuple[int, float]] = {}
+
+    def remember(self, ways: Iterable[tuple[str, str, str]]) -> None:
+        """Findings of other runs, as door, code and signature."""
+        self._known |= set(ways)
+
+    def ways(self) -> frozenset[tuple[str, str, str]]:
+        """All findings so far, as door, code and signature."""
+        return frozenset(marker for marker in self._known if marker[2] != WAITING)
 
     def learn(self, lane: Lane, code: str, signature: str) -> bool:
         """Note a finding; False when it was known."""

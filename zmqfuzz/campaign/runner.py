@@ -47,14 +47,25 @@ GRACE = 0.5
 
 
 class Campaign:
-    """Runs a Plan against a Harness, and calls ``tell`` with each Event."""
+    """Runs a Plan against a Harness, and calls ``tell`` with each Event.
 
-    def __init__(self, harness: Harness, plan: Plan, tell: Callable[[Event], None]) -> None:
+    ``watch`` is called with the trial of each attack that was drawn, and whether it was played alone.
+    """
+
+    def __init__(
+        self,
+        harness: Harness,
+        plan: Plan,
+        tell: Callable[[Event], None],
+        watch: Callable[[Trial, bool], None] | None = None,
+    ) -> None:
+        self._watch = watch
         self._harness = harness
         self._plan = plan
         self._tell = tell
         triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
         self._known = Known()
+        self._known.remember(plan.known)
         self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=LOOKS * plan.seconds)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
@@ -81,6 +92,8 @@ class Campaign:
             raise
         finally:
             self.outcome.doubts += self._docket.unheard()
+            self.outcome.seen = tuple(self.outcome.doubts), tuple(self.outcome.not_covered)
+            self.outcome.known = self._known.ways()
             claim_reach(self.outcome, self._plan.families)
             claim_tested(self.outcome, self._harness.limits, self._harness.budget, self._plan.families)
             claim_asked(self.outcome, self._harness.asked_beside)
@@ -158,6 +171,9 @@ class Campaign:
             lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
             for family in self._plan.families:
                 self.outcome.reach.expect(family, self._situation(surface, standing))
+        for lane in lanes:
+            kept = [attack for key, attack in self._plan.corpus if key == lane.surface.key]
+            lane.alone.extend(attack for attack in kept if attack.strategy == lane.family.name)
         after = standing.observer.sample()
         if before and after and after.threads < before.threads:
             self._harness.renew()  # to be asked in vain has cost it a worker already
@@ -232,7 +248,7 @@ class Campaign:
         if self._plan.isolated:
             harness.renew()
         trial = await harness.trial(attack, lane.surface.key)
-        self._note(lane, trial)
+        self._note(lane, trial, alone=True)
         shown = list(violations(trial, harness))
         fresh = [one for one in shown if not self._known.knows(lane, one, attack, trial)]
         violation = fresh[0] if fresh else None
@@ -253,8 +269,10 @@ class Campaign:
         most = max(FIRST // 4, int(self._harness.limits.recover / 8 / each))
         return most if room is None else min(most, room // 4)
 
-    def _note(self, lane: Lane, trial: Trial) -> None:
+    def _note(self, lane: Lane, trial: Trial, *, alone: bool = False) -> None:
         """One attack was played, alone or together with others."""
+        if self._watch is not None:
+            self._watch(trial, alone)
         key = (lane.surface.key, lane.family.name)
         self.outcome.reached[key] = max(self.outcome.reached.get(key, Reached.NOTHING), trial.reached)
         self.outcome.reach.note(trial)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
-import random
 import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -19,33 +18,21 @@ from zmqfuzz.audit.auditor import rules
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Plan
 from zmqfuzz.campaign.report import printable
-from zmqfuzz.catalogue import Family, families, invariants, select_families
+from zmqfuzz.catalogue import families, invariants, select_families
 from zmqfuzz.cli.auditing import audit_command
+from zmqfuzz.cli.campaigning import campaign_command
+from zmqfuzz.cli.choosing import choose, target_options
+from zmqfuzz.cli.corpora import corpus_command
 from zmqfuzz.cli.doctoring import doctor_command
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.initial import init_command
-from zmqfuzz.cli.options import (
-    DURATION,
-    TargetCommand,
-    credential_options,
-    gate_options,
-    names,
-    promise_options,
-    started,
-)
+from zmqfuzz.cli.options import DURATION, TargetCommand, credential_options, started
 from zmqfuzz.cli.proxying import proxy_command
 from zmqfuzz.cli.recording import Policy, play
 from zmqfuzz.cli.reporting import baseline_command, report_command
 from zmqfuzz.cli.trying import whatif_command
-from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
-from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
-from zmqfuzz.exposure import EXPOSURE
-from zmqfuzz.reports.settings import settings
-from zmqfuzz.seeds import read_seeds
-from zmqfuzz.stopping import STOPPING
-from zmqfuzz.targets.library import MECHANISMS, hosted
 
 __all__ = ["cli"]
 
@@ -59,6 +46,8 @@ def cli() -> None:
 for _command in (
     audit_command,
     baseline_command,
+    campaign_command,
+    corpus_command,
     doctor_command,
     init_command,
     proxy_command,
@@ -69,64 +58,10 @@ for _command in (
 
 
 @cli.command("run", cls=TargetCommand, epilog=EXIT_CODES)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [-- COMMAND...]")
-@click.option(
-    "--connect", multiple=True, metavar="EP", help="Attack only this endpoint; without -- COMMAND, attach to it."
-)
-@click.option("--bind", multiple=True, metavar="EP", help="Be the server at EP: the program connects to us.")
-@click.option("--pid", type=int, help="The process behind --connect, so that memory and crashes are seen.")
-@click.option("--socket-type", "--socket", metavar="TYPE", help="The target's socket type, where it does not say.")
-@click.option(
-    "--libzmq", type=click.Path(path_type=Path), metavar="PATH", help="Test this libzmq itself: a .so, folder or wheel."
-)
-@click.option("--mechanism", type=click.Choice(MECHANISMS, case_sensitive=False), help="The mechanism of --libzmq.")
-@click.option("--connect-side", is_flag=True, help="The socket of --libzmq connects to us, instead of listening.")
-@click.option("--ready", help="handshake, log:REGEX, file:PATH or sleep:S. [default: handshake]")
-@click.option("--start-within", type=DURATION, help="Time the target has to be ready. [default: 20s]")
-@click.option("--stop-signal", metavar="NAME", help="What tells the target to stop. [default: TERM]")
+@target_options
 @click.option("--for", "seconds", type=DURATION, default=60.0, help="Wall time of the run. [default: 60s]")
-@click.option("--cases", type=click.IntRange(min=1), help="Stop after this many attacks.")
-@click.option("--seed", type=int, help="Repeat a run's choices. [default: random, printed]")
-@click.option(
-    "--seeds", type=click.Path(path_type=Path), metavar="PATH", help="Recorded messages to attack with: file or folder."
-)
-@click.option("--only", "--families", metavar="A,B", help="Only these attack families (see `zmqfuzz list`).")
-@click.option("--exclude", metavar="A,B", help="All families but these.")
-@promise_options
-@click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced.")
-@credential_options
-@gate_options
-@click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
-@click.option("--no-inventory", is_flag=True, help="Do not start it once more to learn which line opens a socket.")
 @click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
-@click.option("--allow-remote", multiple=True, metavar="HOST", help="Also attack this host; default is loopback only.")
-@click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where all is kept.")
-def run_command(
-    words: tuple[str, ...],
-    connect: tuple[str, ...],
-    bind: tuple[str, ...],
-    pid: int | None,
-    socket_type: str | None,
-    libzmq: Path | None,
-    mechanism: str | None,
-    connect_side: bool,
-    ready: str | None,
-    start_within: float | None,
-    stop_signal: str | None,
-    seconds: float,
-    cases: int | None,
-    seed: int | None,
-    seeds: Path | None,
-    only: str | None,
-    exclude: str | None,
-    probe: str | None,
-    stop_after: int | None,
-    no_inventory: bool,
-    reach: bool,
-    allow_remote: tuple[str, ...],
-    store: Path,
-    **more: Any,
-) -> int:
+def run_command(words: tuple[str, ...], seconds: float, reach: bool, **options: Any) -> int:
     """Start COMMAND (or attach to it), find its ZMTP doors, attack each, check what must hold.
 
     NAME is a target declared in pyproject.toml ([tool.zmqfuzz.targets.NAME]); what is given here goes before what is
@@ -139,99 +74,19 @@ def run_command(
         zmqfuzz run --bind tcp://127.0.0.1:5555 -- python my_client.py
         zmqfuzz run --libzmq /usr/lib/libzmq.so.5 --socket ROUTER
     """
-    called, command = started(words)
-    if libzmq is not None and (words or command or connect or bind or pid is not None):
-        raise UsageError("--libzmq is a target by itself; leave out -- COMMAND, --connect, --bind and --pid.")
-    if libzmq is None and (mechanism or connect_side):
-        raise UsageError("--mechanism and --connect-side say how --libzmq PATH is used; add it, or leave them out.")
-    policy = _policy(more)
-    limits = {promise.name: more.pop(promise.name) for promise in PROMISES}
-    declared = named(called, Path.cwd()) if called else Declared("", Path(FILE), Path.cwd())
-    credentials = declared.credentials(more)
-    given: dict[str, Any] = {
-        "command": command,
-        "connect": connect,
-        "bind": bind,
-        "pid": pid,
-        "socket_type": (socket_type or "").upper(),
-        "ready": ready,
-        "start_within": start_within,
-        "stop_signal": stop_signal,
-        "allow_remote": allow_remote,
-        "probe": probe,
-    }
-    if libzmq is not None:
-        library = hosted(libzmq, socket_type or "", mechanism=mechanism or "null", connecting=connect_side)
-        given |= {"command": library.command, "bind": library.bind, "name": library.name}
-        credentials = library.known()
-    description = {
-        **declared.description,
-        **{key: value for key, value in given.items() if value not in (None, (), "")},
-    }
-    spec = Spec(
-        **description,
-        cwd=str(Path.cwd() if given["command"] else declared.cwd) if description.get("command") else None,
-        inventory=not no_inventory,
-        credentials=credentials,
-        limits=declared.contract(limits),
-    )
-    seeds = declared.seeds if seeds is None else seeds
-    chosen, stop, exposure = _chosen(declared, names(only), names(exclude))
+    wanted = choose(*started(words), options)
     plan = Plan(
-        families=chosen,
+        families=wanted.families,
         seconds=seconds,
-        seed=random.SystemRandom().getrandbits(31) if seed is None else seed,
-        stop_after=stop_after,
-        cases=cases,
+        seed=wanted.seed,
+        stop_after=wanted.stop_after,
+        cases=wanted.cases,
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
-        seeds=read_seeds(seeds) if seeds is not None else (),
-        stop="promised" if stop == "always" and chosen and cases is not None else stop,
-        exposure=exposure,
+        seeds=wanted.seeds,
+        stop=wanted.stop,
+        exposure=wanted.exposure,
     )
-    return play(spec, plan, Corpus(store), policy, reach=reach)[1]
-
-
-When = Literal["never", "promised", "always"]
-
-
-def _chosen(
-    declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
-) -> tuple[tuple[Family, ...], When, When]:
-    """The families that were given, else those that were declared; when it is looked at how the target ends, and when
-    at what it shows without an attack."""
-    given = bool(only or exclude)
-    if not given:
-        only, exclude = declared.families, declared.exclude
-    stop, exposure = _when(STOPPING, only, exclude), _when(EXPOSURE, only, exclude)
-    families, left_out = ([name for name in words if name not in (STOPPING, EXPOSURE)] for words in (only, exclude))
-    if only and not families:
-        return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never"
-    try:
-        found = select_families(families, left_out)
-    except UsageError as error:
-        raise error if given else declared.blamed("families", error) from None
-    if found:
-        return found, stop, exposure
-    return found, stop if STOPPING in only else "promised", exposure if EXPOSURE in only else "promised"
-
-
-def _when(name: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> When:
-    if name in exclude:
-        return "never"
-    return "promised" if only and name not in only else "always"
-
-
-def _policy(options: dict[str, Any]) -> Policy:
-    """Takes what :func:`gate_options` made out of ``options``; what is not given is as pyproject.toml declares it."""
-    declared, update = settings(Path.cwd()), options.pop("baseline_update")
-    file = declared.baseline  # until something is accepted there need not be one
-    return Policy(
-        options.pop("fail_on") or declared.fail_on or "low",
-        options.pop("inconclusive") or declared.inconclusive or "fail",
-        options.pop("baseline") or (file if file is not None and (update or file.exists()) else None),
-        update,
-        options.pop("report"),
-    )
+    return play(wanted.spec, plan, Corpus(wanted.store), wanted.policy, reach=reach)[1]
 
 
 DEMO = ("flood", "malformed-frame", "malformed-message", "multipart")

@@ -1,8 +1,9 @@
-"""Plays a run, shown, recorded and judged: what `run` and `demo` have in common."""
+"""Plays a run, shown, recorded and judged: what `run` and `demo` have in common, and `campaign` in part."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -19,11 +20,11 @@ from zmqfuzz.cli.screen import Screen
 from zmqfuzz.errors import UsageError, ZmqfuzzError
 from zmqfuzz.finding import Verdict
 from zmqfuzz.reports.baseline import Accepted, read_baseline, write_baseline
-from zmqfuzz.reports.gate import accept, decide, in_force
+from zmqfuzz.reports.gate import Shown, accept, decide, in_force
 from zmqfuzz.reports.record import Gate
 from zmqfuzz.reports.recorder import Recorder
 
-__all__ = ["Policy", "play"]
+__all__ = ["Policy", "judged", "play"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +89,26 @@ def play(spec: Spec, plan: Plan, corpus: Corpus, policy: Policy, *, reach: bool 
 
 
 def _judged(outcome: Outcome, accepted: tuple[Accepted, ...], target: str, policy: Policy) -> Gate:
+    unclear = outcome.verdict is Verdict.INCONCLUSIVE
+    doubts = outcome.doubts or (["not one attack was played"] if unclear else [])
+    return judged(outcome.findings, doubts, accepted, target, policy)
+
+
+def judged(
+    findings: Sequence[Shown], doubts: Sequence[str], accepted: tuple[Accepted, ...], target: str, policy: Policy
+) -> Gate:
+    """The gate's word on ``findings``; where the policy says so they are accepted first."""
     today = date.today()
     if policy.update and policy.baseline is not None:
-        accepted = accept(accepted, outcome.findings, today)
+        accepted = accept(accepted, findings, today)
         try:
             write_baseline(policy.baseline, accepted)
         except UsageError as error:
             click.echo(f"zmqfuzz: {printable(str(error))}", err=True)
             sys.stderr.flush()
-    unclear = outcome.verdict is Verdict.INCONCLUSIVE
     return decide(
-        outcome.findings,
-        outcome.doubts or (["not one attack was played"] if unclear else []),
+        findings,
+        doubts,
         accepted,
         target=target,
         fail_on=policy.fail_on,

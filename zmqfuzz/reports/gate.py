@@ -12,7 +12,7 @@ from zmqfuzz.finding import Severity
 from zmqfuzz.reports.baseline import Accepted
 from zmqfuzz.reports.record import Gate
 
-__all__ = ["accept", "decide", "in_force"]
+__all__ = ["Shown", "accept", "decide", "in_force"]
 
 UNSAID = "accepted by --baseline-update; say why"
 ACCEPTED_FOR = timedelta(days=90)

@@ -19,7 +19,7 @@ from zmqfuzz.finding import Finding
 from zmqfuzz.script import Send, Shake
 from zmqfuzz.trial import Direction, Reached, Sample, Trial
 
-__all__ = ["outcome_to_plain", "tell"]
+__all__ = ["outcome_to_plain", "retold", "tell"]
 
 MOST_SAMPLES = 240
 MOST_MARKS = 12
@@ -76,6 +76,19 @@ def _found(event: Found, store: Path) -> dict[str, Any]:
         "series": _curve(trial),
         "marks": _marks(trial),
         "control": _curve(event.control) if event.control is not None else [],
+    }
+
+
+def retold(finding: Finding, folder: Path) -> dict[str, Any]:
+    """A finding that is in ``folder`` as it was told when it was found, without the curves of its trial."""
+    return {
+        "event": "found",
+        "door": finding.surface.key,
+        "family": finding.attack.strategy,
+        "finding": _finding(finding),
+        "text": failure_message(finding, folder=folder),
+        "folder": str(folder),
+        "transcript": decode_attack(finding.attack)[:MOST_LINES],
     }
 
 
