@@ -13,7 +13,7 @@ from functools import partial
 
 import trio
 
-from zmqfuzz.acquaint import acquaint
+from zmqfuzz.acquaint import acquaint, locked
 from zmqfuzz.asking import Asking
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.bystander import Bystanders
@@ -181,9 +181,8 @@ class Harness:
         """The doors of a process."""
         if self._listeners is not None:
             return self._listeners.surfaces
-        return tuple(
-            replace(self._met_doors[surface.key], address=surface.address) for surface in standing.running.surfaces
-        )
+        met = [replace(self._met_doors[surface.key], address=surface.address) for surface in standing.running.surfaces]
+        return locked(met, self.credentials)
 
     def surface(self, standing: Standing, key: str) -> Surface:
         """The door called ``key`` in this process. Raises TargetVanished."""

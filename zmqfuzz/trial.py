@@ -37,7 +37,8 @@ class Surface:
     announced ZMTP version; ``address`` is ``tcp://host:port`` or ``ipc://path`` of this start; ``index`` tells
     doors of the same kind apart, in the order of their addresses. ``side`` is ``bind`` when the target listens,
     ``connect`` when it connects to us. ``known``: we hold what the mechanism asks for, so that an honest handshake
-    can be completed.
+    can be completed. ``lock``: the mechanism that is to keep strangers out here, as its key or password was given
+    (empty: nothing of the kind is promised); ``listed``: of CURVE clients only those whose keys it knows.
     """
 
     address: str
@@ -47,6 +48,8 @@ class Surface:
     index: int = 0
     side: str = "bind"
     known: bool = True
+    lock: str = ""
+    listed: bool = False
 
     @property
     def key(self) -> str:

@@ -1,0 +1,92 @@
+"""Strangers at a door that is to keep them out: without a key, with another one, in every version of ZMTP."""
+
+from __future__ import annotations
+
+from zmqfuzz.catalogue import Situation, strategy
+from zmqfuzz.drawing import Draw
+from zmqfuzz.script import Await, Connect, Expect, Script, Send, Shake, Signal, Step, Wait
+from zmqfuzz.strangers import FIRST, LISTENS, NO_PASSWORD, SHAKES, STRANGER
+from zmqfuzz.strategies.pieces import our_octet
+from zmqfuzz.strategies.roles import asking, honest_type
+from zmqfuzz.trial import Reached
+from zmqfuzz.zmtp.wire import Command, CurveCommand, Frame, Greeting, Greeting1, Greeting2, Property, Unit
+
+_REFUSED = "the first stranger was refused"
+_BEEN = "they have been there"
+
+
+def _message(draw: Draw, situation: Situation) -> tuple[Unit, ...]:
+    """What an honest peer would send, like a message that the target was heard to take where there is one."""
+    usual = asking(situation, b"zmqfuzz")
+    if not situation.seeds or not usual or isinstance(usual[0], Command) or draw.boolean():
+        return usual
+    frames = draw.choice(situation.seeds)
+    before = (Frame(b"", more=True),) if situation.surface.socket_type.upper() == "REP" and frames[0] else ()
+    return (*before, *(Frame(frame, more=place < len(frames) - 1) for place, frame in enumerate(frames)))
+
+
+def _subscribing(situation: Situation, message: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """The message as older peers send it: RFC 29, a subscription is a message that begins with 1."""
+    return (Frame(b"\x01"),) if message and isinstance(message[0], Command) else message
+
+
+def _older(draw: Draw, situation: Situation, message: tuple[Unit, ...]) -> tuple[Step, ...]:
+    """ZMTP 2.0 or 1.0, in both forms of a length; 3.x is told from the eleventh octet on."""
+    said = _subscribing(situation, message)
+    if draw.boolean():
+        return (Connect(), Expect("bytes", within=0.2), Send((Greeting2(our_octet(draw, situation)),)), Send(said))
+    return (Connect(), Expect("bytes", within=0.2), Send((Greeting1(long=draw.boolean()),)), Wait(0.01), Send(said))
+
+
+def _early(draw: Draw, situation: Situation, message: tuple[Unit, ...]) -> tuple[Step, ...]:
+    """Messages in clear behind a greeting that names any mechanism, and perhaps a READY that nobody asked for."""
+    named = draw.choice(((situation.surface.mechanism or "NULL").encode(), b"NULL", b"PLAIN", b"CURVE", b""))
+    greeting = Greeting(minor=draw.choice((1, 0)), mechanism=named, as_server=draw.choice((0, 1)))
+    kind = Property(b"Socket-Type", honest_type(situation).encode())
+    ready = (Command(b"READY", properties=(kind,)),) if draw.boolean() else ()
+    return (Connect(), Send((greeting,)), Expect("greeting", within=0.3), Send((*ready, *message)))
+
+
+def _shake(draw: Draw, situation: Situation) -> Shake:
+    """A handshake of somebody who is not to be let in."""
+    kind, lock = honest_type(situation), situation.surface.lock
+    version = draw.choice(((3, 1), (3, 1), (3, 0)))
+    ways = ["NULL", "PLAIN"]
+    if lock == situation.surface.mechanism:
+        ways += [lock] * 4 if lock == "PLAIN" or situation.surface.listed else []
+        ways += ["vouch"] if lock == "CURVE" else []
+    way = draw.choice(tuple(ways))
+    if way == "vouch":
+        metadata = (Property(b"Socket-Type", kind.encode()),)
+        lie = CurveCommand(b"INITIATE", vouch=draw.choice(("foreign", "zero", "random")), properties=metadata)
+        return Shake(kind, mechanism="CURVE", version=version, within=SHAKES, honest=1, instead=(lie,))
+    if way == "PLAIN":
+        known = lock == "PLAIN" and draw.boolean()
+        name = b"" if known else draw.choice((b"zmqfuzz", b"admin", b""))
+        login = {"username": name, "password": NO_PASSWORD, "known_name": known}
+        return Shake(kind, mechanism="PLAIN", version=version, within=SHAKES, stranger=True, **login)
+    return Shake(kind, mechanism=way, version=version, within=SHAKES, stranger=way == "CURVE")
+
+
+def _stranger(draw: Draw, situation: Situation) -> tuple[Step, ...]:
+    message = _message(draw, situation)
+    choice = draw.integer(0, 5)
+    if choice == 0:
+        steps = _older(draw, situation, message)
+    elif choice == 1:
+        steps = _early(draw, situation, message)
+    else:
+        steps = (Connect(), _shake(draw, situation), *((Send(message),) if message else ()))
+    return (*steps, Expect("message", within=LISTENS))
+
+
+@strategy("authorisation", needs=Reached.GREETING, locked=True)
+def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
+    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; alone and after a crowd."""
+    steps = _stranger(draw, situation)
+    if situation.surface.side != "bind" or draw.choice((True, True, False)):
+        return (Script(steps, label=STRANGER),)
+    others = tuple(_stranger(draw, situation) for _ in range(draw.integer(1, 2)))
+    crowd = [Script((Await(_REFUSED, within=3.0), *other), times=draw.choice((1, 4)), label="crowd") for other in others]
+    first = Script((*steps, Signal(_REFUSED), Wait(0.2), Signal(_BEEN)), label=FIRST)
+    return (first, *crowd, Script((Await(_BEEN, within=4.0), *steps), label=STRANGER))
