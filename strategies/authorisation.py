@@ -80,13 +80,19 @@ def _stranger(draw: Draw, situation: Situation) -> tuple[Step, ...]:
     return (*steps, Expect("message", within=LISTENS))
 
 
+def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
+    """Whether a ZAP handler (RFC 27) has to say who this is: what it makes of him may end it."""
+    mechanism = situation.surface.mechanism
+    return any(isinstance(step, Shake) and step.mechanism == mechanism and not step.instead for step in steps)
+
+
 @strategy("authorisation", needs=Reached.GREETING, locked=True)
 def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
-    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; alone and after a crowd."""
+    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; once more after others."""
     steps = _stranger(draw, situation)
-    if situation.surface.side != "bind" or draw.choice((True, True, False)):
+    if situation.surface.lock != situation.surface.mechanism or not _is_asked_about(steps, situation):
         return (Script(steps, label=STRANGER),)
-    others = tuple(_stranger(draw, situation) for _ in range(draw.integer(1, 2)))
+    others = tuple(_stranger(draw, situation) for _ in range(draw.integer(0, 2)))
     crowd = [Script((Await(_REFUSED, within=3.0), *other), times=draw.choice((1, 4)), label="crowd") for other in others]
-    first = Script((*steps, Signal(_REFUSED), Wait(0.2), Signal(_BEEN)), label=FIRST)
+    first = Script((*steps, Signal(_REFUSED), *((Wait(0.3),) if others else ()), Signal(_BEEN)), label=FIRST)
     return (first, *crowd, Script((Await(_BEEN, within=4.0), *steps), label=STRANGER))

@@ -46,7 +46,7 @@ class Spec:
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
     listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the
-    service; ``credentials`` are what the target asks its peers for.
+    service, ``counter`` their command that prints how many messages it has taken; ``credentials`` are what the target asks its peers for.
     """
 
     command: tuple[str, ...] = ()
@@ -61,6 +61,7 @@ class Spec:
     stop_signal: str = "SIGTERM"
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
+    counter: str = ""
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
 
@@ -129,6 +130,7 @@ class Spec:
             listeners=self._listeners() if self.bind else None,
             start_within=self.start_within,
             reference=None if self.bind else _bare_socket,
+            counter=self.counter,
         )
 
 

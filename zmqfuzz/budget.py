@@ -47,7 +47,7 @@ class Limits:
     """What the target promises. ``None``: not declared, so not judged.
 
     ``max_frame``, ``max_message``, ``memory`` in octets; ``memory`` bounds the resident set of the whole process
-    tree. ``rate`` is messages a second, of all peers together. ``held_per_byte`` is judged without a declaration: no
+    tree. ``rate`` is messages a second, of all peers together, and ``burst`` how many may be taken at once beyond it. ``held_per_byte`` is judged without a declaration: no
     program means to keep what one stranger sends, in step with what is sent, where the same volume of honest traffic
     is not kept. ``descriptors`` may stay behind. ``recover`` is how long, in seconds, the target may take to serve
     again after an attack. ``hard_cap`` is not a promise: above it the target is killed to protect the machine.
@@ -63,6 +63,7 @@ class Limits:
     max_message: int | None = None
     memory: int | None = None
     rate: float | None = None
+    burst: int | None = None
     held_per_byte: float = 0.5
     descriptors: int = 2
     recover: float = 5.0

@@ -45,7 +45,8 @@ PROMISES = (
     ),
     Promise("max_message", parse_size, "SIZE", "Promise: larger messages are refused, all parts together."),
     Promise("memory", parse_size, "SIZE", "Promise: resident memory stays below this."),
-    Promise("rate", parse_rate, "RATE", "Promise: it takes no more messages than this, such as 200/s."),
+    Promise("rate", parse_rate, "RATE", "Promise: of all peers together it takes no more messages, such as 200/s."),
+    Promise("burst", parse_count, "COUNT", "Of --rate: so many at once beyond it. [default: 2 seconds' worth]"),
     Promise("held_per_byte", parse_share, "NUMBER", "Octets held per octet sent. [default: 0.5]"),
     Promise("descriptors", parse_count, "COUNT", "Descriptors that may stay behind. [default: 2]"),
     Promise("recover", parse_duration, "TIME", "Time to serve again after an attack. [default: 5s]"),
@@ -88,4 +89,7 @@ def read_limits(given: Mapping[str, object], spelt: Callable[[Promise], str]) ->
             values[promise.name] = promise.read(value)
         except UsageError as error:
             raise UsageError(f"{spelt(promise)}: {error}") from None
+    if "burst" in values and "rate" not in values:
+        burst = next(promise for promise in PROMISES if promise.name == "burst")
+        raise UsageError(f"{spelt(burst)}: it says by how much a rate may be passed; declare the rate, too.")
     return Limits(**values)

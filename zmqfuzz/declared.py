@@ -261,6 +261,7 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
             "start-within": reader.duration,
             "stop-signal": reader.text,
             "probe": reader.probe,
+            "counter": reader.probe,
             "allow-remote": reader.words,
             "seeds": reader.path,
             "families": reader.words,
@@ -282,6 +283,7 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
         "start-within",
         "stop-signal",
         "probe",
+        "counter",
         "allow-remote",
     )
     description = {key.replace("-", "_"): given[key] for key in fields if key in given}

@@ -70,7 +70,9 @@ class Harness:
         listeners: Listeners | None = None,
         start_within: float = 20.0,
         reference: Reference | None = None,
+        counter: str = "",
     ) -> None:
+        """``counter``: a command of the user's that prints how many messages the target has taken."""
         self.target = target
         self.limits = limits or Limits()
         self.budget = budget or Budget()
@@ -78,6 +80,7 @@ class Harness:
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
         self.reference = reference
+        self.counter = counter
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
         self._bystanders = Bystanders(self.limits.beside)

@@ -20,7 +20,7 @@ STRANGER, FIRST = "stranger", "first stranger"
 NO_PASSWORD = b"zmqfuzz: this is not the password"
 """What a stranger gives where a password is asked for."""
 
-SHAKES, LISTENS = 1.0, 0.3
+SHAKES, LISTENS = 0.7, 0.3
 """Seconds that a stranger waits for its handshake, and then for a message: who leaves sooner has tested nothing."""
 
 

@@ -66,6 +66,7 @@ def target(
     max_message: Size | None = None,
     memory: Size | None = None,
     rate: Rate | None = None,
+    burst: int | None = None,
     held_per_byte: float | None = None,
     descriptors: int | None = None,
     recover: Duration | None = None,
@@ -107,7 +108,7 @@ def target(
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
         raise UsageError("A target needs a command to start, or connect= with the endpoint of a program that runs.")
-    declared = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate}
+    declared = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate, "burst": burst}
     declared |= {"held_per_byte": held_per_byte, "descriptors": descriptors, "recover": recover, "beside": beside}
     declared |= {
         "handshake_within": handshake_within,
@@ -226,7 +227,8 @@ class SuiteTarget:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
-            chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
+            locks = known.locks if side == "bind" else ()
+            chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (locks or not f.locked))
         names = [*(family.name for family in chosen), *([STOPPING] if ends else [])]
         return [FamilyAttack(self, name) for name in names]
 

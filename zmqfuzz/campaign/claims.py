@@ -61,7 +61,7 @@ def claim_cover(
             outcome.not_covered.append(
                 f"{entry.code} {entry.name}: attacks wait for at most {budget.longest:g} s ({option} says {limit:g} s)"
             )
-    judged = {entry.declared for entry in invariants().values()}
+    judged = {entry.declared for entry in invariants().values()} | {"burst"}  # a part of the rate
     for promise in PROMISES:
         unjudged = getattr(Limits(), promise.name) is None and promise.name not in judged
         if unjudged and getattr(limits, promise.name) is not None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from zmqfuzz.budget import MIB, Limits
+from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Transcript, Trial
+from zmqfuzz.trial import ClosedBy, Direction, Flow, Observation, Reached, Stop, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.patterns import ONE_PEER
 from zmqfuzz.zmtp.wire import Frame, Greeting, encode
@@ -36,7 +37,7 @@ class Envelope:
     largest that were taken while the connection stayed open; ``refused``: the smallest honest frame that ended its
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
     peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
-    it ended, each time it was told to stop.
+    it ended, each time it was told to stop. ``flows``: what it took of floods that were counted.
     """
 
     rest: int = 0
@@ -46,6 +47,7 @@ class Envelope:
     refused: int = 0
     idle: dict[Reached, tuple[float, float]] = field(default_factory=dict)
     ends: list[Stop] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
     _last: Observation | None = field(default=None, repr=False, compare=False)
 
     def note(self, trial: Trial) -> None:
@@ -99,7 +101,7 @@ class Envelope:
             self.idle[where] = (min(least, silence), max(most, silence))
 
     def observed(self, limits: Limits) -> list[str]:
-        """What was seen of all that ``limits`` does not declare, each in a few words."""
+        """What was seen of all that ``limits`` does not declare, and how a rate was kept, each in a few words."""
         said = []
         if self.peak and limits.memory is None:
             said.append(f"resident memory up to {self.peak / MIB:,.1f} MiB ({self.rest / MIB:,.1f} MiB before)")
@@ -114,7 +116,7 @@ class Envelope:
                 said.append(f"peers that fell silent {words} cut after {least:.2f} to {most:.2f} s")
         if self.ends and limits.linger is None:
             said.append(_ended(self.ends))
-        return said
+        return said + list(map(told, self.flows))
 
 
 def _ended(ends: list[Stop]) -> str:

@@ -25,7 +25,7 @@ class Plan:
     minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`. ``accepted``:
     IDs of findings that are known already, and do not count for ``stop_after``.
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
-    ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
+    ``rates``: where a rate is promised, it is looked at. ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
     """
 
     families: tuple[Family, ...]
@@ -40,6 +40,7 @@ class Plan:
     accepted: frozenset[str] = frozenset()
     stop: Literal["never", "promised", "always"] = "promised"
     isolated: bool = False
+    rates: bool = True
 
 
 @dataclass(frozen=True, slots=True)

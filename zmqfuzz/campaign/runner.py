@@ -15,6 +15,7 @@ from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.known import Known, Lane
+from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
@@ -60,6 +61,7 @@ class Campaign:
         self._served: list[Surface] = []
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
+        self._rates = Rates(harness, plan, triage, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -91,7 +93,8 @@ class Campaign:
         played = lanes = await self._lanes()
         full = True
         end = deadline
-        deadline -= self._shutdown.kept(len(self.outcome.surfaces))
+        doors = len(self.outcome.surfaces)
+        deadline -= self._shutdown.kept(doors) + self._rates.kept(doors)
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -111,6 +114,8 @@ class Campaign:
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
+        if not self._docket.enough:
+            await self._rates.look(self._served, end)
         if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
@@ -161,7 +166,7 @@ class Campaign:
             raise TargetServesNobody(
                 f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
-        if not lanes and not self._shutdown.wanted:
+        if not lanes and not (self._shutdown.wanted or self._rates.wanted):
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."

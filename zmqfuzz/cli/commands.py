@@ -37,6 +37,7 @@ from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
+from zmqfuzz.probe import split
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
 from zmqfuzz.stopping import STOPPING
@@ -81,6 +82,7 @@ for _command in (audit_command, report_command, baseline_command):
 @click.option("--exclude", metavar="A,B", help="All families but these.")
 @promise_options
 @click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced.")
+@click.option("--counter", metavar="CMD", help="For --rate: prints how many messages it has taken so far.")
 @credential_options
 @gate_options
 @click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings.")
@@ -106,6 +108,7 @@ def run_command(
     only: str | None,
     exclude: str | None,
     probe: str | None,
+    counter: str | None,
     stop_after: int | None,
     reach: bool,
     allow_remote: tuple[str, ...],
@@ -144,6 +147,7 @@ def run_command(
         "stop_signal": stop_signal,
         "allow_remote": allow_remote,
         "probe": probe,
+        "counter": " ".join(map(shlex.quote, split(counter, "--counter"))) if counter is not None else None,
     }
     if libzmq is not None:
         library = hosted(libzmq, socket_type or "", mechanism=mechanism or "null", connecting=connect_side)
@@ -261,6 +265,7 @@ def replay_command(
             stop_signal=spec.stop_signal,
             limits=spec.limits,
             probe=spec.probe,
+            counter=spec.counter,
             credentials=spec.credentials,
         )
     result = replay(found, spec, times=times)

@@ -1,0 +1,227 @@
+"""Floods a target with honest messages, and counts what it takes of them by what it does: answers, or what it says.
+
+Contract: a fresh process each time. Counted are answers to the peers; or, of a door that answers nobody, what comes out
+at another door of the target; or the number that a command of the user's prints. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from zmqfuzz.endpoints import connect_soon
+from zmqfuzz.harness import Harness
+from zmqfuzz.injector import inject
+from zmqfuzz.probe import split
+from zmqfuzz.rating import BYSTANDER, GENTLE, MANY, RATING, Tally, flood, gentle, offered
+from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step, Wait
+from zmqfuzz.standing import Standing
+from zmqfuzz.stopping import requests
+from zmqfuzz.trial import Examination, Flow, Observation, Service, Surface, Transcript, Trial
+from zmqfuzz.writer import Meter
+from zmqfuzz.zmtp.patterns import ONE_PEER, peer_type
+from zmqfuzz.zmtp.wire import Command, Frame, Unit
+
+__all__ = ["Counting", "Rater"]
+
+MOST = 0.9
+"""Share of an honest peer's messages that must be counted, else counting does not work here."""
+
+QUIET, LATEST = 1.0, 4.0
+"""Seconds without a message after which no more come, and that late ones are waited for at most."""
+
+HOOK = 10.0
+"""Seconds that the user's command may take."""
+
+TAG = b"zmqfuzz counts this"
+_SPEAKERS = ("PUSH", "XPUB", "PUB")
+"""Socket types whose messages a peer that reads gets without asking for each."""
+
+
+@dataclass(slots=True)
+class Counting:
+    """How messages to a door are counted: by answers, at another door, or by a command. ``why``: they cannot be.
+
+    ``kind`` and ``units``: the type of an honest peer, and the message that it sends.
+    """
+
+    kind: str
+    units: tuple[Unit, ...]
+    tally: Tally
+    by: str = ""
+    at: str = ""
+    command: str = ""
+    why: str = ""
+
+    @property
+    def size(self) -> int:
+        """Units of one message."""
+        return len(self.units)
+
+
+class Rater:
+    """Counts at the doors of a harness's target. ``counter``: the user's command that prints a number."""
+
+    def __init__(self, harness: Harness, counter: str = "") -> None:
+        self._harness = harness
+        self._counter = counter
+
+    async def learn(self, key: str) -> tuple[Counting, Trial]:
+        """How to count at this door, and an honest peer at half of the limit, of which nearly all must be counted."""
+        async with self._harness.examined() as standing:
+            surface = await self._harness.warm(standing, key)
+            counting = self._ways(standing, surface)
+            attack = gentle(surface, counting.kind, counting.units, self._harness.limits)
+            trial = await self._counted(standing, surface, attack, counting)
+        counting.tally.begin()
+        flow = trial.observation.flow
+        assert flow is not None
+        if flow.taken + flow.later < MOST * flow.offered:
+            seen = f"{flow.taken + flow.later} of {flow.offered} messages of an honest peer at half of the limit"
+            counting.why = f"{counting.by or 'nothing'} could be counted: {seen} were seen (--counter CMD counts otherwise)"
+        return counting, trial
+
+    def _ways(self, standing: Standing, surface: Surface) -> Counting:
+        kind, parts = self._harness.asking.exchange(surface.key)
+        if kind and parts:
+            request = requests(surface, kind, parts)[-1]
+            said = Counting(request.kind, request.units, Tally(), "answers")
+        else:
+            said = Counting(peer_type(surface.socket_type)[0], (Frame(TAG),), Tally(TAG))
+            others = [door for door in self._harness.surfaces(standing) if door.socket_type in _SPEAKERS]
+            if others and others[0].key != surface.key:
+                said.by, said.at = f"messages at {others[0].key}", others[0].key
+        if self._counter:
+            said.by, said.at, said.command = "what --counter prints", "", self._counter
+        return said
+
+    def floods(self, surface: Surface, counting: Counting) -> tuple[Attack, ...]:
+        """One from a single peer, and one from many with a bystander beside them, where the door takes several."""
+        limits, kind, units = self._harness.limits, counting.kind, counting.units
+        alone = flood(surface, kind, units, limits, 1, beside=False)
+        if surface.socket_type in ONE_PEER:
+            return (alone,)
+        return alone, flood(surface, kind, units, limits, MANY, beside=True)
+
+    async def flooded(self, attack: Attack, key: str, counting: Counting) -> Trial:
+        """One flood of a fresh process."""
+        async with self._harness.examined() as standing:
+            surface = await self._harness.warm(standing, key)
+            return await self._counted(standing, surface, attack, counting)
+
+    async def examine(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
+        """The flood on ``times`` fresh processes, behind an honest peer on another one."""
+        counting, calm = await self.learn(key)
+        if counting.why:
+            return Examination("rate", (), (calm,), doubts=(counting.why,))
+        trials = [await self.flooded(attack, key, counting) for _ in range(times)]
+        return Examination("rate", tuple(trials), (calm,))
+
+    async def _counted(self, standing: Standing, surface: Surface, attack: Attack, counting: Counting) -> Trial:
+        meter, tally = Meter(), counting.tally
+        before = tally.like, tally.other
+        ended, taken, other = 0.0, 0, 0
+        if not counting.at:
+            meter.tap = tally.take
+        first, start = await self._printed(counting), standing.observer.sample()
+
+        async def held() -> None:
+            nonlocal ended, taken, other
+            ended = meter.now()
+            taken, other = tally.like - before[0], tally.other - before[1]
+            if counting.command:
+                taken = await self._printed(counting) - first
+            last, since, until = -1, trio.current_time(), trio.current_time() + LATEST
+            while trio.current_time() < min(since + QUIET, until):
+                if tally.like + tally.other != last:
+                    last, since = tally.like + tally.other, trio.current_time()
+                await trio.sleep(0.02)
+
+        async with self._reading(standing, counting):
+            transcripts = await inject(
+                attack,
+                partial(connect_soon, surface.address),
+                meter,
+                credentials=self._harness.credentials,
+                seconds=self._harness.budget.trial_seconds,
+                held=held,
+            )
+        end = standing.observer.sample()
+        everything = await self._printed(counting) - first if counting.command else tally.like - before[0]
+        flow = Flow(
+            peers=sum(script.times for script in attack.scripts if script.label != BYSTANDER),
+            offered=offered(attack, counting.size),
+            taken=taken,
+            seconds=ended,
+            by=counting.by,
+            later=max(0, everything - taken),
+            other=0 if counting.command or counting.at else other,
+            paused=sum(map(_unread, transcripts)),
+            cut=sum(transcript.closed_by.by_target for transcript in transcripts),
+            cpu=end.cpu - start.cpu if start is not None and end is not None else 0.0,
+            honest=_beside(attack, transcripts, counting, ended),
+        )
+        gone, running = standing.running.exit(), standing.running
+        observation = Observation(exit=gone, log_tail=running.log_tail() if gone is not None else "", flow=flow)
+        return Trial(attack, surface, transcripts, observation, meter.now())
+
+    @asynccontextmanager
+    async def _reading(self, standing: Standing, counting: Counting) -> AsyncIterator[None]:
+        """An honest peer reads at the other door, where that is what is counted."""
+        if not counting.at:
+            yield
+            return
+        door = self._harness.surface(standing, counting.at)
+        meter = Meter(tap=counting.tally.take)
+        kind = peer_type(door.socket_type)[0]
+        asks: tuple[Step, ...] = (Send((Command(b"SUBSCRIBE", b""),)),) if kind == "SUB" else ()
+        steps = (Connect(), Shake(kind, mechanism=door.mechanism), *asks)
+        reader = Attack((Script((*steps, Wait(600.0)), label="reader"),), strategy=RATING)
+        async with trio.open_nursery() as nursery:
+            dial, known = partial(connect_soon, door.address), self._harness.credentials
+            nursery.start_soon(partial(inject, reader, dial, meter, credentials=known, seconds=600.0))
+            with trio.move_on_after(2.0):
+                while meter.sent == 0:
+                    await trio.sleep(0.01)
+            await trio.sleep(0.3)  # a subscription travels to the publisher
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _printed(self, counting: Counting) -> int:
+        """The first number that the user's command prints; 0 without a command, or where it prints none."""
+        if not counting.command:
+            return 0
+        words = split(counting.command, "--counter")
+
+        def ask() -> str:
+            try:
+                done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=HOOK)
+            except (OSError, subprocess.TimeoutExpired):
+                return ""
+            return done.stdout
+
+        found = re.search(r"\d+", await trio.to_thread.run_sync(ask))
+        return int(found[0]) if found else 0
+
+
+def _unread(transcript: Transcript) -> bool:
+    """Whether the target did not take all octets of a peer, whose connection it left open."""
+    said = any(entry.note.startswith("target took") for entry in transcript.entries)
+    return said and not transcript.closed_by.by_target
+
+
+def _beside(
+    attack: Attack, transcripts: tuple[Transcript, ...], counting: Counting, seconds: float
+) -> Service | None:
+    """What the bystander got; a gentle peer is its own."""
+    wanted = offered(attack, counting.size, BYSTANDER) or offered(attack, counting.size, GENTLE)
+    got = [transcript.messages for transcript in transcripts if transcript.label in (BYSTANDER, GENTLE)]
+    if not wanted or not got or counting.at or counting.by != "answers":
+        return None
+    return Service(got[0], wanted, seconds)
