@@ -63,8 +63,16 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
     if way == "PLAIN":
         known = lock == "PLAIN" and draw.boolean()
         name = b"" if known else draw.choice((b"zmqfuzz", b"admin", b""))
-        login = {"username": name, "password": NO_PASSWORD, "known_name": known}
-        return Shake(kind, mechanism="PLAIN", version=version, within=SHAKES, stranger=True, **login)
+        return Shake(
+            kind,
+            mechanism="PLAIN",
+            version=version,
+            within=SHAKES,
+            stranger=True,
+            username=name,
+            password=NO_PASSWORD,
+            known_name=known,
+        )
     return Shake(kind, mechanism=way, version=version, within=SHAKES, stranger=way == "CURVE")
 
 
@@ -93,6 +101,8 @@ def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     if situation.surface.lock != situation.surface.mechanism or not _is_asked_about(steps, situation):
         return (Script(steps, label=STRANGER),)
     others = tuple(_stranger(draw, situation) for _ in range(draw.integer(0, 2)))
-    crowd = [Script((Await(_REFUSED, within=3.0), *other), times=draw.choice((1, 4)), label="crowd") for other in others]
+    crowd = [
+        Script((Await(_REFUSED, within=3.0), *other), times=draw.choice((1, 4)), label="crowd") for other in others
+    ]
     first = Script((*steps, Signal(_REFUSED), *((Wait(0.3),) if others else ()), Signal(_BEEN)), label=FIRST)
     return (first, *crowd, Script((Await(_BEEN, within=4.0), *steps), label=STRANGER))

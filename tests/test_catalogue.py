@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {
     "abrupt-disconnect",
     "application-payload",
+    "authorisation",
     "churn",
     "commands",
     "curve-handshake",

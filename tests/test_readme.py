@@ -54,6 +54,7 @@ def test_the_table_of_invariants_is_the_catalogue() -> None:
     wanted = []
     for entry in filter(ours, invariants().values()):
         when = f"with `--{entry.declared.replace('_', '-')}`" if entry.declared else "always"
+        when = "with a key or password" if entry.locked else when
         wanted.append(f"| {entry.code} | {entry.severity} | {entry.title} | {when} |")
     assert table("invariants") == wanted, "should be:\n" + "\n".join(wanted)
 

@@ -46,7 +46,8 @@ class Spec:
 
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
     listen and the target connects to us. ``stop_signal`` tells it to stop. ``probe`` is the user's own check of the
-    service, ``counter`` their command that prints how many messages it has taken; ``credentials`` are what the target asks its peers for.
+    service, ``counter`` their command that prints how many messages it has taken; ``credentials`` are what the target
+    asks its peers for.
     """
 
     command: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from zmqfuzz.budget import Limits
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_count, parse_duration, parse_rate, parse_share, parse_size
 
-__all__ = ["PROMISES", "Promise", "read_limits"]
+__all__ = ["PROMISES", "Promise", "checked", "read_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,12 @@ def read_limits(given: Mapping[str, object], spelt: Callable[[Promise], str]) ->
             values[promise.name] = promise.read(value)
         except UsageError as error:
             raise UsageError(f"{spelt(promise)}: {error}") from None
-    if "burst" in values and "rate" not in values:
-        burst = next(promise for promise in PROMISES if promise.name == "burst")
-        raise UsageError(f"{spelt(burst)}: it says by how much a rate may be passed; declare the rate, too.")
-    return Limits(**values)
+    return checked(Limits(**values), spelt)
+
+
+def checked(limits: Limits, spelt: Callable[[Promise], str] = lambda promise: f"--{promise.key}") -> Limits:
+    """The limits, if they go together. Raises UsageError."""
+    if limits.burst is not None and limits.rate is None:
+        burst, rate = (spelt(promise) for name in ("burst", "rate") for promise in PROMISES if promise.name == name)
+        raise UsageError(f"{burst}: it says by how much a rate may be passed; declare {rate}, too.")
+    return limits

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zmqfuzz.budget import Limits
-from zmqfuzz.contract import PROMISES, read_limits
+from zmqfuzz.contract import PROMISES, checked, read_limits
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
@@ -63,7 +63,7 @@ class Declared:
     def contract(self, given: Mapping[str, int | float | None]) -> Limits:
         """What it promises; what is ``given`` wins."""
         values: dict[str, Any] = {**self.limits, **{name: value for name, value in given.items() if value is not None}}
-        return Limits(**values)
+        return checked(Limits(**values))
 
     def blamed(self, key: str, error: UsageError) -> UsageError:
         """``error``, which is about what was declared as ``key``, with the place where that was."""

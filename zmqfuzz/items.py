@@ -40,7 +40,8 @@ class Described(Protocol):
 class FamilyAttack:
     """One attack family against one target: what a test's ``attack`` argument is.
 
-    The family may be ``shutdown``: how the target ends when it is told to stop (:mod:`zmqfuzz.stopping`).
+    The family may be ``shutdown``: how the target ends when it is told to stop (:mod:`zmqfuzz.stopping`); or ``rate``:
+    what it takes of floods (:mod:`zmqfuzz.rating`).
     """
 
     def __init__(self, target: Described, family: str) -> None:
@@ -103,6 +104,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.events import Found, Plan
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.rating import RATING
         from zmqfuzz.seeds import read_seeds
         from zmqfuzz.stopping import STOPPING
         from zmqfuzz.threaded import in_a_thread
@@ -113,9 +115,9 @@ class FamilyAttack:
             if isinstance(event, Found):
                 found.take(event.finding, event.trial, spec)
 
-        ending = self.family == STOPPING
+        ending, rating = self.family == STOPPING, self.family == RATING
         seconds, material = session.seconds, self.target.material
-        chosen = () if ending else select_families([self.family])
+        chosen = () if ending or rating else select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -128,6 +130,7 @@ class FamilyAttack:
             seeds=read_seeds(session.folder / material["seeds"]) if material["seeds"] is not None else (),
             payloads=material["payloads"],
             stop="always" if ending else "never",
+            rates=rating,
             isolated=session.isolation == "case",
         )
 

@@ -1,6 +1,6 @@
 """Floods a target with honest messages, and counts what it takes of them by what it does: answers, or what it says.
 
-Contract: a fresh process each time. Counted are answers to the peers; or, of a door that answers nobody, what comes out
+Contract: a fresh process each time, which nobody has asked anything. Counted are answers to the peers; or, of a door that answers nobody, what comes out
 at another door of the target; or the number that a command of the user's prints. Judges nothing.
 """
 
@@ -10,7 +10,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
@@ -19,7 +19,7 @@ from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.probe import split
-from zmqfuzz.rating import BYSTANDER, GENTLE, MANY, RATING, Tally, flood, gentle, offered
+from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, flood, gentle, offered
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step, Wait
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import requests
@@ -60,9 +60,28 @@ class Counting:
     why: str = ""
 
     @property
+    def answered(self) -> bool:
+        """Whether answers are counted."""
+        return not (self.at or self.command or self.tally.key)
+
+    @property
     def size(self) -> int:
         """Units of one message."""
         return len(self.units)
+
+
+@dataclass(slots=True)
+class Served:
+    """What a bystander got while the flood lasted."""
+
+    count: int = 0
+    over: bool = False
+
+    def take(self, tally: Tally, parts: tuple[bytes, ...]) -> None:
+        """One message to it, which the target has taken, too."""
+        before = tally.like
+        tally.take(parts)
+        self.count += (tally.like - before) * (not self.over)
 
 
 class Rater:
@@ -75,7 +94,7 @@ class Rater:
     async def learn(self, key: str) -> tuple[Counting, Trial]:
         """How to count at this door, and an honest peer at half of the limit, of which nearly all must be counted."""
         async with self._harness.examined() as standing:
-            surface = await self._harness.warm(standing, key)
+            surface = self._harness.surface(standing, key)
             counting = self._ways(standing, surface)
             attack = gentle(surface, counting.kind, counting.units, self._harness.limits)
             trial = await self._counted(standing, surface, attack, counting)
@@ -84,7 +103,8 @@ class Rater:
         assert flow is not None
         if flow.taken + flow.later < MOST * flow.offered:
             seen = f"{flow.taken + flow.later} of {flow.offered} messages of an honest peer at half of the limit"
-            counting.why = f"{counting.by or 'nothing'} could be counted: {seen} were seen (--counter CMD counts otherwise)"
+            how = f", by {counting.by}" if counting.by else ""
+            counting.why = f"what it takes cannot be counted: {seen} were seen{how} (--counter CMD counts otherwise)"
         return counting, trial
 
     def _ways(self, standing: Standing, surface: Surface) -> Counting:
@@ -112,7 +132,7 @@ class Rater:
     async def flooded(self, attack: Attack, key: str, counting: Counting) -> Trial:
         """One flood of a fresh process."""
         async with self._harness.examined() as standing:
-            surface = await self._harness.warm(standing, key)
+            surface = self._harness.surface(standing, key)
             return await self._counted(standing, surface, attack, counting)
 
     async def examine(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
@@ -124,52 +144,64 @@ class Rater:
         return Examination("rate", tuple(trials), (calm,))
 
     async def _counted(self, standing: Standing, surface: Surface, attack: Attack, counting: Counting) -> Trial:
-        meter, tally = Meter(), counting.tally
-        before = tally.like, tally.other
+        crowd = tuple(script for script in attack.scripts if script.label != BYSTANDER)
+        honest = tuple(script for script in attack.scripts if script.label == BYSTANDER)
+        clock, tally, served = Meter(), counting.tally, Served()
         ended, taken, other = 0.0, 0, 0
-        if not counting.at:
-            meter.tap = tally.take
+        before = tally.like, tally.other
+        tap = None if counting.at else tally.take
         first, start = await self._printed(counting), standing.observer.sample()
+        over = trio.Event()
+        found: dict[bool, tuple[Transcript, ...]] = {False: (), True: ()}
 
         async def held() -> None:
             nonlocal ended, taken, other
-            ended = meter.now()
-            taken, other = tally.like - before[0], tally.other - before[1]
+            ended, taken, other = clock.now(), tally.like - before[0], tally.other - before[1]
             if counting.command:
                 taken = await self._printed(counting) - first
+            served.over = True
             last, since, until = -1, trio.current_time(), trio.current_time() + LATEST
             while trio.current_time() < min(since + QUIET, until):
                 if tally.like + tally.other != last:
                     last, since = tally.like + tally.other, trio.current_time()
                 await trio.sleep(0.02)
+            over.set()
 
-        async with self._reading(standing, counting):
-            transcripts = await inject(
-                attack,
+        async def play(scripts: tuple[Script, ...], meter: Meter, beside: bool) -> None:
+            found[beside] = await inject(
+                replace(attack, scripts=scripts),
                 partial(connect_soon, surface.address),
                 meter,
                 credentials=self._harness.credentials,
                 seconds=self._harness.budget.trial_seconds,
-                held=held,
+                held=over.wait if beside else held,
             )
+
+        async with self._reading(standing, counting), trio.open_nursery() as nursery:
+            nursery.start_soon(play, crowd, Meter(clock.started, tap=tap), False)
+            if honest:
+                beside = None if counting.at else partial(served.take, tally)
+                nursery.start_soon(play, honest, Meter(clock.started, tap=beside), True)
         end = standing.observer.sample()
         everything = await self._printed(counting) - first if counting.command else tally.like - before[0]
+        transcripts = (*found[False], *found[True])
+        asked = offered(attack, counting.size, BYSTANDER) if honest and counting.answered else 0
         flow = Flow(
-            peers=sum(script.times for script in attack.scripts if script.label != BYSTANDER),
+            peers=sum(script.times for script in crowd),
             offered=offered(attack, counting.size),
             taken=taken,
             seconds=ended,
             by=counting.by,
             later=max(0, everything - taken),
-            other=0 if counting.command or counting.at else other,
+            other=other if counting.answered else 0,
             paused=sum(map(_unread, transcripts)),
             cut=sum(transcript.closed_by.by_target for transcript in transcripts),
             cpu=end.cpu - start.cpu if start is not None and end is not None else 0.0,
-            honest=_beside(attack, transcripts, counting, ended),
+            honest=Service(served.count, asked, ended) if asked else None,
         )
         gone, running = standing.running.exit(), standing.running
         observation = Observation(exit=gone, log_tail=running.log_tail() if gone is not None else "", flow=flow)
-        return Trial(attack, surface, transcripts, observation, meter.now())
+        return Trial(attack, surface, transcripts, observation, clock.now())
 
     @asynccontextmanager
     async def _reading(self, standing: Standing, counting: Counting) -> AsyncIterator[None]:
@@ -214,14 +246,3 @@ def _unread(transcript: Transcript) -> bool:
     """Whether the target did not take all octets of a peer, whose connection it left open."""
     said = any(entry.note.startswith("target took") for entry in transcript.entries)
     return said and not transcript.closed_by.by_target
-
-
-def _beside(
-    attack: Attack, transcripts: tuple[Transcript, ...], counting: Counting, seconds: float
-) -> Service | None:
-    """What the bystander got; a gentle peer is its own."""
-    wanted = offered(attack, counting.size, BYSTANDER) or offered(attack, counting.size, GENTLE)
-    got = [transcript.messages for transcript in transcripts if transcript.label in (BYSTANDER, GENTLE)]
-    if not wanted or not got or counting.at or counting.by != "answers":
-        return None
-    return Service(got[0], wanted, seconds)

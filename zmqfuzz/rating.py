@@ -155,6 +155,4 @@ class Tally:
             return parts in self._seen
         alike = [seen for seen in self._seen if len(seen) == len(parts)]
         spans = [sorted(len(seen[place]) for seen in alike) for place in range(len(parts))] if alike else []
-        return bool(alike) and all(
-            sizes[0] <= len(part) <= sizes[-1] for sizes, part in zip(spans, parts, strict=True)
-        )
+        return bool(alike) and all(sizes[0] <= len(part) <= sizes[-1] for sizes, part in zip(spans, parts, strict=True))

@@ -61,6 +61,7 @@ def target(
     stop_signal: str = "SIGTERM",
     cwd: str | os.PathLike[str] | None = None,
     probe: Callable[[str], bool] | Words | None = None,
+    counter: Words = "",
     allow_remote: Words = (),
     max_frame: Size | None = None,
     max_message: Size | None = None,
@@ -92,7 +93,8 @@ def target(
     module: it is called with that endpoint in a process of its own (a coroutine function under asyncio). ``bind``: we
     listen there and the program connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's
     rootdir). ``stop_signal`` tells it to stop. ``probe`` is your own check that it serves: called with the endpoint, or
-    a command whose exit code 0 means yes. From ``max_frame`` on: what the target promises (see
+    a command whose exit code 0 means yes. ``counter`` is a command that prints how many messages it has taken so far,
+    for ``rate``. From ``max_frame`` on: what the target promises (see
     :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind it: what it asks its peers for
     (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``,
     ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages, a file or folder
@@ -127,6 +129,7 @@ def target(
         "ready": ready,
         "start_within": _start_within(start_within),
         "stop_signal": stop_signal,
+        "counter": counter if isinstance(counter, str) else shlex.join(counter),
         "probe": probe if probe is None or callable(probe) or isinstance(probe, str) else shlex.join(probe),
         "allow_remote": _words(allow_remote),
         "credentials": Credentials.read(
@@ -197,7 +200,7 @@ class SuiteTarget:
 
         ``families`` are the only ones, ``exclude`` are left out. Default: all, and those of PLAIN or CURVE where the
         target has a user name or a key. ``shutdown`` is one more, where the target promises something about its end
-        (``linger``, ``delivers``). Raises UsageError.
+        (``linger``, ``delivers``), and ``rate`` where it promises that. Raises UsageError.
         """
         __tracebackhide__ = True
         import pytest
@@ -214,22 +217,30 @@ class SuiteTarget:
     def attacks(self, families: Words = (), exclude: Words = ()) -> list[FamilyAttack]:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.rating import RATING
         from zmqfuzz.stopping import STOPPING
 
-        only = [name for name in _words(families) if name != STOPPING]
-        chosen = select_families(only, [name for name in _words(exclude) if name != STOPPING])
-        promised = self.limits.linger is not None or self.limits.delivers is not None
-        ends = STOPPING in _words(families) if families else bool(self._description["command"]) and promised
-        ends = ends and STOPPING not in _words(exclude)
+        limits, started = self.limits, bool(self._description["command"])
+        promised = {
+            STOPPING: limits.linger is not None or limits.delivers is not None,
+            RATING: limits.rate is not None and not self._description["bind"],
+        }
+        looks = [
+            name
+            for name, said in promised.items()
+            if (name in _words(families) if families else started and said) and name not in _words(exclude)
+        ]
+        only = [name for name in _words(families) if name not in promised]
+        chosen = select_families(only, [name for name in _words(exclude) if name not in promised])
         if families and not only:
             chosen = ()
-        if not chosen and not ends:
+        if not chosen and not looks:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
             locks = known.locks if side == "bind" else ()
             chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (locks or not f.locked))
-        names = [*(family.name for family in chosen), *([STOPPING] if ends else [])]
+        names = [*(family.name for family in chosen), *looks]
         return [FamilyAttack(self, name) for name in names]
 
     def play(self, attack: Attack | Script | Sequence[Script]) -> Trial:

@@ -6,8 +6,9 @@ is no UTF-8, a key that it does not hold. From then on nobody is let in any more
 handler about nothing but addresses, the worker ends of an Identity that is no UTF-8. Hardened: such a stranger is
 refused, and whatever calls itself so is "unknown".
 
-``--trusting``: it lets in every name and every key. ``--closes``: its socket is closed when its thread ends, which CURVE
-takes for permission (zmq_setsockopt(3), ZMQ_ZAP_ENFORCE_DOMAIN). Hardened, it does neither, and the option is set.
+``--trusting``: it lets in every name and every key. ``--closes``: its socket is closed when its thread ends, which
+CURVE takes for permission (zmq_setsockopt(3), ZMQ_ZAP_ENFORCE_DOMAIN). Hardened, it does neither, and the option is
+set.
 
 Other kinds: pyzmq's authenticators (``thread``, ``asyncio``); ``slow`` answers a second late, one after another
 (hardened: all at the same time); ``dead`` never answers; ``gone`` has ended and closed its socket, which CURVE and NULL

@@ -8,10 +8,11 @@ from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Outcome
 from zmqfuzz.catalogue import Family, invariants
 from zmqfuzz.contract import PROMISES
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.observer import Observer
-from zmqfuzz.trial import Trial
+from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested"]
+__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested", "open_doors"]
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
@@ -66,6 +67,17 @@ def claim_cover(
         unjudged = getattr(Limits(), promise.name) is None and promise.name not in judged
         if unjudged and getattr(limits, promise.name) is not None:
             outcome.doubts.append(f"--{promise.key} was declared, and no invariant checks it yet")
+
+
+def open_doors(surfaces: Sequence[Surface], credentials: Credentials) -> list[str]:
+    """Doors that ask for nothing beside a locked one, of another socket: they may be meant for everyone."""
+    if not any(surface.lock for surface in surfaces):
+        return []
+    return [
+        f"{surface.key}: it asks for nothing, and was not held to keep strangers out: another socket is locked"
+        for surface in surfaces
+        if credentials.locks and not surface.lock and surface.mechanism in ("", "NULL") and surface.side == "bind"
+    ]
 
 
 def claim_missed(outcome: Outcome, trial: Trial) -> None:

@@ -25,7 +25,8 @@ class Plan:
     minimiser makes it smaller. ``seeds`` and ``payloads``: as in :class:`~zmqfuzz.catalogue.Situation`. ``accepted``:
     IDs of findings that are known already, and do not count for ``stop_after``.
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
-    ``rates``: where a rate is promised, it is looked at. ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
+    ``rates``: where a rate is promised, it is looked at. ``isolated``: each attack that is drawn meets a fresh
+    process, where that is possible.
     """
 
     families: tuple[Family, ...]

@@ -25,7 +25,7 @@ LATE = 60.0
 """Seconds by which a door may be looked at late."""
 
 BUSY, NEAR = 0.7, 0.8
-"""Share of one processor from which a target is at work all the time, and of the rate below which it came nowhere near."""
+"""Share of a processor from which a target is at work all the time, and of the rate below which it is far from that."""
 
 
 class Rates:
@@ -76,7 +76,7 @@ class Rates:
 
     async def _door(self, surface: Surface) -> None:
         try:
-            counting, calm = await self._rater.learn(surface.key)
+            counting, _ = await self._rater.learn(surface.key)
             self._outcome.cases[(surface.key, RATING)] += 1
             if counting.why:
                 self._outcome.doubts.append(f"{surface.key}: {KEPT}? {counting.why}")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested
+from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested, open_doors
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.guidance import Guide
@@ -159,6 +159,7 @@ class Campaign:
             lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
             for family in self._plan.families:
                 self.outcome.reach.expect(family, self._situation(surface, standing))
+        self.outcome.not_covered += open_doors(surfaces, self._harness.credentials)
         unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
         if unused and lanes:
             self.outcome.doubts.append(unused)

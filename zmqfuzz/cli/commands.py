@@ -38,6 +38,7 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
 from zmqfuzz.probe import split
+from zmqfuzz.rating import RATING
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
 from zmqfuzz.stopping import STOPPING
@@ -164,7 +165,7 @@ def run_command(
         limits=declared.contract(limits),
     )
     seeds = declared.seeds if seeds is None else seeds
-    chosen, stop = _chosen(declared, names(only), names(exclude))
+    chosen, stop, rates = _chosen(declared, names(only), names(exclude))
     plan = Plan(
         families=chosen,
         seconds=seconds,
@@ -174,26 +175,29 @@ def run_command(
         minimise_seconds=min(12.0, max(2.0, seconds / 5)),
         seeds=read_seeds(seeds) if seeds is not None else (),
         stop="promised" if stop == "always" and chosen and cases is not None else stop,
+        rates=rates,
     )
     return play(spec, plan, Corpus(store), policy, reach=reach)[1]
 
 
 def _chosen(
     declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
-) -> tuple[tuple[Family, ...], Literal["never", "promised", "always"]]:
-    """The families that were given, else those that were declared; and when it is looked at how the target ends."""
+) -> tuple[tuple[Family, ...], Literal["never", "promised", "always"], bool]:
+    """The families that were given, else those that were declared; when it is looked at how the target ends; and
+    whether a promised rate is looked at."""
     given = bool(only or exclude)
     if not given:
         only, exclude = declared.families, declared.exclude
     stop: Literal["never", "promised", "always"] = "promised" if only else "always"
     if STOPPING in (*only, *exclude):
         stop = "never" if STOPPING in exclude else "always"
-    families, left_out = ([name for name in words if name != STOPPING] for words in (only, exclude))
+    families, left_out = ([name for name in words if name not in (STOPPING, RATING)] for words in (only, exclude))
+    rates = RATING not in exclude and (RATING in only or not only or bool(families))
     if only and not families:
-        return (), stop
+        return (), stop if STOPPING in only else "never", rates
     try:
         found = select_families(families, left_out)
-        return found, stop if found or STOPPING in only else "promised"
+        return found, stop if found or STOPPING in only else "promised", rates
     except UsageError as error:
         raise error if given else declared.blamed("families", error) from None
 

@@ -35,9 +35,7 @@ def _tested(trial: Trial, limits: Limits) -> bool:
     return not _open(trial) and any(visit.let_in or visit.refused for visit in visits(trial))
 
 
-@invariant(
-    "ZF401", "A stranger is let in at a locked door", severity=Severity.CRITICAL, tests=_tested, locked=True
-)
+@invariant("ZF401", "A stranger is let in at a locked door", severity=Severity.CRITICAL, tests=_tested, locked=True)
 def strangers_refused(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """Where a door asks for a key or a password that was given to zmqfuzz, nobody else gets anything there.
 
@@ -128,7 +126,7 @@ def fails_closed(trial: Trial, limits: Limits, violated: type[Violation]) -> Non
     if found is None:
         return
     raise violated(
-        f"A stranger with {found.kind} was refused; after others had been there, one like it was let in: {_got(found)}.",
+        f"A stranger with {found.kind} was refused; then others came, and one like it was let in: {_got(found)}.",
         Measure("stranger before", "refused"),
         Measure("stranger after", "let in", "refused"),
         signature=f"opens to {found.kind}",
