@@ -1,7 +1,8 @@
 """Floods a target with honest messages, and counts what it takes of them by what it does: answers, or what it says.
 
-Contract: a fresh process each time, which nobody has asked anything. Counted are answers to the peers; or, of a door that answers nobody, what comes out
-at another door of the target; or the number that a command of the user's prints. Judges nothing.
+Contract: a fresh process each time, which nobody has asked anything. Counted are answers to the peers; or, of a door
+that answers nobody, what comes out at another door of the target; or the number that a command of the user's prints.
+Judges nothing.
 """
 
 from __future__ import annotations
