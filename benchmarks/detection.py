@@ -113,6 +113,7 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
         python("rate_limited", "--hardened", "--over", "wait"),
         python("rate_limited", "--hardened", "--over", "error"),
     )
+    own = python("own_curve", f"--secret-key={SERVER[1]}")
     trusting, closes = ("--trusting",), (*LOCK, "--closes")
     return [
         Pair("ZF401", "curve, no ZAP handler", curve, python("curve", *nobody), python("curve", *listed)),
@@ -120,6 +121,8 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
         Pair("ZF402", "curve, keys too late", any_key, python("curve", *late), python("curve", *late, "--hardened")),
         Pair("ZF402", "curve, second door", any_key, python("curve", *second), python("curve", *second, "--hardened")),
         Pair("ZF403", "zap (CURVE), fails open", curve, python("zap", *closes), python("zap", *closes, "--hardened")),
+        Pair("ZF401", "own_curve, no vouch", any_key, (*own, "--no-vouch"), (*own, "--hardened")),
+        Pair("ZF404", "own_curve, used nonces", any_key, own, (*own, "--hardened")),
         Pair("ZF501", "rate_limited, no limit", rate, python("rate_limited"), kept),
         Pair("ZF501", "rate_limited, each one", rate, each, waits),
         Pair("ZF501", "rate_limited, answers", rate, each, told),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Await, Connect, Expect, Script, Send, Shake, Signal, Step, Wait
-from zmqfuzz.strangers import FIRST, LISTENS, NO_PASSWORD, SHAKES, STRANGER
+from zmqfuzz.strangers import FIRST, FORGER, LISTENS, NO_PASSWORD, SHAKES, STRANGER
 from zmqfuzz.strategies.pieces import our_octet
 from zmqfuzz.strategies.roles import asking, honest_type
 from zmqfuzz.trial import Reached
@@ -88,6 +88,29 @@ def _stranger(draw: Draw, situation: Situation) -> tuple[Step, ...]:
     return (*steps, Expect("message", within=LISTENS))
 
 
+def _forger(draw: Draw, situation: Situation) -> Script:
+    """One who has the key, and lies in one place where only a lock that does not look lets him in."""
+    kind, choice = honest_type(situation), draw.integer(0, 3)
+    metadata = (Property(b"Socket-Type", kind.encode()),)
+    instead: tuple[Unit, ...] = ()
+    message = _message(draw, situation)
+    if choice == 0:
+        instead = (CurveCommand(b"HELLO", box=draw.choice(("random", "foreign", "open"))),)
+    elif choice == 1:
+        lie = CurveCommand(b"INITIATE", cookie=draw.choice(("random", "zero")), properties=metadata)
+        return _forging(Shake(kind, mechanism="CURVE", within=SHAKES, honest=1, instead=(lie,)), message)
+    else:
+        nonce = draw.choice(("repeat", "lower"))
+        frames = [unit for unit in message if isinstance(unit, Frame)]
+        message = tuple(CurveCommand(b"MESSAGE", body=unit.body, flags=unit.more, nonce=nonce) for unit in frames)
+    return _forging(Shake(kind, mechanism="CURVE", within=SHAKES, instead=instead), message)
+
+
+def _forging(shake: Shake, message: tuple[Unit, ...]) -> Script:
+    sends = (Send(message),) if message else ()
+    return Script((Connect(), shake, *sends, Expect("message", within=LISTENS)), label=FORGER)
+
+
 def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
     """Whether a ZAP handler (RFC 27) has to say who this is: what it makes of him may end it."""
     mechanism = situation.surface.mechanism
@@ -97,6 +120,9 @@ def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
 @strategy("authorisation", needs=Reached.GREETING, locked=True)
 def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; once more after others."""
+    surface = situation.surface
+    if surface.lock == surface.mechanism == "CURVE" and surface.known and draw.choice((False, False, True)):
+        return (_forger(draw, situation),)
     steps = _stranger(draw, situation)
     if situation.surface.lock != situation.surface.mechanism or not _is_asked_about(steps, situation):
         return (Script(steps, label=STRANGER),)

@@ -21,12 +21,12 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.drawing import RandomDraw
 from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake
-from zmqfuzz.strangers import FIRST, LISTENS, NO_PASSWORD, STRANGER, visits
+from zmqfuzz.strangers import FIRST, FORGER, LISTENS, NO_PASSWORD, STRANGER, forgeries, visits
 from zmqfuzz.trial import ClosedBy, Observation, Reached, Surface, Transcript, Trial
-from zmqfuzz.zmtp.wire import Frame
+from zmqfuzz.zmtp.wire import CurveCommand, Frame
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "targets" / "examples"
-CODES = ("ZF401", "ZF402", "ZF403")
+CODES = ("ZF401", "ZF402", "ZF403", "ZF404")
 SERVER = ("Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs")
 CLIENT = ("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")
 KEY = Credentials.read(server_key=SERVER[0])
@@ -121,6 +121,29 @@ def test_doors_are_held_to_the_lock_that_was_given() -> None:
     assert said.startswith(f"PUB-{null.lower()}-tcp-0: it asks for nothing")
 
 
+def forging(*units: CurveCommand, instead: tuple[CurveCommand, ...] = (), honest: int = 0) -> Script:
+    shake = Shake("DEALER", mechanism="CURVE", within=1.0, instead=instead, honest=honest)
+    sends = (Send(units),) if units else ()
+    return Script((Connect(), shake, *sends, Expect("message", within=LISTENS)), label=FORGER)
+
+
+USED = forging(CurveCommand(b"MESSAGE", body=b"hello", nonce="repeat"))
+FORGERS = (
+    USED,
+    forging(CurveCommand(b"MESSAGE", body=b"hello", nonce="lower")),
+    forging(instead=(CurveCommand(b"HELLO", box="random"),)),
+    forging(instead=(CurveCommand(b"INITIATE", cookie="random"),), honest=1),
+)
+
+
+def test_a_forger_is_one_by_what_it_sends() -> None:
+    assert [told(seen((forger, True))) for forger in FORGERS] == [["ZF404"]] * 4
+    assert [told(seen((forger, False))) for forger in FORGERS] == [[]] * 4
+    honest = (forging(), forging(CurveCommand(b"MESSAGE", body=b"hello")), replace(USED, label="attacker"))
+    assert [told(seen((script, True))) for script in honest] == [[]] * 3
+    assert forgeries(seen((USED, True), door=replace(CURVE, socket_type="PULL"))) == [], "nobody is answered there"
+
+
 def drawn(door: Surface) -> Iterator[Attack]:
     family = families()["authorisation"]
     situation = Situation(door, Limits(), Budget(), ((b"zmqfuzz",),))
@@ -141,6 +164,8 @@ def test_the_family_draws_every_kind_of_stranger(door: Surface, kinds: set[str])
     trials = (seen(*((script, True) for script in attack.scripts), door=door) for attack in drawn(door))
     found = {visit.kind for trial in trials for visit in visits(trial)}
     assert kinds | older <= found
+    trials = (seen(*((script, True) for script in attack.scripts), door=door) for attack in drawn(door))
+    assert len({visit.kind for trial in trials for visit in forgeries(trial)}) == (3 if door == CURVE else 0)
     assert not families()["authorisation"].applies(replace(door, lock=""))
     assert not families()["authorisation"].applies(Surface("tcp://127.0.0.1:1"))
 
@@ -203,3 +228,16 @@ def test_a_handler_that_ends_leaves_the_door_open(form: tuple[str, ...], code: l
     lock = ("--mechanism", "curve", f"--secret-key={SERVER[1]}", f"--allow={CLIENT[0]}", "--closes")
     attack = next(attack for attack in drawn(CURVE) if len(attack.scripts) > 1)
     assert told(at("zap.py", *lock, *form, known=LISTED, scripts=attack.scripts)) == code
+
+
+@needs_curve
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [((), ["ZF404"]), (("--hardened",), []), pytest.param(("--no-vouch",), ["ZF401", "ZF404"], marks=pytest.mark.slow)],
+    ids=["weak", "hardened", "no vouch"],
+)
+def test_what_was_recorded_or_forged_passes_a_lock_that_does_not_look(form: tuple[str, ...], code: list[str]) -> None:
+    vouch = CurveCommand(b"INITIATE", vouch="foreign")
+    unproven = replace(shaking("CURVE", honest=1, instead=(vouch,)), label=STRANGER)
+    words = (f"--secret-key={SERVER[1]}", *form)
+    assert told(at("own_curve.py", *words, known=KEY, scripts=(*FORGERS, unproven))) == code

@@ -49,7 +49,10 @@ FAMILIES = {
     "tempo",
     "version-mix",
 }
-CODES = {f"ZF{number}" for number in (101, 102, 103, *range(201, 210), 301, *range(311, 317), 321, 322, 401, 402, 403, 501)}
+CODES = {
+    f"ZF{number}"
+    for number in (101, 102, 103, *range(201, 210), 301, *range(311, 317), 321, 322, *range(401, 405), 501)
+}
 TRIAL = Trial(Attack(()), Surface("tcp://127.0.0.1:1"), (), Observation(), 0.0)
 
 

@@ -32,7 +32,7 @@ from zmqfuzz.zmtp.wire import Command, Frame, Unit
 __all__ = ["Counting", "Rater"]
 
 MOST = 0.9
-"""Share of an honest peer's messages that must be counted, else counting does not work here."""
+"""Share of an honest peer's messages that must be counted, and no more than the inverse, else it does not work here."""
 
 QUIET, LATEST = 1.0, 4.0
 """Seconds without a message after which no more come, and that late ones are waited for at most."""
@@ -41,8 +41,9 @@ HOOK = 10.0
 """Seconds that the user's command may take."""
 
 TAG = b"zmqfuzz counts this"
-_SPEAKERS = ("PUSH", "XPUB", "PUB")
-"""Socket types whose messages a peer that reads gets without asking for each."""
+_SPEAKERS = {"PULL": ("PUSH", "XPUB", "PUB"), "XSUB": ("XPUB", "PUB", "PUSH"), "SUB": ("XPUB", "PUB", "PUSH")}
+"""At doors of which types that is looked for which comes in at one, the likeliest first; a peer that reads there gets
+it without asking for each."""
 
 
 @dataclass(slots=True)
@@ -102,10 +103,11 @@ class Rater:
         counting.tally.begin()
         flow = trial.observation.flow
         assert flow is not None
-        if flow.taken + flow.later < MOST * flow.offered:
-            seen = f"{flow.taken + flow.later} of {flow.offered} messages of an honest peer at half of the limit"
-            how = f", by {counting.by}" if counting.by else ""
-            counting.why = f"what it takes cannot be counted: {seen} were seen{how} (--counter CMD counts otherwise)"
+        counted = flow.taken + flow.later
+        if not MOST * flow.offered <= counted <= flow.offered / MOST:
+            how = f" as {counting.by}" if counting.by else ""
+            seen = f"{flow.offered} messages of an honest peer at half of the limit were seen {counted} times{how}"
+            counting.why = f"what it takes cannot be counted: {seen} (--counter CMD counts otherwise)"
         return counting, trial
 
     def _ways(self, standing: Standing, surface: Surface) -> Counting:
@@ -115,9 +117,11 @@ class Rater:
             said = Counting(request.kind, request.units, Tally(), "answers")
         else:
             said = Counting(peer_type(surface.socket_type)[0], (Frame(TAG),), Tally(TAG))
-            others = [door for door in self._harness.surfaces(standing) if door.socket_type in _SPEAKERS]
-            if others and others[0].key != surface.key:
-                said.by, said.at = f"messages at {others[0].key}", others[0].key
+            likely = _SPEAKERS.get(surface.socket_type, ())
+            doors = [door for door in self._harness.surfaces(standing) if door.socket_type in likely and door.known]
+            if doors:
+                said.at = min(doors, key=lambda door: likely.index(door.socket_type)).key
+                said.by = f"messages at {said.at}"
         if self._counter:
             said.by, said.at, said.command = "what --counter prints", "", self._counter
         return said

@@ -88,7 +88,7 @@ def flood(surface: Surface, kind: str, units: tuple[Unit, ...], limits: Limits, 
 def gentle(surface: Surface, kind: str, units: tuple[Unit, ...], limits: Limits) -> Attack:
     """One honest peer that stays at half of the limit: what is counted of it tells whether counting works."""
     rate = (limits.rate or 1.0) / 2
-    times = max(3, min(40, round(1.5 * rate)))
+    times = max(1, min(3, int(burst(limits))), min(40, round(1.5 * rate)))
     opening = (Connect(), Shake(kind, mechanism=surface.mechanism, within=5.0))
     return Attack((Script((*opening, Send(units, times, every=min(1 / rate, 0.2))), label=GENTLE),), strategy=RATING)
 
@@ -149,6 +149,11 @@ class Tally:
         """Count from nothing; what comes now teaches nothing more."""
         self.like = self.other = 0
         self._learning = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether an honest peer's answers differ, so that one of another size may be an error or not."""
+        return len(self._seen) > 1 and not self.key
 
     def _known(self, parts: tuple[bytes, ...]) -> bool:
         if len(self._seen) < 2:

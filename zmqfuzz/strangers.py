@@ -12,10 +12,11 @@ from zmqfuzz.script import Connect, Expect, Script, Send, Shake
 from zmqfuzz.trial import ClosedBy, Reached, Surface, Transcript, Trial
 from zmqfuzz.zmtp.wire import CurveCommand, Greeting1, Greeting2
 
-__all__ = ["FIRST", "LISTENS", "NO_PASSWORD", "SHAKES", "STRANGER", "Visit", "visits"]
+__all__ = ["FIRST", "FORGER", "LISTENS", "NO_PASSWORD", "SHAKES", "STRANGER", "Visit", "forgeries", "visits"]
 
-STRANGER, FIRST = "stranger", "first stranger"
-"""The labels of strangers, and of the one that comes before others have done something."""
+STRANGER, FIRST, FORGER = "stranger", "first stranger", "forger"
+"""The labels of strangers, of the one that comes before others have done something, and of one that has the key and
+sends what only somebody would who has recorded or guessed it."""
 
 NO_PASSWORD = b"zmqfuzz: this is not the password"
 """What a stranger gives where a password is asked for."""
@@ -31,11 +32,14 @@ class Visit:
     script: Script
     kind: str
     saw: Transcript
-    first: bool
+    first: bool = False
+    asked: bool = False
 
     @property
     def let_in(self) -> bool:
-        """Whether its handshake was completed, or a message came back."""
+        """Whether its handshake was completed, or a message came back; only the latter, of one that has ``asked``."""
+        if self.asked:
+            return self.saw.messages > 0
         return self.saw.reached is Reached.TRAFFIC and (self.saw.messages > 0 or _shakes(self.script))
 
     @property
@@ -58,19 +62,61 @@ def visits(trial: Trial) -> list[Visit]:
     return found
 
 
+def forgeries(trial: Trial) -> list[Visit]:
+    """The forgers of a trial, at a door that asks for CURVE: what they send is to be refused whoever they are."""
+    surface = trial.surface
+    if surface.lock != "CURVE" or surface.mechanism != "CURVE":
+        return []
+    found = []
+    for script, saw in trial.pairs:
+        if script.label != FORGER or not _waits(script):
+            continue
+        shakes = [step for step in script.steps if isinstance(step, Shake)]
+        if not shakes:
+            continue
+        if kind := _forged_handshake(shakes[0]):
+            found.append(Visit(script, kind, saw))
+        elif surface.socket_type in ("REP", "ROUTER") and _reuses(script):
+            found.append(Visit(script, "a nonce that was used before", saw, asked=True))
+    return found
+
+
+def _forged_handshake(shake: Shake) -> str:
+    """What is forged in an otherwise honest handshake; empty: nothing."""
+    for unit in shake.instead if shake.mechanism == "CURVE" else ():
+        if isinstance(unit, CurveCommand) and unit.name == b"HELLO" and unit.box in ("random", "foreign", "open"):
+            return "a HELLO that does not open"
+        if isinstance(unit, CurveCommand) and unit.name == b"INITIATE" and unit.cookie in ("random", "zero"):
+            return "a cookie that was not given"
+    return ""
+
+
+def _reuses(script: Script) -> bool:
+    """Whether all that it sends behind an honest handshake has the nonce of INITIATE, or one before it (RFC 26)."""
+    shakes = [step for step in script.steps if isinstance(step, Shake)]
+    units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
+    used = all(isinstance(unit, CurveCommand) and unit.nonce in ("repeat", "lower") for unit in units)
+    return bool(units) and used and shakes[0].mechanism == "CURVE" and not shakes[0].instead
+
+
 def _shakes(script: Script) -> bool:
     return any(isinstance(step, Shake) for step in script.steps)
 
 
 def _kind(script: Script, surface: Surface) -> str:
     """Empty: no stranger, or nothing can be said."""
-    if script.label not in (STRANGER, FIRST) or sum(isinstance(step, Connect) for step in script.steps) != 1:
+    if script.label not in (STRANGER, FIRST) or not _waits(script):
         return ""
     shakes = [step for step in script.steps if isinstance(step, Shake)]
-    waits = [step for step in script.steps if isinstance(step, Expect) and step.event == "message"]
-    if len(shakes) > 1 or not waits or waits[-1].within < LISTENS or any(step.within < SHAKES for step in shakes):
-        return ""
     return _shaking(shakes[0], surface) if shakes else _speaking(script)
+
+
+def _waits(script: Script) -> bool:
+    """Whether it connects once, shakes hands at most once, and then waits long enough for a message."""
+    shakes = [step for step in script.steps if isinstance(step, Shake)]
+    waits = [step for step in script.steps if isinstance(step, Expect) and step.event == "message"]
+    once = sum(isinstance(step, Connect) for step in script.steps) == 1 and len(shakes) <= 1
+    return once and bool(waits) and waits[-1].within >= LISTENS and all(step.within >= SHAKES for step in shakes)
 
 
 def _speaking(script: Script) -> str:

@@ -11,7 +11,7 @@ from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
-from zmqfuzz.rating import RATING, allowed, burst
+from zmqfuzz.rating import RATING, Tally, allowed, burst
 from zmqfuzz.trial import Surface, Trial
 
 __all__ = ["Rates"]
@@ -84,12 +84,12 @@ class Rates:
             for attack in self._rater.floods(surface, counting):
                 trial = await self._rater.flooded(attack, surface.key, counting)
                 self._outcome.cases[(surface.key, RATING)] += 1
-                if not await self._kept(surface, trial):
+                if not await self._kept(surface, trial, counting.tally):
                     return
         except TargetVanished as error:
             self._not_covered(surface, str(error))
 
-    async def _kept(self, surface: Surface, trial: Trial) -> bool:
+    async def _kept(self, surface: Surface, trial: Trial, tally: Tally) -> bool:
         """Judge one flood; False when a finding ends the look."""
         limits, flow = self._harness.limits, trial.observation.flow
         assert flow is not None
@@ -98,6 +98,11 @@ class Rates:
             return False
         if flow.taken > allowed(limits, flow.seconds):
             return await self._examined(surface, trial)
+        unlike = flow.taken + flow.other > allowed(limits, flow.seconds) and (tally.varies or not flow.taken)
+        if unlike:
+            said = f"its answers differ: {flow.other} of a flood may be errors, or not (--counter CMD counts otherwise)"
+            self._outcome.doubts.append(f"{surface.key}: {KEPT}? {said}")
+            return True
         at_most = burst(limits) + (limits.rate or 0.0) * flow.seconds
         if flow.taken < NEAR * at_most and flow.cpu > BUSY * flow.seconds and not flow.cut:
             self._not_covered(surface, f"it was at work all the time, and took {flow.taken / flow.seconds:,.0f}/s only")

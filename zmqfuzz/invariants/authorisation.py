@@ -5,10 +5,10 @@ from __future__ import annotations
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
-from zmqfuzz.strangers import Visit, visits
+from zmqfuzz.strangers import Visit, forgeries, visits
 from zmqfuzz.trial import Trial
 
-__all__ = ["fails_closed", "locked_at_all", "strangers_refused"]
+__all__ = ["fails_closed", "forgeries_refused", "locked_at_all", "strangers_refused"]
 
 _NAMES = {"CURVE": "A CURVE key", "PLAIN": "A user name"}
 
@@ -132,4 +132,35 @@ def fails_closed(trial: Trial, limits: Limits, violated: type[Violation]) -> Non
         signature=f"opens to {found.kind}",
         advice="Let nothing that a peer sends end the ZAP handler, and set ZMQ_ZAP_DOMAIN and ZMQ_ZAP_ENFORCE_DOMAIN, "
         "with which libzmq lets nobody in where no handler answers.",
+    )
+
+
+@invariant(
+    "ZF404",
+    "What was forged or recorded passes the lock",
+    severity=Severity.HIGH,
+    tests=lambda trial, limits: any(visit.let_in or visit.refused for visit in forgeries(trial)),
+    locked=True,
+)
+def forgeries_refused(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
+    """A CURVE door takes no command with a used nonce, no HELLO that does not open, no cookie that it did not give.
+
+    Why: whoever can record a message of an honest client can send it again, and again (CVE-2014-7203 in libzmq 4.0);
+    HELLO and cookie keep strangers from costing a server state and work. Measured: peers that have the key do one thing
+    that RFC 26 has a server refuse: messages with the nonce of INITIATE or one before it, at a REP or ROUTER, where an
+    answer is the proof; a HELLO whose box does not open, or a cookie of other octets, where a completed handshake is.
+    Confirmed on fresh processes. Not judged: other socket types behind the handshake, whose messages nobody answers. To
+    fix: use libzmq's own CURVE, in a release that is maintained; in an own implementation keep the last nonce of each
+    connection and end it when the next one is not higher.
+    """
+    found = next((visit for visit in forgeries(trial) if visit.let_in), None)
+    if found is None:
+        return
+    raise violated(
+        f"A peer with {found.kind} is served: {_got(found)}.",
+        Measure("forged", found.kind, "refused"),
+        Measure("messages that came back", str(found.saw.messages), "0"),
+        signature=found.kind,
+        advice="Use the CURVE of a libzmq that is maintained; in an own implementation refuse what RFC 26 has refused.",
+        culprit=found.script,
     )

@@ -25,16 +25,17 @@ def _said(flow: Flow) -> str:
 def rate_kept(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
     """Of all peers together the target takes no more messages than its rate, and a burst.
 
-    Why: what stands behind the target was built for a rate; one client in a loop, or many at once, pass it where the
-    limit is missing, or is counted for each connection. Measured: honest messages, like one that the target answered,
-    are sent evenly three times too often for three to six seconds, by one peer and by eight, on three fresh processes;
-    counted are answers like those that an honest peer gets alone (an error is another), or, where nobody is answered,
-    what comes out at another door, or the number that --counter prints. A breach is more than 1.2 times of the burst
-    (--burst; else two seconds' worth) and the rate over that time, and two messages. Being late, the target's or
-    ours, can only lower the count. How the rest is kept away (dropped, left waiting, connections not read or closed,
-    another answer), and what a bystander gets, is told. Inconclusive: an honest peer at half of the rate is not
-    counted; a target that is at work all the time and comes nowhere near the rate. To fix: one token bucket in front
-    of the work, for all connections of all sockets that lead there.
+    Why: what stands behind the target was built for a rate; one client in a loop, or many at once, pass it where
+    the limit is missing, or is counted for each connection. Measured: honest messages, like one that the target
+    answered, are sent evenly three times too often for three to six seconds, by one peer and by eight, on three
+    fresh processes; counted are answers like those that an honest peer gets alone (an error is another), or, where
+    nobody is answered, what comes out at another door, or the number that --counter prints. A breach is more than
+    1.2 times of the burst (--burst; else two seconds' worth) and the rate over that time, and two messages. Being
+    late, the target's or ours, can only lower the count. How the rest is kept away (dropped, left waiting,
+    connections not read or closed, another answer), and what a bystander gets, is told. Inconclusive: an honest
+    peer at half of the rate is not counted, or more than once for each message; answers that always differ, of
+    other sizes in the flood; a target that is at work all the time and comes nowhere near the rate. To fix: one
+    token bucket in front of the work, for all connections of all sockets that lead there.
     """
     flows = [trial.observation.flow for trial in seen.trials if trial.observation.flow is not None]
     if limits.rate is None or seen.doubts or not flows:
