@@ -19,7 +19,7 @@ from zmqfuzz.declared import Declared
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Verdict
 from zmqfuzz.rater import Counting, Rater
-from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, allowed, burst, flood, gentle, offered, told, way
+from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, allowed, burst, flood, gentle, message_of, offered, told, way
 from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Examination, Flow, Observation, Service, Surface, Trial
 from zmqfuzz.zmtp.wire import Frame
@@ -63,6 +63,7 @@ def test_a_flood_offers_much_more_than_may_be_taken(rate: float, peers: int) -> 
     crowd = offered(attack, len(UNITS)) - offered(attack, len(UNITS), BYSTANDER)
     assert crowd > 2.4 * allowed(limits, seconds)
     assert 2.9 <= seconds <= 6.1
+    assert message_of(attack) == ("DEALER", UNITS)
     assert offered(gentle(DOOR, "DEALER", UNITS, limits), len(UNITS)) <= max(3, 0.75 * rate + 1)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,14 +20,15 @@ from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.probe import split
-from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, flood, gentle, offered
+from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, flood, gentle, message_of, offered
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step, Wait
+from zmqfuzz.seeds import Message
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import requests
 from zmqfuzz.trial import Examination, Flow, Observation, Service, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.patterns import ONE_PEER, peer_type
-from zmqfuzz.zmtp.wire import Command, Frame, Unit
+from zmqfuzz.zmtp.wire import Command, Frame, Unit, body_bytes
 
 __all__ = ["Counting", "Rater"]
 
@@ -41,6 +42,11 @@ HOOK = 10.0
 """Seconds that the user's command may take."""
 
 TAG = b"zmqfuzz counts this"
+Request = tuple[str, tuple[Unit, ...]]
+"""The type of a peer, and the message that it sends."""
+
+_ANSWERING = ("REP", "ROUTER", "DEALER", "PAIR")
+
 _SPEAKERS = {"PULL": ("PUSH", "XPUB", "PUB"), "XSUB": ("XPUB", "PUB", "PUSH"), "SUB": ("XPUB", "PUB", "PUSH")}
 """At doors of which types that is looked for which comes in at one, the likeliest first; a peer that reads there gets
 it without asking for each."""
@@ -64,7 +70,7 @@ class Counting:
     @property
     def answered(self) -> bool:
         """Whether answers are counted."""
-        return not (self.at or self.command or self.tally.key)
+        return self.by == "answers"
 
     @property
     def size(self) -> int:
@@ -87,17 +93,21 @@ class Served:
 
 
 class Rater:
-    """Counts at the doors of a harness's target. ``counter``: the user's command that prints a number."""
+    """Counts at the doors of a harness's target. ``seeds``: messages like those that it is used to."""
 
-    def __init__(self, harness: Harness, counter: str = "") -> None:
+    def __init__(self, harness: Harness, seeds: Sequence[Message] = ()) -> None:
         self._harness = harness
-        self._counter = counter
+        self._counter = harness.counter
+        self._seeds = seeds
 
-    async def learn(self, key: str) -> tuple[Counting, Trial]:
-        """How to count at this door, and an honest peer at half of the limit, of which nearly all must be counted."""
+    async def learn(self, key: str, given: Request | None = None) -> tuple[Counting, Trial]:
+        """How to count at this door, and an honest peer at half of the limit, of which nearly all must be counted.
+
+        ``given``: the message to send, and the type of the peer that does.
+        """
         async with self._harness.examined() as standing:
             surface = self._harness.surface(standing, key)
-            counting = self._ways(standing, surface)
+            counting = self._ways(standing, surface, given)
             attack = gentle(surface, counting.kind, counting.units, self._harness.limits)
             trial = await self._counted(standing, surface, attack, counting)
         counting.tally.begin()
@@ -110,13 +120,13 @@ class Rater:
             counting.why = f"what it takes cannot be counted: {seen} (--counter CMD counts otherwise)"
         return counting, trial
 
-    def _ways(self, standing: Standing, surface: Surface) -> Counting:
-        kind, parts = self._harness.asking.exchange(surface.key)
-        if kind and parts:
-            request = requests(surface, kind, parts)[-1]
-            said = Counting(request.kind, request.units, Tally(), "answers")
+    def _ways(self, standing: Standing, surface: Surface, given: Request | None) -> Counting:
+        asked = given or self._usual(surface)
+        if surface.socket_type in _ANSWERING:
+            said = Counting(*asked, Tally(), "answers")
         else:
-            said = Counting(peer_type(surface.socket_type)[0], (Frame(TAG),), Tally(TAG))
+            last = asked[1][-1]
+            said = Counting(*asked, Tally(body_bytes(last.body) if isinstance(last, Frame) else TAG))
             likely = _SPEAKERS.get(surface.socket_type, ())
             doors = [door for door in self._harness.surfaces(standing) if door.socket_type in likely and door.known]
             if doors:
@@ -125,6 +135,13 @@ class Rater:
         if self._counter:
             said.by, said.at, said.command = "what --counter prints", "", self._counter
         return said
+
+    def _usual(self, surface: Surface) -> Request:
+        """A message that the target was heard to answer, else one that the user has recorded, else any."""
+        kind, parts = self._harness.asking.exchange(surface.key)
+        frames = parts or (self._seeds[0] if self._seeds else (TAG,))
+        request = requests(surface, kind or peer_type(surface.socket_type)[0], frames)[-1]
+        return request.kind, request.units
 
     def floods(self, surface: Surface, counting: Counting) -> tuple[Attack, ...]:
         """One from a single peer, and one from many with a bystander beside them, where the door takes several."""
@@ -142,7 +159,7 @@ class Rater:
 
     async def examine(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
         """The flood on ``times`` fresh processes, behind an honest peer on another one."""
-        counting, calm = await self.learn(key)
+        counting, calm = await self.learn(key, message_of(attack))
         if counting.why:
             return Examination("rate", (), (calm,), doubts=(counting.why,))
         trials = [await self.flooded(attack, key, counting) for _ in range(times)]

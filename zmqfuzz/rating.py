@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from zmqfuzz.budget import Limits
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake
 from zmqfuzz.trial import Flow, Surface
-from zmqfuzz.zmtp.wire import Unit
+from zmqfuzz.zmtp.wire import Frame, Unit
 
 __all__ = [
     "BYSTANDER",
@@ -24,6 +24,7 @@ __all__ = [
     "burst",
     "flood",
     "gentle",
+    "message_of",
     "offered",
     "told",
     "way",
@@ -91,6 +92,15 @@ def gentle(surface: Surface, kind: str, units: tuple[Unit, ...], limits: Limits)
     times = max(1, min(3, int(burst(limits))), min(40, round(1.5 * rate)))
     opening = (Connect(), Shake(kind, mechanism=surface.mechanism, within=5.0))
     return Attack((Script((*opening, Send(units, times, every=min(1 / rate, 0.2))), label=GENTLE),), strategy=RATING)
+
+
+def message_of(attack: Attack) -> tuple[str, tuple[Unit, ...]]:
+    """The type of the peers of a flood, and the message that they send."""
+    steps = attack.scripts[0].steps
+    kind = next(step.socket_type for step in steps if isinstance(step, Shake))
+    units = next(step.units for step in steps if isinstance(step, Send))
+    last = next(place for place, unit in enumerate(units) if not (isinstance(unit, Frame) and unit.more))
+    return kind, units[: last + 1]
 
 
 def offered(attack: Attack, message: int, label: str = "") -> int:

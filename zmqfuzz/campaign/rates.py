@@ -39,7 +39,7 @@ class Rates:
         self._triage = triage
         self._outcome = outcome
         self._tell = tell
-        self._rater = Rater(harness, harness.counter)
+        self._rater = Rater(harness, plan.seeds)
 
     @property
     def wanted(self) -> bool:

@@ -107,7 +107,7 @@ class Triage:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._stopper = Stopper(harness)
-        self._rater = Rater(harness, harness.counter)
+        self._rater = Rater(harness)
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
