@@ -76,7 +76,7 @@ def strangers_refused(trial: Trial, limits: Limits, violated: type[Violation]) -
     "ZF402",
     "A door is open although a key or a password was given",
     severity=Severity.CRITICAL,
-    tests=lambda trial, limits: _open(trial) and any(visit.let_in or visit.refused for visit in visits(trial)),
+    tests=lambda trial, limits: any(visit.let_in or visit.refused for visit in visits(trial)),
     locked=True,
 )
 def locked_at_all(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
