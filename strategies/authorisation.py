@@ -79,9 +79,9 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
 def _stranger(draw: Draw, situation: Situation) -> tuple[Step, ...]:
     message = _message(draw, situation)
     choice = draw.integer(0, 5)
-    if choice == 0:
+    if choice == 5:
         steps = _older(draw, situation, message)
-    elif choice == 1:
+    elif choice == 4:
         steps = _early(draw, situation, message)
     else:
         steps = (Connect(), _shake(draw, situation), *((Send(message),) if message else ()))

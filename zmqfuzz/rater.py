@@ -21,7 +21,7 @@ from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.probe import split
 from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, flood, gentle, message_of, offered
-from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step, Wait
+from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.seeds import Message
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import requests
@@ -37,6 +37,9 @@ MOST = 0.9
 
 QUIET, LATEST = 1.0, 4.0
 """Seconds without a message after which no more come, and that late ones are waited for at most."""
+
+TRAVELS = 0.5
+"""Seconds in which a subscription gets to the publisher."""
 
 HOOK = 10.0
 """Seconds that the user's command may take."""
@@ -235,15 +238,19 @@ class Rater:
         meter = Meter(tap=counting.tally.take)
         kind = peer_type(door.socket_type)[0]
         asks: tuple[Step, ...] = (Send((Command(b"SUBSCRIBE", b""),)),) if kind == "SUB" else ()
-        steps = (Connect(), Shake(kind, mechanism=door.mechanism), *asks)
-        reader = Attack((Script((*steps, Wait(600.0)), label="reader"),), strategy=RATING)
+        steps = (Connect(), Shake(kind, mechanism=door.mechanism, within=5.0), *asks)
+        reader = Attack((Script(steps, label="reader"),), strategy=RATING)
+        ready = trio.Event()
+
+        async def held() -> None:
+            ready.set()
+            await trio.sleep_forever()
+
         async with trio.open_nursery() as nursery:
             dial, known = partial(connect_soon, door.address), self._harness.credentials
-            nursery.start_soon(partial(inject, reader, dial, meter, credentials=known, seconds=600.0))
-            with trio.move_on_after(2.0):
-                while meter.sent == 0:
-                    await trio.sleep(0.01)
-            await trio.sleep(0.3)  # a subscription travels to the publisher
+            nursery.start_soon(partial(inject, reader, dial, meter, credentials=known, held=held))
+            await ready.wait()
+            await trio.sleep(TRAVELS if asks else 0.0)
             yield
             nursery.cancel_scope.cancel()
 
