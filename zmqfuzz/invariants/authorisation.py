@@ -149,9 +149,9 @@ def forgeries_refused(trial: Trial, limits: Limits, violated: type[Violation]) -
     HELLO and cookie keep strangers from costing a server state and work. Measured: peers that have the key do one thing
     that RFC 26 has a server refuse: messages with the nonce of INITIATE or one before it, at a REP or ROUTER, where an
     answer is the proof; a HELLO whose box does not open, or a cookie of other octets, where a completed handshake is.
-    Confirmed on fresh processes. Not judged: other socket types behind the handshake, whose messages nobody answers. To
-    fix: use libzmq's own CURVE, in a release that is maintained; in an own implementation keep the last nonce of each
-    connection and end it when the next one is not higher.
+    Confirmed on fresh processes. Not judged: other socket types behind the handshake, whose messages nobody answers.
+    To fix: use libzmq's own CURVE, in a release that is maintained; in an own implementation keep the last nonce of
+    each connection and end it when the next one is not higher.
     """
     found = next((visit for visit in forgeries(trial) if visit.let_in), None)
     if found is None:
