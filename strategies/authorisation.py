@@ -54,7 +54,7 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
     ways = ["NULL", "PLAIN"]
     if lock == situation.surface.mechanism:
         ways += [lock] * 4 if lock == "PLAIN" or situation.surface.listed else []
-        ways += ["vouch"] if lock == "CURVE" else []
+        ways += ["vouch"] * 2 if lock == "CURVE" else []
     way = draw.choice(tuple(ways))
     if way == "vouch":
         metadata = (Property(b"Socket-Type", kind.encode()),)

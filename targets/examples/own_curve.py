@@ -2,8 +2,8 @@
 
 It prints its public key. Weak: it opens each box and forgets the rest: the nonce of a message may have been used
 before, so that whoever has recorded a message can send it again (CVE-2014-7203 was this in libzmq 4.0), and the box of
-HELLO is not looked at. ``--no-vouch``: nor the vouch, so that anyone can call himself by another's public key.
-Hardened: HELLO and the vouch must open, and a nonce must be higher than the last.
+HELLO is not looked at. ``--no-vouch``: it looks at both, and not at the vouch, so that anyone can call himself by
+another's public key. Hardened: HELLO and the vouch must open, and a nonce must be higher than the last.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket, public: bytes, secret: bytes, options: argparse.Namespace) -> None:
         self.sock, self.public, self.secret = sock, public, secret
-        self.careful = options.hardened
+        self.careful = options.hardened or options.no_vouch
         self.vouches = options.hardened or not options.no_vouch
         self.received = self.sent = 0
 
