@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF652", "exposed", exposure, python("exposed"), python("exposed", "--hardened")),
         Pair("ZF653", "exposed, ipc", exposure, python("exposed", *socket), python("exposed", *socket, "--hardened")),
     ]
+    found += locks_and_rates(python)
     program = str(folder / "cserver")
     build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / "cserver.c"), "-lzmq"]
     try:
@@ -102,6 +104,38 @@ def pairs(folder: Path) -> list[Pair]:
         weak = (program, "rep", "tcp://127.0.0.1:{port}")
         found.append(Pair("ZF101", "cserver rep (C)", QUIET, weak, (*weak, "hardened")))
     return found
+
+
+def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
+    """Doors that should be locked, and a service that promises a rate."""
+    strangers, pulls = ("--only", "authorisation"), ("--socket", "PULL")
+    any_key = (*strangers, f"--server-key={SERVER[0]}")
+    late = (f"--secret-key={SERVER[1]}", "--socket", "ROUTER")
+    second = (*late, "--second", "{ipc}")
+    nobody = ("--hardened", f"--secret-key={SERVER[1]}", "--zap", "none")
+    listed = (f"--secret-key={SERVER[1]}", f"--allow={CLIENT[0]}", "--hardened")
+    plain, curve, rate = (*strangers, *PLAIN), (*strangers, *CURVE), ("--only", "rate", "--rate", "50/s")
+    kept = python("rate_limited", "--hardened")
+    each = python("rate_limited", "--per-connection")
+    waits, told = (
+        python("rate_limited", "--hardened", "--over", "wait"),
+        python("rate_limited", "--hardened", "--over", "error"),
+    )
+    own = python("own_curve", f"--secret-key={SERVER[1]}")
+    trusting, closes = ("--trusting",), (*LOCK, "--closes")
+    return [
+        Pair("ZF401", "curve, no ZAP handler", curve, python("curve", *nobody), python("curve", *listed)),
+        Pair("ZF401", "zap (PLAIN), trusting", plain, python("zap", *trusting), python("zap", *trusting, "--hardened")),
+        Pair("ZF402", "curve, keys too late", any_key, python("curve", *late), python("curve", *late, "--hardened")),
+        Pair("ZF402", "curve, second door", any_key, python("curve", *second), python("curve", *second, "--hardened")),
+        Pair("ZF403", "zap (CURVE), fails open", curve, python("zap", *closes), python("zap", *closes, "--hardened")),
+        Pair("ZF401", "own_curve, no vouch", any_key, (*own, "--no-vouch"), (*own, "--hardened")),
+        Pair("ZF404", "own_curve, used nonces", any_key, own, (*own, "--hardened")),
+        Pair("ZF501", "rate_limited, no limit", rate, python("rate_limited"), kept),
+        Pair("ZF501", "rate_limited, each one", rate, each, waits),
+        Pair("ZF501", "rate_limited, answers", rate, each, told),
+        Pair("ZF501", "rate_limited, PULL", rate, python("rate_limited", *pulls), (*kept, *pulls)),
+    ]
 
 
 @dataclass(frozen=True)

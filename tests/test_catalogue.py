@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {
     "abrupt-disconnect",
     "application-payload",
+    "authorisation",
     "churn",
     "commands",
     "curve-handshake",
@@ -57,6 +58,8 @@ CODES = {
         301,
         *range(311, 317),
         *range(321, 323),
+        *range(401, 405),
+        501,
         *range(651, 654),
     )
 }

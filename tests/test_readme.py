@@ -54,6 +54,7 @@ def test_the_table_of_invariants_is_the_catalogue() -> None:
     wanted = []
     for entry in filter(ours, invariants().values()):
         when = f"with `--{entry.declared.replace('_', '-')}`" if entry.declared else "always"
+        when = "with a key or password" if entry.locked else when
         wanted.append(f"| {entry.code} | {entry.severity} | {entry.title} | {when} |")
     assert table("invariants") == wanted, "should be:\n" + "\n".join(wanted)
 
@@ -100,7 +101,7 @@ def test_every_command_and_option_exists() -> None:
     assert named <= set(cli.commands)
     known = {name for command in commands(cli) for param in command.params for name in param.opts}
     # What belongs to the programs of the examples and to pip, git, pytest and Hypothesis.
-    known |= {"--help", "--hardened", "--drop", "--run-slow", "--hypothesis-seed"}
+    known |= {"--help", "--hardened", "--drop", "--per-connection", "--secret-key", "--run-slow", "--hypothesis-seed"}
     known |= {"--host", "--nworkers", "--nthreads"}  # and to dask
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     plugin = {name for name in spoken if name.startswith("--zmqfuzz")}

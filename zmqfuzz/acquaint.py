@@ -1,11 +1,12 @@
 """What a door says only to who is let in: the socket type behind PLAIN and CURVE.
 
 Contract: one honest handshake that names no socket type of ours (libzmq ``src/mechanism.cpp:parse_metadata`` checks it
-only where it is given), and nothing after it.
+only where it is given), and nothing after it. And which doors are to keep strangers out, as far as we were told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import trio
@@ -17,7 +18,7 @@ from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.connection import Connection, Role, State, property_value
 
-__all__ = ["acquaint"]
+__all__ = ["acquaint", "locked"]
 
 _WITHIN = 3.0
 
@@ -47,3 +48,24 @@ async def _shake(sock: trio.socket.SocketType, connection: Connection) -> None:
         while connection.next_event() is not None:
             pass
         octets = connection.data_to_send()
+
+
+def locked(surfaces: Sequence[Surface], credentials: Credentials) -> tuple[Surface, ...]:
+    """The doors, each with the lock that the credentials promise for it.
+
+    A door that asks for what was given is to be locked; and one that asks for nothing, where no door asks, or where it
+    leads to a socket of the same type as a door that does: one socket has one set of keys, but only those endpoints
+    are locked that were bound after these were set (zmq_curve(7)). Of any other open door nothing is promised.
+    """
+    locks = credentials.locks
+    asking = {surface.socket_type: surface.mechanism for surface in surfaces if surface.mechanism in locks}
+    found = []
+    for surface in surfaces:
+        lock = surface.mechanism if surface.mechanism in locks else ""
+        if not lock and locks and surface.mechanism in ("", "NULL"):
+            lock = asking.get(surface.socket_type, "") if asking else locks[0]
+        if surface.side != "bind":
+            lock = ""
+        listed = lock == "CURVE" and bool(credentials.client_secret)
+        found.append(replace(surface, lock=lock, listed=listed))
+    return tuple(found)

@@ -50,7 +50,8 @@ class Spec:
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
     listen and the target connects to us. ``stop_signal`` tells it to stop. ``inventory``: where something is found, it
     is started once more with the shim, to learn which line opens the socket. ``probe`` is the user's own check of the
-    service; ``credentials`` are what the target asks its peers for.
+    service, ``counter`` their command that prints how many messages it has taken; ``credentials`` are what the target
+    asks its peers for.
     """
 
     command: tuple[str, ...] = ()
@@ -66,6 +67,7 @@ class Spec:
     allow_remote: tuple[str, ...] = ()
     probe: UserProbe = None
     inventory: bool = True
+    counter: str = ""
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
 
@@ -140,6 +142,7 @@ class Spec:
             start_within=self.start_within,
             reference=None if self.bind else _bare_socket,
             inside=partial(inside, self.target) if self.command and not self.bind and self.inventory else None,
+            counter=self.counter,
         )
 
 

@@ -62,23 +62,24 @@ class Limits:
     """What the target promises. ``None``: not declared, so not judged.
 
     ``max_frame``, ``max_message``, ``memory`` in octets; ``memory`` bounds the resident set of the whole process
-    tree. ``rate`` is messages a second, of all peers together. ``held_per_byte`` is judged without a declaration: no
-    program means to keep what one stranger sends, in step with what is sent, where the same volume of honest traffic
-    is not kept. ``descriptors`` may stay behind. ``recover`` is how long, in seconds, the target may take to serve
-    again after an attack. ``hard_cap`` is not a promise: above it the target is killed to protect the machine.
-    ``beside`` is the share of what an honest client gets alone that it must get beside connections that others hold
-    open and silent. A peer is let go of, in seconds, ``handshake_within`` of its connecting where it stalls in the
-    handshake, ``hung_within`` of its last octets where it has stopped answering, ``vanished_within`` where it has
-    vanished without a sign. Told to stop, the target ends within ``linger`` seconds and a grace, and ``delivers`` this
-    share (1: all) of what it had accepted to peers that read on. ``expose``: where it may listen
-    (:mod:`zmqfuzz.binds`), and nowhere else. :data:`zmqfuzz.contract.PROMISES` is how each is
-    declared.
+    tree. ``rate`` is messages a second, of all peers together, and ``burst`` how many may be taken at once beyond
+    it. ``held_per_byte`` is judged without a declaration: no program means to keep what one stranger sends, in step
+    with what is sent, where the same volume of honest traffic is not kept. ``descriptors`` may stay behind.
+    ``recover`` is how long, in seconds, the target may take to serve again after an attack. ``hard_cap`` is not a
+    promise: above it the target is killed to protect the machine. ``beside`` is the share of what an honest client
+    gets alone that it must get beside connections that others hold open and silent. A peer is let go of, in
+    seconds, ``handshake_within`` of its connecting where it stalls in the handshake, ``hung_within`` of its last
+    octets where it has stopped answering, ``vanished_within`` where it has vanished without a sign. Told to stop,
+    the target ends within ``linger`` seconds and a grace, and ``delivers`` this share (1: all) of what it had
+    accepted to peers that read on. ``expose``: where it may listen (:mod:`zmqfuzz.binds`), and nowhere else.
+    :data:`zmqfuzz.contract.PROMISES` is how each is declared.
     """
 
     max_frame: int | None = None
     max_message: int | None = None
     memory: int | None = None
     rate: float | None = None
+    burst: int | None = None
     held_per_byte: float = 0.5
     descriptors: int = 2
     recover: float = 5.0

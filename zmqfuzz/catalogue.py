@@ -62,7 +62,8 @@ class Family:
     """An attack family. ``needs`` is the ZMTP state its attacks must reach to have tested anything.
 
     ``mechanism``: the only one it attacks (empty: any); ``known``: only where we hold what that one asks for.
-    ``many``: its attacks may have as many peers as ``Budget.connections``, not only ``Budget.peers``.
+    ``many``: its attacks may have as many peers as ``Budget.connections``, not only ``Budget.peers``. ``locked``: only
+    doors that are to keep strangers out (:attr:`~zmqfuzz.trial.Surface.lock`).
     """
 
     name: str
@@ -72,9 +73,12 @@ class Family:
     mechanism: str = ""
     known: bool = False
     many: bool = False
+    locked: bool = False
 
     def applies(self, surface: Surface) -> bool:
         """Whether it has anything to attack at this door."""
+        if self.locked and not surface.lock:
+            return False
         return self.mechanism in ("", surface.mechanism or "NULL") and (surface.known or not self.known)
 
 
@@ -86,7 +90,8 @@ class Invariant:
     breaks it.
     ``suspects`` says cheaply whether one Trial is worth an Examination. ``declared`` names the field of Limits
     without which there is no promise to check; ``waits``: that is a time, which attacks wait out. ``tests`` says
-    whether a Trial puts it to the test; None: every one does, where there is a process to watch.
+    whether a Trial puts it to the test; None: every one does, where there is a process to watch. ``locked``: only doors
+    that are to keep strangers out promise it.
     """
 
     code: str
@@ -101,6 +106,7 @@ class Invariant:
     declared: str = ""
     tests: Callable[[Trial, Limits], bool] | None = None
     waits: bool = False
+    locked: bool = False
 
     def applies(self, limits: Limits) -> bool:
         """Whether the promise was made at all."""
@@ -108,7 +114,7 @@ class Invariant:
 
     def tested(self, trial: Trial, limits: Limits) -> bool:
         """Whether the trial put the promise to the test: it was made, and could have been seen to be broken."""
-        if self.examines in ("beside", "stop", EXPOSURE) or not self.applies(limits):
+        if self.examines in ("beside", "stop", "rate", EXPOSURE) or not self.applies(limits):
             return False
         return self.tests(trial, limits) if self.tests is not None else trial.observation.baseline is not None
 
@@ -127,7 +133,13 @@ _loaded: set[str] = set()
 
 
 def strategy(
-    name: str, *, needs: Reached, mechanism: str = "", known: bool = False, many: bool = False
+    name: str,
+    *,
+    needs: Reached,
+    mechanism: str = "",
+    known: bool = False,
+    many: bool = False,
+    locked: bool = False,
 ) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
     """Register an attack family; the first docstring line is its one-line purpose. The options are Family's fields."""
 
@@ -143,7 +155,8 @@ def strategy(
         def drawn(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             return tuple(_at_door(script, situation.surface) for script in function(draw, situation))
 
-        family = Family(name, function.__doc__.strip().splitlines()[0], drawn, needs, mechanism, known, many)
+        summary = function.__doc__.strip().splitlines()[0]
+        family = Family(name, summary, drawn, needs, mechanism, known, many, locked)
         _families[name] = family
         return family
 
@@ -171,6 +184,7 @@ def invariant(
     declared: str = "",
     tests: Callable[[Trial, Limits], bool] | None = None,
     waits: bool = False,
+    locked: bool = False,
 ) -> Callable[[Callable[[T, Limits, type[Violation]], None]], Invariant]:
     """Register an invariant: ``check(seen, limits, violated)`` raises ``violated(...)`` when it is broken.
 
@@ -188,7 +202,8 @@ def invariant(
         check.__module__ = function.__module__
         name = getattr(function, "__name__", code).replace("_", "-")
         doc = inspect.getdoc(function) or ""
-        entry = Invariant(code, name, title, severity, doc, made, check, examines, suspects, declared, tests, waits)
+        kept = (examines, suspects, declared, tests, waits, locked)
+        entry = Invariant(code, name, title, severity, doc, made, check, *kept)
         _invariants[code] = entry
         return entry
 

@@ -15,7 +15,7 @@ from zmqfuzz.budget import Limits
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_count, parse_duration, parse_rate, parse_share, parse_size
 
-__all__ = ["PROMISES", "Promise", "read_limits"]
+__all__ = ["PROMISES", "Promise", "checked", "read_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ PROMISES = (
     ),
     Promise("max_message", parse_size, "SIZE", "Promise: larger messages are refused, all parts together."),
     Promise("memory", parse_size, "SIZE", "Promise: resident memory stays below this."),
-    Promise("rate", parse_rate, "RATE", "Promise: it takes no more messages than this, such as 200/s."),
+    Promise("rate", parse_rate, "RATE", "Promise: of all peers together it takes no more messages, such as 200/s."),
+    Promise("burst", parse_count, "COUNT", "Of --rate: so many at once beyond it. [default: 2 seconds' worth]"),
     Promise("held_per_byte", parse_share, "NUMBER", "Octets held per octet sent. [default: 0.5]"),
     Promise("descriptors", parse_count, "COUNT", "Descriptors that may stay behind. [default: 2]"),
     Promise("recover", parse_duration, "TIME", "Time to serve again after an attack. [default: 5s]"),
@@ -98,4 +99,12 @@ def read_limits(given: Mapping[str, object], spelt: Callable[[Promise], str]) ->
             values[promise.name] = promise.read(value)
         except UsageError as error:
             raise UsageError(f"{spelt(promise)}: {error}") from None
-    return Limits(**values)
+    return checked(Limits(**values), spelt)
+
+
+def checked(limits: Limits, spelt: Callable[[Promise], str] = lambda promise: f"--{promise.key}") -> Limits:
+    """The limits, if they go together. Raises UsageError."""
+    if limits.burst is not None and limits.rate is None:
+        burst, rate = (spelt(promise) for name in ("burst", "rate") for promise in PROMISES if promise.name == name)
+        raise UsageError(f"{burst}: it says by how much a rate may be passed; declare {rate}, too.")
+    return limits

@@ -72,6 +72,12 @@ class Credentials:
                 return bool(self.server_key if side == "bind" else self.our_secret)
         return False
 
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The mechanisms that keep strangers out of a target that listens: those whose key or user name was given."""
+        given = (("CURVE", bool(self.server_key)), ("PLAIN", self.username is not None))
+        return tuple(mechanism for mechanism, there in given if there)
+
     def unused(self, mechanisms: Collection[str]) -> str:
         """What was given although no door asks for it: such a door may be open to everyone. Empty: nothing."""
         if self.server_key and "CURVE" not in mechanisms:

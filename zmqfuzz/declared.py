@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zmqfuzz.budget import Limits
-from zmqfuzz.contract import PROMISES, read_limits
+from zmqfuzz.contract import PROMISES, checked, read_limits
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
@@ -63,7 +63,7 @@ class Declared:
     def contract(self, given: Mapping[str, int | float | None]) -> Limits:
         """What it promises; what is ``given`` wins."""
         values: dict[str, Any] = {**self.limits, **{name: value for name, value in given.items() if value is not None}}
-        return Limits(**values)
+        return checked(Limits(**values))
 
     def blamed(self, key: str, error: UsageError) -> UsageError:
         """``error``, which is about what was declared as ``key``, with the place where that was."""
@@ -261,6 +261,7 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
             "start-within": reader.duration,
             "stop-signal": reader.text,
             "probe": reader.probe,
+            "counter": reader.probe,
             "allow-remote": reader.words,
             "seeds": reader.path,
             "families": reader.words,
@@ -282,6 +283,7 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
         "start-within",
         "stop-signal",
         "probe",
+        "counter",
         "allow-remote",
     )
     description = {key.replace("-", "_"): given[key] for key in fields if key in given}

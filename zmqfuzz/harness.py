@@ -6,14 +6,14 @@ never judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
 import trio
 
-from zmqfuzz.acquaint import acquaint
+from zmqfuzz.acquaint import acquaint, locked
 from zmqfuzz.asking import Asking
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.bystander import Bystanders
@@ -46,11 +46,6 @@ ROUND_UNMOVED = 0.3
 REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
 
-MOST_HISTORY = 200
-MOST_PLAYED = 1500
-"""Attacks before the last one that a finding may need, and scripts of all of them together."""
-
-
 Reference = Callable[[Surface, str, int], tuple[Target, Credentials]]
 """Makes a bare socket like the one behind a door, from the shared library at a path and with this many messages as
 RCVHWM, and says what it asks its peers for. Raises UsageError: that is not possible."""
@@ -79,7 +74,9 @@ class Harness:
         start_within: float = 20.0,
         reference: Reference | None = None,
         inside: Inside | None = None,
+        counter: str = "",
     ) -> None:
+        """``counter``: a command of the user's that prints how many messages the target has taken."""
         self.target = target
         self.limits = limits or Limits()
         self.budget = budget or Budget.waiting_out(self.limits)
@@ -90,6 +87,7 @@ class Harness:
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
         self._inside = inside
+        self.counter = counter
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
         self._bystanders = Bystanders(self.limits.beside)
@@ -200,9 +198,8 @@ class Harness:
         """The doors of a process."""
         if self._listeners is not None:
             return self._listeners.surfaces
-        return tuple(
-            replace(self._met_doors[surface.key], address=surface.address) for surface in standing.running.surfaces
-        )
+        met = [replace(self._met_doors[surface.key], address=surface.address) for surface in standing.running.surfaces]
+        return locked(met, self.credentials)
 
     def surface(self, standing: Standing, key: str) -> Surface:
         """The door called ``key`` in this process. Raises TargetVanished."""
@@ -275,7 +272,7 @@ class Harness:
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
         dial: Dial = partial(connect_soon, surface.address) if listeners is None else listeners.dial(surface)
         self.trials += 1
-        self.last_history = _recent(standing.history)
+        self.last_history = standing.recent()
         standing.history.append(attack)
         meter = Meter()
         observer.begin(meter)
@@ -342,13 +339,3 @@ class Harness:
 
 def _nothing() -> None:
     pass
-
-
-def _recent(history: Sequence[Attack]) -> tuple[Attack, ...]:
-    scripts, count = 0, 0
-    for attack in reversed(history[-MOST_HISTORY:]):
-        scripts += len(attack.scripts)
-        if scripts > MOST_PLAYED and count:
-            break
-        count += 1
-    return tuple(history[len(history) - count :])

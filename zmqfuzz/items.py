@@ -40,8 +40,9 @@ class Described(Protocol):
 class FamilyAttack:
     """One attack family against one target: what a test's ``attack`` argument is.
 
-    The family may be ``shutdown``: how the target ends when it is told to stop (:mod:`zmqfuzz.stopping`), and
-    ``exposure``: what it shows without an attack (:mod:`zmqfuzz.exposure`).
+    The family may be ``shutdown``: how the target ends when it is told to stop (:mod:`zmqfuzz.stopping`); ``rate``:
+    what it takes of floods (:mod:`zmqfuzz.rating`); and ``exposure``: what it shows without an attack
+    (:mod:`zmqfuzz.exposure`).
     """
 
     def __init__(self, target: Described, family: str) -> None:
@@ -105,6 +106,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
         from zmqfuzz.exposure import EXPOSURE
+        from zmqfuzz.rating import RATING
         from zmqfuzz.seeds import read_seeds
         from zmqfuzz.stopping import STOPPING
         from zmqfuzz.threaded import in_a_thread
@@ -115,9 +117,9 @@ class FamilyAttack:
             if isinstance(event, Found):
                 found.take(event.finding, event.trial, spec)
 
-        ending, exposed = self.family == STOPPING, self.family == EXPOSURE
+        ending, rating, exposed = (self.family == name for name in (STOPPING, RATING, EXPOSURE))
         seconds, material = session.seconds, self.target.material
-        chosen = () if ending or exposed else select_families([self.family])
+        chosen = () if ending or rating or exposed else select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -131,6 +133,7 @@ class FamilyAttack:
             payloads=material["payloads"],
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",
+            rates=rating,
             isolated=session.isolation == "case",
         )
 

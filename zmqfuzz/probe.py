@@ -22,7 +22,7 @@ from zmqfuzz.seeds import Heard
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
 
-__all__ = ["UNASKED", "Exchange", "Prober", "UserProbe"]
+__all__ = ["UNASKED", "Exchange", "Prober", "UserProbe", "split"]
 
 UserProbe = Callable[[str], bool] | str | None
 """A user's own check: a callable given the endpoint (False or an exception: not served), or a shell-like command
@@ -65,7 +65,7 @@ class Prober:
         self._heard = heard or Heard()
         self._user = user
         self._credentials = credentials or Credentials()
-        self._words = _split(user) if isinstance(user, str) else []
+        self._words = split(user) if isinstance(user, str) else []
         self._context = zmq.Context()
         self.exchange: Exchange | None = None
         self.level = "user" if user else "handshake"
@@ -208,13 +208,14 @@ class Prober:
             return took
 
 
-def _split(command: str) -> list[str]:
+def split(command: str, option: str = "--probe") -> list[str]:
+    """The words of a command that a user gave with ``option``. Raises UsageError, which begins with that."""
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError(f"--probe: {command!r} cannot be read as a command ({error}); close its quotes.") from error
+        raise UsageError(f"{option}: {command!r} cannot be read as a command ({error}); close its quotes.") from error
     if not words:
-        raise UsageError("--probe: the command is empty; give one, for example 'python ask.py {endpoint}'.")
+        raise UsageError(f"{option}: the command is empty; give one, for example 'python ask.py'.")
     return words
 
 

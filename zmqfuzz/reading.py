@@ -30,6 +30,7 @@ from zmqfuzz.zmtp.connection import (
     HandshakeComplete,
     Role,
 )
+from zmqfuzz.zmtp.wire import Frame, body_bytes
 
 __all__ = ["AT_ONCE", "KEPT", "MOST_ENTRIES", "SEALED", "Reading", "Record", "counted"]
 
@@ -67,6 +68,7 @@ class Record:
         self._gone: list[Gone] = []
         self._here = Reached.NOTHING  # of the connection that is open
         self._messages = 0
+        self._parts: list[bytes] = []
         self._last_at = 0.0
         self.within_message = False
         self.closed_by = ClosedBy.OPEN
@@ -154,11 +156,18 @@ class Record:
         """A process still holds its side of a connection that vanished."""
         self._gone[number] = Gone(self._gone[number].at, self.now(), unacknowledged)
 
-    def message(self) -> None:
-        """A message is complete."""
+    def frame(self, frame: Frame) -> None:
+        """A frame of a message has arrived; the last one completes it."""
+        if self._meter.tap is not None:
+            self._parts.append(body_bytes(frame.body))
+        if frame.more:
+            return
         self._messages += 1
         self._meter.messages += 1
         self._last_at = self.now()
+        if self._meter.tap is not None:
+            self._meter.tap(tuple(self._parts))
+            self._parts.clear()
 
     def received(self, data: bytes, notes: list[str]) -> None:
         """``data`` arrived; kept while there is room."""
@@ -278,8 +287,7 @@ def _count(event: Event, seen: Counter[str], record: Record) -> None:
         case FrameReceived(frame):
             seen["message"] += 1
             record.reach(Reached.TRAFFIC)
-            if not frame.more:
-                record.message()
+            record.frame(frame)
         case ErrorReceived():
             seen["ready"] += 1
             record.act(Stage.REFUSED)

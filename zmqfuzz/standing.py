@@ -9,6 +9,11 @@ from zmqfuzz.target import Running
 __all__ = ["Standing"]
 
 
+MOST_HISTORY = 200
+MOST_PLAYED = 1500
+"""Attacks before the last one that a finding may need, and scripts of all of them together."""
+
+
 class Standing:
     """One running process of the target, with what watches it and what was played against it."""
 
@@ -24,3 +29,13 @@ class Standing:
     def usable(self) -> bool:
         """Whether another attack on this process would mean anything."""
         return not self.spoiled and self.running.exit() is None
+
+    def recent(self) -> tuple[Attack, ...]:
+        """The last attacks that were played against it, in order."""
+        scripts, count = 0, 0
+        for attack in reversed(self.history[-MOST_HISTORY:]):
+            scripts += len(attack.scripts)
+            if scripts > MOST_PLAYED and count:
+                break
+            count += 1
+        return tuple(self.history[len(self.history) - count :])

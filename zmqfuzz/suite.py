@@ -61,11 +61,13 @@ def target(
     stop_signal: str = "SIGTERM",
     cwd: str | os.PathLike[str] | None = None,
     probe: Callable[[str], bool] | Words | None = None,
+    counter: Words = "",
     allow_remote: Words = (),
     max_frame: Size | None = None,
     max_message: Size | None = None,
     memory: Size | None = None,
     rate: Rate | None = None,
+    burst: int | None = None,
     held_per_byte: float | None = None,
     descriptors: int | None = None,
     recover: Duration | None = None,
@@ -92,7 +94,8 @@ def target(
     module: it is called with that endpoint in a process of its own (a coroutine function under asyncio). ``bind``: we
     listen there and the program connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's
     rootdir). ``stop_signal`` tells it to stop. ``probe`` is your own check that it serves: called with the endpoint, or
-    a command whose exit code 0 means yes. From ``max_frame`` on: what the target promises (see
+    a command whose exit code 0 means yes. ``counter`` is a command that prints how many messages it has taken so far,
+    for ``rate``. From ``max_frame`` on: what the target promises (see
     :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind it: what it asks its peers for
     (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``,
     ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages, a file or folder
@@ -108,7 +111,8 @@ def target(
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
         raise UsageError("A target needs a command to start, or connect= with the endpoint of a program that runs.")
-    declared: dict[str, Any] = {"max_frame": max_frame, "max_message": max_message, "memory": memory, "rate": rate}
+    declared: dict[str, Any] = {"max_frame": max_frame, "max_message": max_message, "memory": memory}
+    declared |= {"rate": rate, "burst": burst}
     declared |= {"held_per_byte": held_per_byte, "descriptors": descriptors, "recover": recover, "beside": beside}
     declared |= {
         "handshake_within": handshake_within,
@@ -127,6 +131,7 @@ def target(
         "ready": ready,
         "start_within": _start_within(start_within),
         "stop_signal": stop_signal,
+        "counter": counter if isinstance(counter, str) else shlex.join(counter),
         "probe": probe if probe is None or callable(probe) or isinstance(probe, str) else shlex.join(probe),
         "allow_remote": _words(allow_remote),
         "credentials": Credentials.read(
@@ -197,8 +202,8 @@ class SuiteTarget:
 
         ``families`` are the only ones, ``exclude`` are left out. Default: all, and those of PLAIN or CURVE where the
         target has a user name or a key. ``shutdown`` is one more, where the target promises something about its end
-        (``linger``, ``delivers``), and ``exposure`` where it promises to listen only at some places (``expose``).
-        Raises UsageError.
+        (``linger``, ``delivers``), ``rate`` where it promises that, and ``exposure`` where it promises to listen only
+        at some places (``expose``). Raises UsageError.
         """
         __tracebackhide__ = True
         import pytest
@@ -216,24 +221,31 @@ class SuiteTarget:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
         from zmqfuzz.catalogue import select_families
         from zmqfuzz.exposure import EXPOSURE
+        from zmqfuzz.rating import RATING
         from zmqfuzz.stopping import STOPPING
 
-        only = [name for name in _words(families) if name not in (STOPPING, EXPOSURE)]
-        chosen = select_families(only, [name for name in _words(exclude) if name not in (STOPPING, EXPOSURE)])
-        promised = self.limits.linger is not None or self.limits.delivers is not None
-        ends = STOPPING in _words(families) if families else bool(self._description["command"]) and promised
-        ends = ends and STOPPING not in _words(exclude)
-        exposed = EXPOSURE in _words(families) if families else self.limits.expose is not None
-        exposed = exposed and EXPOSURE not in _words(exclude)
+        limits, started = self.limits, bool(self._description["command"])
+        promised = {
+            STOPPING: started and (limits.linger is not None or limits.delivers is not None),
+            RATING: started and limits.rate is not None and not self._description["bind"],
+            EXPOSURE: limits.expose is not None,
+        }
+        looks = [
+            name
+            for name, said in promised.items()
+            if (name in _words(families) if families else said) and name not in _words(exclude)
+        ]
+        only = [name for name in _words(families) if name not in promised]
+        chosen = select_families(only, [name for name in _words(exclude) if name not in promised])
         if families and not only:
             chosen = ()
-        if not chosen and not ends and not exposed:
+        if not chosen and not looks:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
-            chosen = tuple(family for family in chosen if known.fit(family.mechanism, side))
-        names = [family.name for family in chosen]
-        names += [STOPPING] * ends + [EXPOSURE] * exposed
+            locks = known.locks if side == "bind" else ()
+            chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (locks or not f.locked))
+        names = [*(family.name for family in chosen), *looks]
         return [FamilyAttack(self, name) for name in names]
 
     def play(self, attack: Attack | Script | Sequence[Script]) -> Trial:

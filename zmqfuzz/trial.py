@@ -15,6 +15,7 @@ __all__ = [
     "Entry",
     "Examination",
     "Exit",
+    "Flow",
     "Gone",
     "Observation",
     "ProbeResult",
@@ -37,7 +38,8 @@ class Surface:
     announced ZMTP version; ``address`` is ``tcp://host:port`` or ``ipc://path`` of this start; ``index`` tells
     doors of the same kind apart, in the order of their addresses. ``side`` is ``bind`` when the target listens,
     ``connect`` when it connects to us. ``known``: we hold what the mechanism asks for, so that an honest handshake
-    can be completed.
+    can be completed. ``lock``: the mechanism that is to keep strangers out here, as its key or password was given
+    (empty: nothing of the kind is promised); ``listed``: of CURVE clients only those whose keys it knows.
     """
 
     address: str
@@ -47,6 +49,8 @@ class Surface:
     index: int = 0
     side: str = "bind"
     known: bool = True
+    lock: str = ""
+    listed: bool = False
 
     @property
     def key(self) -> str:
@@ -215,6 +219,28 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What a target took of ``offered`` messages from ``peers`` in ``seconds``: ``taken``, and ``later`` afterwards.
+
+    ``by``: how that was counted, in words. ``other``: answers that are unlike those an honest peer gets alone.
+    ``paused``: connections of which it did not take all octets; ``cut``: those that it closed. ``cpu``: seconds that
+    it was at work. ``honest``: what a bystander got of what it asked; None: nobody is answered.
+    """
+
+    peers: int
+    offered: int
+    taken: int
+    seconds: float
+    by: str
+    later: int = 0
+    other: int = 0
+    paused: int = 0
+    cut: int = 0
+    cpu: float = 0.0
+    honest: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """An honest client beside ``open`` connections that an attack held and that said nothing any more.
 
@@ -237,6 +263,7 @@ class Observation:
     the target still holds after settling although their peers are gone. ``executed``: code that a peer sent was run
     (:mod:`zmqfuzz.canary`). ``beside``: how an honest client was served while the connections were held; None: it was
     not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
+    ``flow``: what it took of a flood that was counted.
     """
 
     baseline: Sample | None = None
@@ -251,6 +278,7 @@ class Observation:
     executed: bool = False
     beside: Beside | None = None
     stop: Stop | None = None
+    flow: Flow | None = None
 
     @property
     def peak_rss(self) -> int:
@@ -300,7 +328,8 @@ class Examination:
     and again on one process, the peers gone between two rounds; these are then the ``trials``. Or ``beside``: an honest
     client was asked before, during and after the attack on fresh processes, and beside idle peers in ``controls``. Or
     ``stop``: fresh processes were told to stop while the peers were there; the first of the ``controls`` with nobody
-    connected, and in the second the same peers met a target that was not told to stop.
+    connected, and in the second the same peers met a target that was not told to stop. Or ``rate``: what fresh
+    processes took of a flood was counted; the first of the ``controls`` is an honest peer at half of the limit.
     ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
     """
 

@@ -7,7 +7,7 @@ import fcntl
 import socket
 import struct
 import termios
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -53,11 +53,12 @@ class Stalled(Exception):
 @dataclass(slots=True)
 class Meter:
     """Octets that all peers of a trial have sent so far, which the observer reads beside every sample; and complete
-    messages that they have received."""
+    messages that they have received. ``tap`` is given the frames of each, where somebody wants them."""
 
     started: float = field(default_factory=perf_counter)
     sent: int = 0
     messages: int = 0
+    tap: Callable[[tuple[bytes, ...]], None] | None = None
 
     def now(self) -> float:
         """Seconds since the attack began."""

@@ -2,7 +2,8 @@
 
 Prints its public key. Weak: the keys are set after bind, too late for libzmq, so the port is open to everyone, in
 clear. ``--hardened`` sets them before, and a ZAP handler (RFC 27) in a thread lets in the
-client of ``--allow``, or all.
+client of ``--allow``, or all. ``--second ENDPOINT`` is bound, too: weak, as the first of the two, before the keys are
+set, so that only the other one is locked.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--secret-key", default="", metavar="Z85", help="without one it makes a pair at each start")
     parser.add_argument("--allow", default="", metavar="Z85", help="the only client let in by the ZAP handler")
     parser.add_argument("--zap", choices=("allow", "none", "slow", "dead"), default="allow")
+    parser.add_argument("--second", default="", metavar="ENDPOINT", help="another endpoint of the same socket")
     parser.add_argument("--hardened", action="store_true", help="set the keys before bind")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,12 +61,15 @@ def main() -> None:
             allowed = z85.decode(options.allow) if options.allow else b""
             threading.Thread(target=gate, args=(context, options.zap, allowed, ready), daemon=True).start()
             ready.wait()
+        first, last = (options.second, options.bind) if options.second else (options.bind, "")
         if not options.hardened:
-            socket.bind(options.bind)
+            socket.bind(first)
         socket.curve_server, socket.curve_secretkey = True, secret
         socket.zap_domain = DOMAIN
         if options.hardened:
-            socket.bind(options.bind)
+            socket.bind(first)
+        if last:
+            socket.bind(last)
         key = zmq.curve_public(secret).decode()
         print("listening on", socket.get_string(zmq.LAST_ENDPOINT), "key", key, file=sys.stderr, flush=True)
         while True:

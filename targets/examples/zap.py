@@ -6,6 +6,10 @@ is no UTF-8, a key that it does not hold. From then on nobody is let in any more
 handler about nothing but addresses, the worker ends of an Identity that is no UTF-8. Hardened: such a stranger is
 refused, and whatever calls itself so is "unknown".
 
+``--trusting``: it lets in every name and every key. ``--closes``: its socket is closed when its thread ends, which
+CURVE takes for permission (zmq_setsockopt(3), ZMQ_ZAP_ENFORCE_DOMAIN). Hardened, it does neither, and the option is
+set.
+
 Other kinds: pyzmq's authenticators (``thread``, ``asyncio``); ``slow`` answers a second late, one after another
 (hardened: all at the same time); ``dead`` never answers; ``gone`` has ended and closed its socket, which CURVE and NULL
 take for permission unless ZMQ_ZAP_ENFORCE_DOMAIN is set (hardened); ``wrong`` answers as ``--reply`` says, and with
@@ -62,6 +66,8 @@ class Gate(threading.Thread):
         self.together = options.hardened
         self.wrong = WRONG[options.reply] if self.kind == "wrong" else None
         self.spare = options.spare
+        self.trusting = options.trusting and not options.hardened
+        self.closes = options.closes
         name, _, password = options.user.partition(":")
         self.passwords = {name: password}
         self.keys = {options.allow: "client"} if options.allow else {}
@@ -76,7 +82,11 @@ class Gate(threading.Thread):
         elif self.kind == "dead":
             self.stop.wait()
         else:
-            self.serve()
+            try:
+                self.serve()
+            finally:
+                if self.closes:
+                    self.socket.close()
 
     def serve(self) -> None:
         """Answer each request, at once or late, in the order in which they came."""
@@ -107,6 +117,8 @@ class Gate(threading.Thread):
 
     def user(self, mechanism: bytes, credentials: list[bytes]) -> str:
         """Who it is; empty: nobody who may come in."""
+        if self.trusting:
+            return "anyone"
         if mechanism == b"PLAIN":
             name, password = (text.decode() for text in credentials)
             return name if name and self.passwords.get(name) == password else ""
@@ -142,7 +154,7 @@ def prepared(socket: zmq.Socket[Any], options: argparse.Namespace) -> str:
         secret = options.secret_key.encode() or zmq.curve_keypair()[1]
         socket.curve_server, socket.curve_secretkey = True, secret
         key = f" key {zmq.curve_public(secret).decode()}"
-    if options.handler == "gone" and options.hardened:
+    if (options.handler == "gone" or options.closes) and options.hardened:
         socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
     socket.bind(options.bind)
     return key
@@ -151,7 +163,7 @@ def prepared(socket: zmq.Socket[Any], options: argparse.Namespace) -> str:
 def who(frame: zmq.Frame, options: argparse.Namespace) -> str:
     """What the one who asks is called: by the handler, or where nobody is asked for a name, by himself."""
     word = "Identity" if options.mechanism == "null" else "User-Id"
-    if options.handler == "own" and not options.hardened:
+    if options.handler == "own" and not (options.hardened or options.closes):
         return str(frame.get(word))
     try:
         return str(frame.get(word))
@@ -238,6 +250,8 @@ def main() -> None:
     parser.add_argument("--secret-key", default="", metavar="Z85", help="without one it makes a pair at each start")
     parser.add_argument("--allow", default="", metavar="Z85", help="the only client let in with CURVE")
     parser.add_argument("--reply", choices=tuple(WRONG), default="400", help="what a wrong handler answers")
+    parser.add_argument("--trusting", action="store_true", help="it lets in whoever asks")
+    parser.add_argument("--closes", action="store_true", help="its socket is closed when its thread ends")
     parser.add_argument("--spare", action="store_true", help="a wrong handler is right to those whom it lets in")
     parser.add_argument("--hardened", action="store_true")
     options = parser.parse_args()

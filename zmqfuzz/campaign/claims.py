@@ -11,10 +11,11 @@ from zmqfuzz.campaign.known import Lane
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.catalogue import families as all_families
 from zmqfuzz.contract import PROMISES
+from zmqfuzz.credentials import Credentials
 from zmqfuzz.observer import Observer
-from zmqfuzz.trial import Trial
+from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested", "claim_time"]
+__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested", "claim_time", "open_doors"]
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""
@@ -64,7 +65,7 @@ def claim_cover(
                 f"{entry.code} {entry.name}: attacks wait for at most {budget.longest:g} s"
                 f" ({_option(entry)} says {limit:g} s)"
             )
-    judged = {entry.declared for entry in invariants().values()}
+    judged = {entry.declared for entry in invariants().values()} | {"burst"}  # a part of the rate
     for promise in PROMISES:
         unjudged = getattr(Limits(), promise.name) is None and promise.name not in judged
         if unjudged and getattr(limits, promise.name) is not None:
@@ -79,6 +80,17 @@ def _too_long(entry: Invariant, limits: Limits, budget: Budget) -> float | None:
     """The declared time, in seconds, that no attack can wait out."""
     limit: float | None = getattr(limits, entry.declared, None) if entry.waits else None
     return limit if limit is not None and limit > budget.longest else None
+
+
+def open_doors(surfaces: Sequence[Surface], credentials: Credentials) -> list[str]:
+    """Doors that ask for nothing beside a locked one, of another socket: they may be meant for everyone."""
+    if not any(surface.lock for surface in surfaces):
+        return []
+    return [
+        f"{surface.key}: it asks for nothing, and was not held to keep strangers out: another socket is locked"
+        for surface in surfaces
+        if credentials.locks and not surface.lock and surface.mechanism in ("", "NULL") and surface.side == "bind"
+    ]
 
 
 def claim_missed(outcome: Outcome, trial: Trial) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from zmqfuzz.budget import MIB, Limits
+from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Transcript, Trial
+from zmqfuzz.trial import ClosedBy, Direction, Flow, Observation, Reached, Stop, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.patterns import ONE_PEER
 from zmqfuzz.zmtp.wire import Frame, Greeting, encode
@@ -36,8 +37,8 @@ class Envelope:
     largest that were taken while the connection stayed open; ``refused``: the smallest honest frame that ended its
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
     peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
-    it ended, each time it was told to stop. ``places`` and ``libraries``: where it listens, and which libzmq it runs,
-    in words.
+    it ended, each time it was told to stop. ``flows``: what it took of floods that were counted. ``places`` and
+    ``libraries``: where it listens, and which libzmq it runs, in words.
     """
 
     rest: int = 0
@@ -47,6 +48,7 @@ class Envelope:
     refused: int = 0
     idle: dict[Reached, tuple[float, float]] = field(default_factory=dict)
     ends: list[Stop] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
     places: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     _last: Observation | None = field(default=None, repr=False, compare=False)
@@ -102,7 +104,7 @@ class Envelope:
             self.idle[where] = (min(least, silence), max(most, silence))
 
     def observed(self, limits: Limits) -> list[str]:
-        """What was seen of all that ``limits`` does not declare, each in a few words."""
+        """What was seen of all that ``limits`` does not declare, and how a rate was kept, each in a few words."""
         said = []
         if self.peak and limits.memory is None:
             said.append(f"resident memory up to {self.peak / MIB:,.1f} MiB ({self.rest / MIB:,.1f} MiB before)")
@@ -119,7 +121,7 @@ class Envelope:
             said.append(_ended(self.ends))
         if self.places and limits.expose is None:
             said.append(f"listens at {' and '.join(self.places)}")
-        return [*said, *self.libraries]
+        return [*said, *map(told, self.flows), *self.libraries]
 
 
 def _ended(ends: list[Stop]) -> str:

@@ -11,12 +11,21 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from zmqfuzz.campaign.claims import claim_asked, claim_cover, claim_missed, claim_reach, claim_tested, claim_time
+from zmqfuzz.campaign.claims import (
+    claim_asked,
+    claim_cover,
+    claim_missed,
+    claim_reach,
+    claim_tested,
+    claim_time,
+    open_doors,
+)
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.known import Known, Lane
+from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
@@ -74,6 +83,7 @@ class Campaign:
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
+        self._rates = Rates(harness, plan, triage, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -108,7 +118,8 @@ class Campaign:
         await self._exposing.look()
         full = True
         end = deadline
-        deadline -= self._shutdown.kept(len(self.outcome.surfaces))
+        doors = len(self.outcome.surfaces)
+        deadline -= self._shutdown.kept(doors) + self._rates.kept(doors)
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -130,6 +141,8 @@ class Campaign:
             if time.monotonic() > deadline + GRACE * self._plan.seconds:
                 break
         await self._exposing.look_again()
+        if not self._docket.enough:
+            await self._rates.look(self._served, end)
         if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
@@ -177,6 +190,7 @@ class Campaign:
         after = standing.observer.sample()
         if before and after and after.threads < before.threads:
             self._harness.renew()  # to be asked in vain has cost it a worker already
+        self.outcome.not_covered += open_doors(surfaces, self._harness.credentials)
         unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
         if unused and lanes:
             self.outcome.doubts.append(unused)
@@ -184,7 +198,7 @@ class Campaign:
             raise TargetServesNobody(
                 f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
-        if not lanes and not self._shutdown.wanted and not self._exposing.wanted:
+        if not lanes and not (self._shutdown.wanted or self._rates.wanted or self._exposing.wanted):
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."

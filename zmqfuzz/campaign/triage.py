@@ -15,6 +15,7 @@ from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth, stayed
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
+from zmqfuzz.rater import Rater
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.stopper import Stopper
 from zmqfuzz.trial import Surface, Trial
@@ -111,6 +112,7 @@ class Triage:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._stopper = Stopper(harness)
+        self._rater = Rater(harness)
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
@@ -126,7 +128,7 @@ class Triage:
         return await self._plain(catch, surface, history)
 
     def stopped(self, confirmed: Confirmed, surface: Surface) -> Triaged:
-        """The finding of a target that was told to stop, as ``confirmed`` by an examination; a trial is in it."""
+        """The finding of a look at the end of a run, as ``confirmed`` by an examination; a trial is in it."""
         assert confirmed.violation is not None
         assert confirmed.trial is not None
         attack = confirmed.trial.attack
@@ -296,6 +298,8 @@ class Triage:
             examination = await self._examiner.workers(attack, key, times=times)
         elif entry.examines == "stop":
             examination = await self._stopper.examine(attack, key, times=times)
+        elif entry.examines == "rate":
+            examination = await self._rater.examine(attack, key, times=times)
         elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)
             if growth(examination.rounds) > MIB and key not in self.leaking:
@@ -306,7 +310,7 @@ class Triage:
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
         violation = entry.judge(examination, self._harness.limits)
-        if violation is None and entry.examines == "stop":
+        if violation is None and entry.examines in ("stop", "rate"):
             alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
             return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
         if violation is None:
@@ -326,8 +330,7 @@ class Triage:
         notes: tuple[str, ...] = (),
         bare: bool | None = False,
     ) -> Triaged:
-        violation = confirmed.violation or catch.violation
-        trial = confirmed.trial or catch.trial
+        violation, trial = confirmed.violation or catch.violation, confirmed.trial or catch.trial
         served = violation.code == "ZF102" and confirmed.tried
         finding = finding_of(
             violation,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from zmqfuzz.contract import PROMISES
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
 from zmqfuzz.exposure import EXPOSURE
+from zmqfuzz.probe import split
+from zmqfuzz.rating import RATING
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
 from zmqfuzz.stopping import STOPPING
@@ -53,6 +56,7 @@ _TARGET = (
 
 _BEHAVIOUR = (
     click.option("--probe", metavar="CMD", help="Your own check: exit code 0 means served; {endpoint} is replaced."),
+    click.option("--counter", metavar="CMD", help="For --rate: prints how many messages it has taken so far."),
     click.option("--stop-after", type=click.IntRange(min=1), help="Stop after this many findings."),
     click.option("--no-inventory", is_flag=True, help="Do not start it once more to learn which line opens a socket."),
     click.option(
@@ -81,6 +85,7 @@ class Wanted:
     families: tuple[Family, ...]
     stop: When
     exposure: When
+    rates: bool
     seed: int
     drawn: bool
     seeds: tuple[tuple[bytes, ...], ...]
@@ -110,6 +115,7 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         "command": command,
         "socket_type": (socket_type or "").upper(),
         **{name: options[name] for name in asked},
+        "counter": shlex.join(split(options["counter"], "--counter")) if options["counter"] is not None else None,
     }
     if libzmq is not None:
         library = hosted(libzmq, socket_type or "", mechanism=mechanism or "null", connecting=connect_side)
@@ -127,13 +133,14 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         limits=declared.contract(limits),
     )
     seeds = declared.seeds if options["seeds"] is None else options["seeds"]
-    chosen, stop, exposure = _chosen(declared, names(options["only"]), names(options["exclude"]))
+    chosen, stop, exposure, rates = _chosen(declared, names(options["only"]), names(options["exclude"]))
     return Wanted(
         called,
         spec,
         chosen,
         "promised" if stop == "always" and chosen and options["cases"] is not None else stop,
         exposure,
+        rates,
         random.SystemRandom().getrandbits(31) if options["seed"] is None else options["seed"],
         options["seed"] is None,
         read_seeds(seeds) if seeds is not None else (),
@@ -146,23 +153,25 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
 
 def _chosen(
     declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
-) -> tuple[tuple[Family, ...], When, When]:
+) -> tuple[tuple[Family, ...], When, When, bool]:
     """The families that were given, else those that were declared; when it is looked at how the target ends, and when
-    at what it shows without an attack."""
+    at what it shows without an attack; and whether a promised rate is looked at."""
     given = bool(only or exclude)
     if not given:
         only, exclude = declared.families, declared.exclude
     stop, exposure = _when(STOPPING, only, exclude), _when(EXPOSURE, only, exclude)
-    families, left_out = ([name for name in words if name not in (STOPPING, EXPOSURE)] for words in (only, exclude))
+    looks = (STOPPING, EXPOSURE, RATING)
+    families, left_out = ([name for name in words if name not in looks] for words in (only, exclude))
+    rates = RATING not in exclude and (RATING in only or not only or bool(families))
     if only and not families:
-        return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never"
+        return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never", rates
     try:
         found = select_families(families, left_out)
     except UsageError as error:
         raise error if given else declared.blamed("families", error) from None
     if found:
-        return found, stop, exposure
-    return found, stop if STOPPING in only else "promised", exposure if EXPOSURE in only else "promised"
+        return found, stop, exposure, rates
+    return found, stop if STOPPING in only else "promised", exposure if EXPOSURE in only else "promised", rates
 
 
 def _when(name: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> When:

@@ -85,6 +85,7 @@ def run_command(words: tuple[str, ...], seconds: float, reach: bool, **options: 
         seeds=wanted.seeds,
         stop=wanted.stop,
         exposure=wanted.exposure,
+        rates=wanted.rates,
     )
     return play(wanted.spec, plan, Corpus(wanted.store), wanted.policy, reach=reach)[1]
 
@@ -143,6 +144,7 @@ def replay_command(
             stop_signal=spec.stop_signal,
             limits=spec.limits,
             probe=spec.probe,
+            counter=spec.counter,
             credentials=spec.credentials,
         )
     result = replay(found, spec, times=times)

@@ -68,6 +68,7 @@ class Task:
     seconds: float = 60.0
     stop: Literal["never", "promised", "always"] = "promised"
     exposure: Literal["never", "promised", "always"] = "promised"
+    rates: bool = True
     cases: int | None = None
     seeds: tuple[tuple[bytes, ...], ...] = ()
     known: frozenset[Way] = frozenset()
@@ -90,6 +91,7 @@ class Task:
             seeds=self.seeds,
             stop=self.stop,
             exposure=self.exposure,
+            rates=self.rates,
             known=self.known,
             corpus=self.corpus,
         )
