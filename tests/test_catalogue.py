@@ -216,8 +216,8 @@ def test_what_a_stranger_adds_is_listed_explained_and_run(
     outside: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     listed = outside("list").stdout
-    assert "  plain-hello           A line of plain text where a greeting belongs." in listed
-    assert "  ZF977  speaks-second         The target speaks before it is greeted" in listed
+    assert "  plain-hello            A line of plain text where a greeting belongs." in listed
+    assert "  ZF977  speaks-second            The target speaks before it is greeted" in listed
     assert all(name in listed for name in FAMILIES | CODES)
     assert "a stranger's promise" in outside("explain", "zf977").stdout
     server = str(ROOT / "targets/examples/rep.py")

@@ -123,6 +123,7 @@ def spec(*words: str, **more: object) -> Spec:
     return Spec((sys.executable, str(EXAMPLE), *words), limits=FIFTY, **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_limit_for_each_connection_is_passed_by_many_and_a_limit_for_all_is_not() -> None:
     seen: dict[str, Flow] = {}
 

@@ -130,7 +130,7 @@ def test_the_two_commands_are_the_first_two_sh_blocks() -> None:
         assert line.count("\n") == 1
         assert line.startswith("python3 -m venv .venv && .venv/bin/pip install ")
     assert first.endswith("&& .venv/bin/zmqfuzz demo\n")
-    assert second.endswith("&& .venv/bin/python -m pytest -n 2\n")
+    assert second.endswith("&& .venv/bin/python -m pytest -n 4\n")
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=10)
@@ -174,7 +174,7 @@ def test_the_example_works_as_an_installed_package(tmp_path: Path) -> None:
         return done.stdout
 
     listed = zmqfuzz("list")
-    assert "  silence               Peers that connect, say nothing, and stay.\n" in listed
+    assert "  silence                Peers that connect, say nothing, and stay.\n" in listed
     assert "  MY101  threads-end " in listed
     assert "There are no more threads after" in zmqfuzz("explain", "MY101")
     target = [sys.executable, "-m", "zmqfuzz.targets.examples.rep"]

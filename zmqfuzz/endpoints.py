@@ -42,7 +42,8 @@ NARROW = 2048
 _SEGMENT = 536
 """Octets of a receive buffer below which a connection is narrow, and of its segments (the least that every host takes,
 RFC 9293 section 3.7.1). Linux gives the sender a buffer of some segments (``net/ipv4/tcp_input.c:tcp_sndbuf_expand``),
-which are 64 KiB on loopback: 2.3 MiB wait there for a peer that does not read, and up to 215 KiB in a narrow one."""
+which are 64 KiB on loopback: 2.3 to 4.1 MiB wait there for a peer that does not read, 215 to 650 KiB in a narrow one
+(it remembers earlier connections, tcp_metrics(8))."""
 
 _IP_BIND_ADDRESS_NO_PORT = (
     24  # ip(7): the port is chosen at connect, so that each address has all ports for each target

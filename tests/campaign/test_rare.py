@@ -25,7 +25,13 @@ while True:
 """
 
 
-@pytest.mark.parametrize("deadly", ["start == 1 or start % 4 == 0", "start < 4 or start % 3 == 0"])
+@pytest.mark.parametrize(
+    "deadly",
+    [
+        pytest.param("start == 1 or start % 4 == 0", id="not at once", marks=pytest.mark.slow),
+        pytest.param("start < 4 or start % 3 == 0", id="not in the end"),
+    ],
+)
 def test_a_crash_of_some_processes_is_a_rare_finding(tmp_path: Path, deadly: str) -> None:
     program = tmp_path / "sometimes.py"
     program.write_text(SOMETIMES.format(deadly=deadly))
