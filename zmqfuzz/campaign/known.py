@@ -20,6 +20,10 @@ __all__ = ["Known", "Lane"]
 CLEARED = 2
 """Examinations that came out clean, after which suspects need twice the growth, or their share of the time."""
 
+HELD, ANYWHERE, WARM = "ZF203", "", 16 << 20
+"""What is examined at once, the place of all doors together, and octets up to which a clean examination of it counts at
+each of them: a process warms up once, whichever door it is asked at."""
+
 LEAK_SHARE = 0.3
 """Of a run, for examinations for leaks, after the first CLEARED of a door."""
 
@@ -93,10 +97,11 @@ class Known:
 
     def clear(self, lane: Lane, code: str, trial: Trial) -> None:
         """An examination came out clean."""
-        door = (lane.surface.key, code)
-        self.cleared[door] += 1
-        if self.cleared[door] >= CLEARED:
-            self._floor[door] = max(self._floor.get(door, 0), 2 * left_behind(invariants()[code], trial))
+        amount = 2 * left_behind(invariants()[code], trial)
+        for where, most in ((lane.surface.key, amount), *([(ANYWHERE, WARM)] if code == HELD else [])):
+            self.cleared[where, code] += 1
+            if self.cleared[where, code] >= CLEARED:
+                self._floor[where, code] = max(self._floor.get((where, code), 0), min(amount, most))
 
     def examined(self, lane: Lane, code: str, seconds: float) -> None:
         """An examination for leaks took so long; those of a door take no more than their share of a run."""
@@ -111,7 +116,8 @@ class Known:
 
     def below_floor(self, lane: Lane, entry: Invariant, trial: Trial) -> bool:
         """Whether as much was examined already, and cleared."""
-        return left_behind(entry, trial) < self._floor.get((lane.surface.key, entry.code), 0)
+        floors = [self._floor.get((where, entry.code), 0) for where in (lane.surface.key, ANYWHERE)]
+        return left_behind(entry, trial) < max(floors)
 
     def knows_shape(self, lane: Lane, entry: Invariant, attack: Attack) -> bool:
         """Whether something is known that is held, or left behind, for the same reason."""
