@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 
+from zmqfuzz.campaign.judging import judge_trial
 from zmqfuzz.campaign.minimise import minimise_history
 from zmqfuzz.campaign.naming import finding_of
-from zmqfuzz.campaign.triage import Triage, judge_trial
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity, Violation

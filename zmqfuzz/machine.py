@@ -27,9 +27,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.campaign.corpus import Corpus
+from zmqfuzz.campaign.judging import judge_trial
 from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.report import failure_message
-from zmqfuzz.campaign.triage import judge_trial
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Violation

@@ -164,21 +164,19 @@ class Docket:
             self._harness.renew()
             if hurried:
                 return False
+            triaged = self._triage.sofar or triaged
         self._known.examined(lane, code, time.monotonic() - began)
         if triaged.finding is None or triaged.trial is None:
-            self._unconfirmed(lane, catch, triaged.reason)
+            self._unconfirmed(lane, catch, triaged.reason, settled=not scope.cancelled_caught)
         else:
             self._found(lane, catch, Found(triaged.finding, triaged.trial, triaged.control))
         return True
 
-    def _unconfirmed(self, lane: Lane, catch: Catch, reason: str) -> None:
+    def _unconfirmed(self, lane: Lane, catch: Catch, reason: str, *, settled: bool) -> None:
         code = catch.violation.code
         self._tell(Unconfirmed(lane.surface, lane.family.name, code, reason))
-        if invariants()[code].examines in (
-            "rounds",
-            "beside",
-            "workers",
-        ):  # a suspicion, and the examination has answered it
+        suspicion = invariants()[code].examines in ("rounds", "beside", "workers")
+        if settled and suspicion:  # the examination has answered it
             self._known.clear(lane, code, catch.trial)
             return
         lane.unconfirmed[code] += 1

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.naming import SHAPED, shape, signature_of
-from zmqfuzz.campaign.triage import left_behind
 from zmqfuzz.campaign.volleys import FIRST
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.finding import Violation

@@ -24,13 +24,14 @@ from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
+from zmqfuzz.campaign.judging import violations
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
-from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage, violations
+from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody

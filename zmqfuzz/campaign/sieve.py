@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from zmqfuzz.campaign.judging import judge_trial
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch, Test
 from zmqfuzz.campaign.suspicion import Suspicions
-from zmqfuzz.campaign.triage import SHORT_RECOVER, judge_trial
+from zmqfuzz.campaign.triage import SHORT_RECOVER
 from zmqfuzz.campaign.volleys import AT_ONCE, apart, together
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Violation

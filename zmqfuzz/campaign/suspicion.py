@@ -10,10 +10,11 @@ from itertools import pairwise
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.campaign.attribution import share_names
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
+from zmqfuzz.campaign.judging import judge_trial, left_behind
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
-from zmqfuzz.campaign.triage import Triage, judge_trial, left_behind
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import stayed
 from zmqfuzz.finding import Violation

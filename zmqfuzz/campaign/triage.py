@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.attribution import bare_socket_too
+from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.naming import finding_of, shape
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
-from zmqfuzz.examiner import Examiner, growth, stayed
+from zmqfuzz.examiner import Examiner, growth
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
@@ -20,10 +20,7 @@ from zmqfuzz.script import Attack, Script
 from zmqfuzz.stopper import Stopper
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Confirmed", "Triage", "Triaged", "judge_trial", "left_behind", "violations"]
-
-EXECUTED = "ZF301"
-"""The invariant that is judged first: code that was executed may end the process, too."""
+__all__ = ["Confirmed", "Triage", "Triaged"]
 
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
@@ -47,33 +44,6 @@ CONFIRMATIONS = 3
 """Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
 
 
-def judge_trial(trial: Trial, harness: Harness) -> Violation | None:
-    """The first violation that one trial shows."""
-    return next(violations(trial, harness), None)
-
-
-def violations(trial: Trial, harness: Harness) -> Iterator[Violation]:
-    """All that one trial shows, in the order of the codes; executed code, which explains the rest, first."""
-    for entry in sorted(invariants().values(), key=lambda entry: entry.code != EXECUTED):
-        if not entry.examines:
-            violation = entry.judge(trial, harness.limits)
-            if violation is not None:
-                yield violation
-
-
-def left_behind(entry: Invariant, trial: Trial | None) -> int:
-    """What a suspect trial held or left behind, in the invariant's own unit (octets, descriptors); 0 without one."""
-    if entry.examines == "beside":
-        return int(trial is not None)
-    if trial is None or (baseline := trial.observation.baseline) is None:
-        return 0
-    seen = trial.observation
-    if entry.examines == "workers":
-        return baseline.threads - seen.settled.threads if seen.settled is not None else 0
-    sample = seen.held if entry.examines == "held" else seen.settled
-    return 0 if sample is None else stayed(entry.code, sample, seen.abandoned) - stayed(entry.code, baseline, 0)
-
-
 @dataclass(frozen=True, slots=True)
 class Confirmed:
     """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
@@ -88,6 +58,11 @@ class Confirmed:
     doubts: tuple[str, ...] = ()
     growth: float = 0.0
     control: Trial | None = None
+
+    @property
+    def attack(self) -> Attack | None:
+        """What was played in the end, enlarged where that tells more."""
+        return self.trial.attack if self.trial is not None else None
 
     @property
     def holds(self) -> bool:
@@ -116,9 +91,12 @@ class Triage:
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
+        self.sofar: Triaged | None = None
+        self._bare: bool | None = False
 
     async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
-        """Minimise and confirm what was caught."""
+        """Minimise and confirm what was caught. ``sofar`` is what it came to until now, if this is broken off."""
+        self.sofar, self._bare = None, False
         entry = invariants()[catch.violation.code]
         if entry.examines:
             return await self._examined(catch, entry, surface)
@@ -227,28 +205,39 @@ class Triage:
         seen = catch.trial if entry.examines == "held" else None
         confirmed = Confirmed(0, 0)
         amount = await self._amount(attack, entry, key) if fresh else 0
-        plain = entry.examines == "rounds" and amount >= LEAST.get(entry.code, 1)
-        if entry.examines != "held" and not plain:
+        if entry.examines != "held":
             confirmed = await self.examine(entry, attack, key, None)
-            if not confirmed.holds:
+            if confirmed.holds:
+                self.sofar = told = await self._owned(catch, entry, confirmed, surface)
+                if told.finding is None or told.finding.code != entry.code or told.finding.attack != confirmed.attack:
+                    return told
+            elif entry.examines != "rounds" or amount < LEAST.get(entry.code, 1):
                 return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
         simpler = await self._smaller(attack, amount, entry, key) if fresh else attack
+        again = Confirmed(0, 0)
         if simpler != attack or not confirmed.holds:
             again = await self.examine(entry, simpler, key, seen)
-            if not again.holds and not confirmed.holds and simpler != attack:
+            if not again.holds and self.sofar is None and simpler != attack:
                 again = await self.examine(entry, attack, key, seen)
-            confirmed = again if again.holds else confirmed
-        if not confirmed.holds or confirmed.trial is None:
-            return Triaged(reason=f"{entry.code}? suspected, but an examination on fresh processes did not show it")
+        if again.holds and again.trial is not None:
+            return await self._owned(catch, entry, again, surface)
+        return self.sofar or Triaged(reason=f"{entry.code}? suspected, but an examination did not show it")
+
+    async def _owned(self, catch: Catch, entry: Invariant, confirmed: Confirmed, surface: Surface) -> Triaged:
+        """The finding, and whose it is; what was compared with a bare socket before it was made smaller, once."""
+        assert confirmed.trial is not None
         large = confirmed.trial.attack
         design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
-        if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:
-            return self._make(catch, *own, surface, bare=False)
         bare: bool | None = design  # and a worker is the application's
-        if not design and entry.examines != "workers":
+        if self.sofar is None and not design and entry.examines != "workers":
+            if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:
+                return self._make(catch, *own, surface, bare=False)
             bare = await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
+            self._bare = bare
+        elif self.sofar is not None:
+            bare = self._bare
         if entry.code == "ZF204" and bare:
-            confirmed = await self.examine(invariants()["ZF209"], large, key, None)
+            confirmed = await self.examine(invariants()["ZF209"], large, surface.key, None)
             if confirmed.violation is None:
                 return Triaged(reason="ZF209? a bare socket keeps as much; the target did not show it a second time")
         return self._make(catch, large, confirmed, surface, bare=bare)
