@@ -41,7 +41,7 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
 @strategy("multipart", needs=Reached.TRAFFIC)
 def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages of few to very many parts, of one size or two, with and without an end, from several peers."""
-    volume = draw.choice((64 * 1024, 20 * MIB, 4 * MIB, 256 * 1024))
+    volume = draw.choice((64 * 1024, 4 * MIB, 20 * MIB, 12 * MIB))
     size = draw.choice(_PART_SIZES)
     units = [Frame(Fill(size), more=True)]
     if draw.boolean():
@@ -50,8 +50,8 @@ def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     times = max(1, min(volume // per_round, _MOST_PARTS // len(units)))
     count = peers(draw, situation, (1, 1, 2, 4))
     steps: list[Step] = [*opening(draw, situation), Send(tuple(units), times=max(1, times // count))]
-    if draw.boolean():
+    if draw.choice((False, False, True)):
         steps.append(Send((Frame(b"", more=False),)))
-    if draw.boolean():
+    if draw.choice((False, False, True)):
         steps.extend(ending(draw))
     return (Script(tuple(steps), times=count),)
