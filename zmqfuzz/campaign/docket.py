@@ -155,7 +155,8 @@ class Docket:
         began = time.monotonic()
         triaged = Triaged(reason=f"{code}? seen, and not confirmed in the time there was (give --for longer)")
         hurried = self.first_turns and self._plan.stop_after is None
-        least, share = (FIRST_TRIAGE, TRIAGE / 3) if hurried else (SHORTEST_TRIAGE, TRIAGE)
+        short = hurried or bool(publicly_known(_drawn(catch)))
+        least, share = (FIRST_TRIAGE, TRIAGE / 3) if short else (SHORTEST_TRIAGE, TRIAGE)
         with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
             await self._harness.look_inside()
             triaged = await self._triage.finding(catch, lane.surface, history)

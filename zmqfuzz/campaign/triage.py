@@ -32,6 +32,7 @@ made smaller. Less may hide in what the allocator has kept."""
 RARE_REPLAYS = 6
 """Times the whole history is replayed for a crash that did not show again at once."""
 
+LARGE = "as it was drawn: there was no time to make it smaller"
 RARE = "rare: it does not crash each time; the attacks before it, if any, are part of the replay"
 
 _UNSHOWN = {
@@ -136,6 +137,8 @@ class Triage:
             return Triaged(
                 reason=f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted as a finding"
             )
+        if code != "ZF102":
+            self.sofar = self._make(catch, attack, confirmed, surface, history=needed, notes=(LARGE,))
         if not needed:
             attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code), self._seconds)
         final = await self.confirm((*needed, attack), key, code)
