@@ -206,19 +206,18 @@ class Triage:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
         attack, key, fresh = catch.attack, surface.key, self._harness.target.restartable
         seen = catch.trial if entry.examines == "held" else None
-        confirmed = Confirmed(0, 0)
         amount = await self._amount(attack, entry, key) if fresh else 0
-        if entry.examines != "held":
+        plain = entry.examines == "rounds" and amount >= LEAST.get(entry.code, 1)
+        if entry.examines != "held" and not plain:
             confirmed = await self.examine(entry, attack, key, None)
-            if confirmed.holds:
-                self.sofar = told = await self._owned(catch, entry, confirmed, surface)
-                if told.finding is None or told.finding.code != entry.code or told.finding.attack != confirmed.attack:
-                    return told
-            elif entry.examines != "rounds" or amount < LEAST.get(entry.code, 1):
+            if not confirmed.holds:
                 return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
+            self.sofar = told = await self._owned(catch, entry, confirmed, surface)
+            if told.finding is None or told.finding.code != entry.code or told.finding.attack != confirmed.attack:
+                return told
         simpler = await self._smaller(attack, amount, entry, key) if fresh else attack
         again = Confirmed(0, 0)
-        if simpler != attack or not confirmed.holds:
+        if simpler != attack or self.sofar is None:
             again = await self.examine(entry, simpler, key, seen)
             if not again.holds and self.sofar is None and simpler != attack:
                 again = await self.examine(entry, attack, key, seen)
