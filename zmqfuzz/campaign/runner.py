@@ -231,6 +231,8 @@ class Campaign:
         catch, cases = await drawn
         lane.slices += 1
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
+        if (leak := await self._suspicions.look_soon(lane)) is not None:
+            await self._docket.caught(lane, leak)
         if catch is None:
             catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._docket.first_turns)
         if catch is not None:
