@@ -198,10 +198,10 @@ def test_held_memory_is_examined_beside_honest_traffic_of_the_same_volume() -> N
 
 def test_rounds_are_on_one_process_and_one_that_dies_is_a_doubt() -> None:
     async def work(harness: Harness, key: str) -> None:
-        examination = await Examiner(harness).rounds(HONEST, key)
+        examination = await Examiner(harness).rounds(HONEST, key, "ZF204")
         assert (examination.kind, len(examination.trials), examination.doubts) == ("rounds", ROUNDS, ())
         assert all(trial.observation.settled is not None for trial in examination.trials)
-        examination = await Examiner(harness).rounds(DEADLY, key)
+        examination = await Examiner(harness).rounds(DEADLY, key, "ZF204")
         assert len(examination.trials) == 1
         assert examination.doubts
 

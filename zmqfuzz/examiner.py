@@ -15,12 +15,15 @@ from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial
 
-__all__ = ["ROUNDS", "Examiner", "growth", "stayed"]
+__all__ = ["COUNTED", "ROUNDS", "Examiner", "growth", "stayed"]
 
 ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
 
 MOST_ROUNDS = 30
+
+COUNTED = ("ZF205", "ZF208")
+"""What is counted one by one, descriptors and connections, and needs no large rounds to be told from noise."""
 
 LAST_SETTLE = 12.0
 UNMOVED = 2.5
@@ -147,10 +150,11 @@ class Examiner:
             said = standing.running.log_tail()
         return replace(trial, observation=replace(trial.observation, baseline=before, settled=after, log_tail=said))
 
-    async def rounds(self, attack: Attack, key: str, *, least: int = ROUNDS) -> Examination:
+    async def rounds(self, attack: Attack, key: str, code: str, *, least: int = ROUNDS) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds.
 
-        ``least``: so many rounds, and more where what stays behind may add up.
+        ``code``: the invariant whose measure is looked at. Of descriptors and connections ``least`` rounds say all,
+        and where those are ROUNDS, fewer that nothing stays; memory has more where what stays behind may add up.
         """
         trials: list[Trial] = []
         doubts: list[str] = []
@@ -161,12 +165,12 @@ class Examiner:
             enlarged = False
             deadline = trio.current_time() + self._patience
             while (
-                len(trials) < least
-                or (len(trials) < SURE_ROUNDS and _on_course(trials))
-                or (_may_add_up(trials) and trio.current_time() < deadline)
+                (len(trials) < least and not (code in COUNTED and least <= ROUNDS and _none_stays(trials)))
+                or (code not in COUNTED and len(trials) < SURE_ROUNDS and _on_course(trials))
+                or (code not in COUNTED and _may_add_up(trials) and trio.current_time() < deadline)
             ):
                 trials.append(await self._play(standing, attack, key))
-                if len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
+                if code not in COUNTED and len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
                     attack, trials, enlarged = scaled(attack, factor), [], True
                     continue
                 if standing.restless:
@@ -181,14 +185,19 @@ class Examiner:
         return Examination("rounds", tuple(trials), doubts=tuple(doubts))
 
     async def left(self, attack: Attack, key: str, code: str) -> int:
-        """What two rounds after the first leave behind on a fresh process, in octets or descriptors."""
+        """What rounds after the first leave behind on a fresh process: one round in descriptors, two in octets.
+
+        Of descriptors not those that an honest client, asked between two rounds, leaves behind as well.
+        """
+        count = 2 if code in COUNTED else 3
         async with self._harness.examined() as standing:
             await self._harness.warm(standing, key)
-            trials = [await self._play(standing, attack, key) for _ in range(3) if standing.usable]
+            trials = [await self._play(standing, attack, key) for _ in range(count) if standing.usable]
         first, last = trials[0].observation, trials[-1].observation
-        if first.settled is None or last.settled is None or len(trials) < 3:
+        before, abandoned = (last.baseline, 0) if code == "ZF205" else (first.settled, first.abandoned)
+        if before is None or last.settled is None or len(trials) < count:
             return 0
-        return stayed(code, last.settled, last.abandoned) - stayed(code, first.settled, first.abandoned)
+        return stayed(code, last.settled, last.abandoned) - stayed(code, before, abandoned)
 
     async def _given_time(self, standing: Standing, last: Trial, descriptors: int) -> Trial:
         """The last round again, looked at later: a program may take its time to let go of peers that have gone."""
@@ -228,6 +237,12 @@ def _too_small(trials: list[Trial]) -> float:
         return 1.0
     most = min(ROUND_SECONDS / max(trials[-1].seconds, 0.05), LARGEST_ROUND / max(trials[-1].sent, 1), 16.0)
     return min(ROUND_GROWTH / growth, most)
+
+
+def _none_stays(trials: list[Trial]) -> bool:
+    """Whether three rounds after the first have left no descriptor behind."""
+    counts = [trial.observation.settled.descriptors for trial in trials[1:] if trial.observation.settled is not None]
+    return len(counts) > 2 and max(counts) <= counts[0]
 
 
 def _on_course(trials: list[Trial]) -> bool:

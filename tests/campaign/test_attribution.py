@@ -42,7 +42,7 @@ def test_who_keeps_it(program: str, attack: Attack, code: str, library: bool) ->
             surface = harness.surfaces(await harness.standing())[0]
             grown = 0.0
             if code == "ZF204":
-                grown = growth((await Examiner(harness, patience=1.0).rounds(attack, surface.key)).trials)
+                grown = growth((await Examiner(harness, patience=1.0).rounds(attack, surface.key, code)).trials)
             return await bare_socket_too(harness, invariants()[code], attack, surface, grown)
 
     assert run(work) is library

@@ -101,7 +101,7 @@ async def bare_socket_too(
                 await bare.calibrate(key)
                 seen = await examiner.beside(attack, key, times=1)
             elif entry.examines == "rounds":
-                seen = await examiner.rounds(attack, key, least=SURE_ROUNDS if named else ROUNDS)
+                seen = await examiner.rounds(attack, key, entry.code, least=SURE_ROUNDS if named else ROUNDS)
             else:
                 seen = await examiner.held(attack, key, None, times=1)
     except ZmqfuzzError:

@@ -101,12 +101,20 @@ def _simpler_script(script: Script, *, keep_volume: bool) -> Iterator[Script]:
             steps = tuple(_times(step, script.times / times) for step in script.steps)
             yield replace(script, times=times, steps=steps)
         yield replace(script, times=times)
-    for number in reversed(range(len(script.steps))):
-        if not (number == 0 and isinstance(script.steps[0], Connect)):
-            yield replace(script, steps=script.steps[:number] + script.steps[number + 1 :])
+    for first, last in _pieces(script):
+        yield replace(script, steps=script.steps[:first] + script.steps[last:])
     for number, step in enumerate(script.steps):
         for simpler in _simpler_step(step, keep_volume=keep_volume):
             yield replace(script, steps=(*script.steps[:number], simpler, *script.steps[number + 1 :]))
+
+
+def _pieces(script: Script) -> Iterator[tuple[int, int]]:
+    """Runs of steps to be left out, the last first: halves, quarters, then each alone; never the Connect."""
+    begin = int(bool(script.steps) and isinstance(script.steps[0], Connect))
+    count = len(script.steps) - begin
+    for size in sorted({(count + 1) // 2, (count + 3) // 4, 1} if count else (), reverse=True):
+        for first in reversed(range(begin, len(script.steps), size)):
+            yield first, min(first + size, len(script.steps))
 
 
 def _times(step: Step, factor: float) -> Step:

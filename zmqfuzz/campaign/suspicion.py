@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from itertools import pairwise
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.campaign.attribution import share_names
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.judging import judge_trial, left_behind
 from zmqfuzz.campaign.known import Known, Lane
+from zmqfuzz.campaign.rising import REPEATS, rises
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import Triage
@@ -28,14 +28,8 @@ __all__ = ["LEFT_BEHIND", "Suspicions"]
 WARM_UP = 8
 """Attacks after which a process has allocated what it needs to work at all."""
 
-REPEATS = 4
-"""Repeats of the cheap look for what stays behind: three steps that must all go up."""
-
 STEP = 64 * 1024
 """Octets by which memory must grow with a repeat, on average, to be worth an examination."""
-
-SLOWING = 0.4
-"""The last step, as a share of the first, below which growth levels off."""
 
 PICKS = 2
 """Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
@@ -46,6 +40,9 @@ MOST_TOGETHER = 8
 
 MANY = 16
 """Descriptors left behind by one attack that are looked at before anything else is."""
+
+FEW = 4
+"""Descriptors left behind by each round that need no larger one, nor a fourth, to be examined."""
 
 LOOK_SECONDS = 15.0
 """Time for one look, which is short unless the target is slow."""
@@ -212,10 +209,10 @@ class Suspicions:
         suspect = lane.leak.pop(code, None)
         if suspect is None or self._known.here(lane, code):
             return None
+        if code == "ZF204" and time.monotonic() > deadline:
+            return None
         if code != "ZF204":  # descriptors say more than memory does: no honest program keeps them for peers gone
             deadline = max(deadline, time.monotonic() + LOOK_SECONDS)
-        if time.monotonic() > deadline:
-            return None
         if code != "ZF204" or not share_names(lane.surface, suspect.attack):
             return await self._repeated(lane, [suspect], deadline)
         catch = await self._repeated(lane, [suspect], deadline, anonymously=True)
@@ -295,7 +292,8 @@ class Suspicions:
 
         ``anonymously``: by peers without an identity, or not at all where there is none to leave out of one attack.
         """
-        attack = round_of(suspects)
+        few = len(suspects) > 1 or left_behind(invariants()["ZF205"], suspects[0]) < FEW
+        attack = round_of(suspects) if few else suspects[0].attack
         if anonymously:
             named, attack = attack, anonymous(attack)
             if not attack.scripts or (attack == named and len(suspects) == 1):
@@ -312,35 +310,29 @@ class Suspicions:
                 return await self._halved(lane, suspects, deadline, anonymously=anonymously)
             if catch is not None or settled is None or trial.observation.exit is not None:
                 return catch
-            standing = await self._harness.standing()
-            if standing.restless or time.monotonic() > deadline:
-                standing.restless = False  # nothing can be said, and to wait again would cost as much
-                return None
             memory.append(settled.rss)
             waiting.append(trial.observation.abandoned)
             descriptors.append(stayed("ZF205", settled, trial.observation.abandoned))
+            if len(memory) > 1 and rises(descriptors, FEW):
+                break  # plain enough to be examined
+            standing = await self._harness.standing()
+            if standing.restless or time.monotonic() > deadline:  # to wait again would cost as much
+                standing.restless = False
+                return None
             if len(memory) == REPEATS - 1 and not (
-                memory[-1] - memory[0] > STEP // 4 or _rises(descriptors, 1) or _rises(waiting, 1)
+                memory[-1] - memory[0] > STEP // 4 or rises(descriptors, 1) or rises(waiting, 1)
             ):
                 return None
-        growth = max(memory[-1] - memory[0], 1) / (REPEATS - 1)
+        growth = max(memory[-1] - memory[0], 1) / (len(memory) - 1)
         most = min(ROUND_SECONDS / seconds, LARGEST_ROUND / max(trial.sent, 1))
         larger = scaled(attack, max(1.0, min(ROUND_GROWTH / growth, most)))
-        for code, rises, fit in (
-            ("ZF205", _rises(descriptors, 1), attack),
-            ("ZF208", _rises(waiting, 1), attack),
-            ("ZF204", _rises(memory, STEP) and not _rises(waiting, 1), larger),
+        for code, more, fit in (
+            ("ZF205", rises(descriptors, 1), attack),
+            ("ZF208", rises(waiting, 1), attack),
+            ("ZF204", len(memory) == REPEATS and rises(memory, STEP) and not rises(waiting, 1), larger),
         ):
             entry = invariants()[code]
-            if rises and self._known.may_examine(lane) and not self._known.knows_shape(lane, entry, fit):
+            if more and self._known.may_examine(lane) and not self._known.knows_shape(lane, entry, fit):
                 sentence = "something stays behind each time the attack is repeated; examining"
                 return Catch(entry.violation(sentence), fit, trial, attack)
         return None
-
-
-def _rises(values: list[int], step: int) -> bool:
-    """Up by ``step`` on average, never down, not slowing: an allocator takes memory in pieces larger than a round's."""
-    steps = [later - earlier for earlier, later in pairwise(values)]
-    if not steps or min(steps) < 0 or sum(steps) < step * len(steps):
-        return False
-    return len(steps) < REPEATS - 1 or steps[-1] >= SLOWING * steps[0]

@@ -12,7 +12,7 @@ from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.naming import finding_of, shape
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
-from zmqfuzz.examiner import Examiner, growth
+from zmqfuzz.examiner import COUNTED, Examiner, growth
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
@@ -268,8 +268,11 @@ class Triage:
         return left_behind(entry, trials[-1]) if trials else 0
 
     async def _smaller(self, attack: Attack, amount: int, entry: Invariant, key: str) -> Attack:
-        """The simplest attack that still holds, or leaves behind, most of the ``amount`` that ``attack`` does."""
-        least = max(1.0, 0.6 * amount)
+        """The simplest attack that still holds, or leaves behind, most of the ``amount`` that ``attack`` does.
+
+        Of what is counted one by one, one is enough.
+        """
+        least = 1.0 if entry.code in COUNTED else max(1.0, 0.6 * amount)
 
         async def still(simpler: Attack) -> bool:
             return await self._amount(simpler, entry, key) >= least
@@ -296,7 +299,7 @@ class Triage:
             if growth(examination.rounds) > MIB and key not in self.leaking:
                 self.leaking[key] = examination.rounds[-1]
         else:
-            examination = await self._examiner.rounds(attack, key)
+            examination = await self._examiner.rounds(attack, key, entry.code)
         count = 1 if entry.examines == "rounds" else len(examination.trials)
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
