@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zmqfuzz.campaign.capture import CAPTURE, write_capture
 from zmqfuzz.campaign.decode import decode_attack
 from zmqfuzz.campaign.plain import (
     attack_from_lines,
@@ -96,9 +97,13 @@ class Corpus:
         """Write or replace a finding's folder and return it.
 
         ``spec`` is JSON-able and comes back from :meth:`load` as it is. ``observed`` is a trial that showed the
-        finding: what the target answered goes into ``transcript.txt``. Raises UsageError.
+        finding: what the target answered goes into ``transcript.txt`` and ``session.pcapng``. Raises UsageError.
         """
-        return self.put(finding.id, contents(finding, spec, observed))
+        folder = self.put(finding.id, contents(finding, spec, observed))
+        if observed is not None and observed.transcripts:
+            with _explained("write", folder):
+                write_capture(observed, folder / CAPTURE)
+        return folder
 
     def put(self, id: str, files: Mapping[str, str]) -> Path:
         """Write or replace a finding's folder from its :func:`contents`, and return it. Raises UsageError."""

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from zmqfuzz.campaign.capture import CAPTURE
 from zmqfuzz.campaign.decode import decode_attack, printable, quantity
 from zmqfuzz.campaign.repro import cannot_play
 from zmqfuzz.exposure import EXPOSURE
@@ -76,7 +77,11 @@ def failure_message(
         _transcript(finding, observed),
         _socket(finding),
         _meaning(finding),
-        _reproduce(finding, os.fspath(folder) if folder is not None else f".zmqfuzz/findings/{finding.id}"),
+        _reproduce(
+            finding,
+            os.fspath(folder) if folder is not None else f".zmqfuzz/findings/{finding.id}",
+            captured=observed is not None and bool(observed.transcripts),
+        ),
         _log(finding),
     ]
     lines = [line for block in blocks for line in [*block, ""] if block]
@@ -211,12 +216,13 @@ def _meaning(finding: Finding) -> list[str]:
     return [*_wrapped(owner, "  Owner      ", " " * 13), *_wrapped(advice, "  To fix     ", " " * 13)]
 
 
-def _reproduce(finding: Finding, place: str) -> list[str]:
+def _reproduce(finding: Finding, place: str, *, captured: bool) -> list[str]:
     folder = printable(place).rstrip("/") + "/"
     obstacle = next(filter(None, map(cannot_play, (*finding.history, finding.attack))), "")
     endpoint = shlex.quote(printable(finding.surface.address))
     script = f"    python {folder}repro.py {endpoint}"
-    files = "transcript.zft  original.zft  " + ("history/  " if finding.history else "") + "target.log"
+    names = ["transcript.zft", "original.zft", *(["history/"] if finding.history else [])]
+    files = "  ".join([*names, *([CAPTURE] if captured else []), "target.log"])
     return [
         "  Reproduce",
         f"    zmqfuzz replay {printable(finding.id)}",
