@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import trio
 
@@ -46,6 +47,16 @@ LATE = 0.5
 """Share of the budget by which triage may begin late."""
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A catch, and what was played before it. ``sofar``: what a triage that was broken off had confirmed."""
+
+    lane: Lane
+    catch: Catch
+    history: tuple[Attack, ...]
+    sofar: Triaged | None = None
+
+
 class Docket:
     """The catches of one run. ``first_turns``: families are still to be played for the first time."""
 
@@ -67,7 +78,7 @@ class Docket:
         self._suspicions = suspicions
         self._outcome = outcome
         self._tell = tell
-        self._waiting: list[tuple[Lane, Catch, tuple[Attack, ...]]] = []
+        self._waiting: list[_Waiting] = []
         self._triaging = 0.0
 
     @property
@@ -79,9 +90,9 @@ class Docket:
     def unheard(self) -> list[str]:
         """What was never triaged, in words; what is looked at last only because there was time is not missed."""
         return [
-            f"{lane.surface.key}: {catch.violation.code}? seen, and not confirmed in time"
-            for lane, catch, _ in self._waiting
-            if catch.violation.code != LAST
+            f"{one.lane.surface.key}: {one.catch.violation.code}? seen, and not confirmed in time"
+            for one in self._waiting
+            if one.catch.violation.code != LAST
         ]
 
     async def caught(self, lane: Lane, catch: Catch) -> None:
@@ -91,16 +102,17 @@ class Docket:
         """
         code = catch.violation.code
         history = tuple(attack for attack in self._harness.last_history if attack.scripts)
+        one = _Waiting(lane, catch, history)
         if self.enough:
-            self._waiting.append((lane, catch, history))
+            self._waiting.append(one)
             return
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
         waits = _last(catch) if self._plan.stop_after is None else code == LAST
-        if not waits and at_once and (await self._triaged(lane, catch, history) or not self.first_turns):
+        if not waits and at_once and (await self._triaged(one) or not self.first_turns):
             return
         self._known.learn(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
-        self._waiting.append((lane, catch, history))
+        self._waiting.append(one)
 
     async def catch_up(self, lanes: Sequence[Lane], deadline: float) -> None:
         """Every family has had its first turn: take up what has waited for that."""
@@ -126,20 +138,26 @@ class Docket:
         for lane, catch in await self._suspicions.look_named(deadline):
             await self.caught(lane, catch)
         await self._take_up(deadline, all_of_them=True)
+        confirmed = [(one, one.sofar) for one in self._waiting if one.sofar is not None]
+        for one, sofar in confirmed:
+            self._waiting.remove(one)
+            self._known.resume(one.lane, one.catch.violation.code)
+            self._told_of(one, sofar)
 
     async def _take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
         """Triage what has waited: first what was examined already, and LAST only with ``all_of_them``."""
-        self._waiting.sort(key=lambda waiting: _rank(waiting[1]))
+        self._waiting.sort(key=lambda one: _rank(one.catch))
         late = deadline + max(SHORTEST_TRIAGE, LATE * self._plan.seconds)
         while self._waiting and not self.enough and time.monotonic() < late:
-            lane, catch, history = self._waiting[0]
-            if _last(catch) and not all_of_them:
+            one = self._waiting[0]
+            code = one.catch.violation.code
+            if _last(one.catch) and not all_of_them:
                 break
-            if catch.violation.code == LAST and not self._in_time(deadline):
+            if code == LAST and not self._in_time(deadline):
                 break
             del self._waiting[0]
-            self._known.resume(lane, catch.violation.code)
-            await self._triaged(lane, catch, history)
+            self._known.resume(one.lane, code)
+            await self._triaged(one)
 
     def _in_time(self, deadline: float) -> bool:
         return not self.enough and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds
@@ -148,30 +166,35 @@ class Docket:
         if catch is not None:
             await self.caught(lane, catch)
 
-    async def _triaged(self, lane: Lane, catch: Catch, history: tuple[Attack, ...]) -> bool:
-        """Triage; False when there was no time for it."""
-        code = catch.violation.code
+    async def _triaged(self, one: _Waiting) -> bool:
+        """Triage; False when there was no time for it, and what it had come to is kept."""
+        lane, catch, code = one.lane, one.catch, one.catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
         began = time.monotonic()
         triaged = Triaged(reason=f"{code}? seen, and not confirmed in the time there was (give --for longer)")
         hurried = self.first_turns and self._plan.stop_after is None
         short = hurried or bool(publicly_known(_drawn(catch)))
         least, share = (FIRST_TRIAGE, TRIAGE / 3) if short else (SHORTEST_TRIAGE, TRIAGE)
+        self._triage.sofar = None
         with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
             await self._harness.look_inside()
-            triaged = await self._triage.finding(catch, lane.surface, history)
+            triaged = await self._triage.finding(catch, lane.surface, one.history)
         self._triaging += time.monotonic() - began
         if scope.cancelled_caught:
             self._harness.renew()
+            one.sofar = self._triage.sofar or one.sofar
             if hurried:
                 return False
-            triaged = self._triage.sofar or triaged
+            triaged = one.sofar or triaged
         self._known.examined(lane, code, time.monotonic() - began)
-        if triaged.finding is None or triaged.trial is None:
-            self._unconfirmed(lane, catch, triaged.reason, settled=not scope.cancelled_caught)
-        else:
-            self._found(lane, catch, Found(triaged.finding, triaged.trial, triaged.control))
+        self._told_of(one, triaged, settled=not scope.cancelled_caught)
         return True
+
+    def _told_of(self, one: _Waiting, triaged: Triaged, *, settled: bool = False) -> None:
+        if triaged.finding is None or triaged.trial is None:
+            self._unconfirmed(one.lane, one.catch, triaged.reason, settled=settled)
+        else:
+            self._found(one.lane, one.catch, Found(triaged.finding, triaged.trial, triaged.control))
 
     def _unconfirmed(self, lane: Lane, catch: Catch, reason: str, *, settled: bool) -> None:
         code = catch.violation.code

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
-from zmqfuzz.campaign.attribution import bare_socket_too
+from zmqfuzz.campaign.attribution import bare_socket_too, publicly_known
 from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.minimise import minimise, minimise_history
-from zmqfuzz.campaign.naming import finding_of, shape
+from zmqfuzz.campaign.naming import finding_of, shape, signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import COUNTED, Examiner, growth
@@ -34,6 +34,8 @@ RARE_REPLAYS = 6
 
 LARGE = "as it was drawn: there was no time to make it smaller"
 RARE = "rare: it does not crash each time; the attacks before it, if any, are part of the replay"
+
+PUBLIC = "seen once: the library itself said which public defect ended the process, but replays did not show it again"
 
 _UNSHOWN = {
     "rounds": "what stayed behind did not add up over rounds",
@@ -115,6 +117,9 @@ class Triage:
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
+        if publicly_known(signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)):
+            once = Confirmed(0, 0, catch.violation, catch.trial)
+            self.sofar = self._make(catch, catch.attack, once, surface, history=history, notes=(PUBLIC,))
         if catch.violation.culprit is not None:
             catch = await self._alone(catch, catch.violation.culprit, key)
         confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER)
@@ -170,7 +175,8 @@ class Triage:
             if again.shown:
                 seen = replace(again, shown=confirmed.shown + 1, tried=confirmed.tried + attempt)
                 return self._make(catch, played[-1], seen, surface, history=played[:-1], notes=(RARE,))
-        return Triaged(reason=f"{code}? the process crashed once, then in none of {confirmed.tried + attempt} replays")
+        tried = confirmed.tried + attempt
+        return self.sofar or Triaged(reason=f"{code}? the process crashed once, then in none of {tried} replays")
 
     async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:
         if not attacks:
