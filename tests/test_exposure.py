@@ -19,7 +19,7 @@ from zmqfuzz.binds import parse_expose
 from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan
-from zmqfuzz.campaign.exposing import permissions
+from zmqfuzz.permits import permissions
 from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.campaign.shown import tells, untold
 from zmqfuzz.catalogue import invariants

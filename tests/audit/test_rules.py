@@ -9,7 +9,7 @@ import pytest
 
 from zmqfuzz.audit.auditor import rules
 from zmqfuzz.audit.lines import Certainty, Line
-from zmqfuzz.audit.running import ONLY_RUNNING
+from zmqfuzz.audit.seen import ONLY_RUNNING
 from zmqfuzz.finding import Severity
 
 Told = Callable[[str, str], list[Line]]

@@ -13,7 +13,8 @@ import pytest
 
 from zmqfuzz.audit.joined import Shown, by_behaviour, by_run
 from zmqfuzz.audit.lines import Certainty, Line
-from zmqfuzz.audit.running import FEW_FILES, SEEN_CODES, lines_of
+from zmqfuzz.audit.running import lines_of
+from zmqfuzz.audit.seen import FEW_FILES, SEEN_CODES
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import Recorded, read
 from zmqfuzz.shim import environment

@@ -7,9 +7,11 @@ is ``given_away``, and what it *lacks* is only likely.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zmqfuzz.audit.configs import Config
 from zmqfuzz.audit.flow import Flow
 from zmqfuzz.audit.names import receiving, sending
 from zmqfuzz.audit.scopes import Branches, Called, Index, Scope
@@ -115,6 +117,7 @@ class Inventory:
     indexes: list[Index]
     authenticators: list[Called] = field(default_factory=list)
     keys: list[Path] = field(default_factory=list)
+    configs: list[Config] = field(default_factory=list)
 
     def of(self, entry: Entry) -> list[ContextUse]:
         """What is done to the contexts that ``entry`` may belong to; to all of them where that is not known."""
@@ -132,10 +135,10 @@ class Inventory:
         return ends
 
 
-def take(indexes: list[Index], keys: list[Path]) -> Inventory:
+def take(indexes: list[Index], keys: list[Path], configs: Sequence[Config] = ()) -> Inventory:
     """The inventory of files; ``keys``: files that were found beside them and look like secret keys."""
     flow = Flow(indexes)
-    taken = Inventory(flow, [], {}, indexes, keys=keys)
+    taken = Inventory(flow, [], {}, indexes, keys=keys, configs=list(configs))
     by_call: dict[ast.Call, Entry] = {}
     for one in indexes:
         for called in one.calls:

@@ -23,7 +23,7 @@ from zmqfuzz.cli.options import DURATION, TargetCommand, heard
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import read
-from zmqfuzz.outside import MOST, Measured, library_version, look_at
+from zmqfuzz.outside import Measured, library_version, look_at
 from zmqfuzz.reports.shelf import Shelf, read_run, write_whole
 from zmqfuzz.sockets import Listener
 from zmqfuzz.watched import Watched, watch
@@ -87,10 +87,11 @@ def audit_command(
         found = audit(given, decided)
     else:
         watched, outside = _watched(command, seconds, probe)
-        limits = tuple((each.address, None if each.limit >= MOST else each.limit) for each in outside if each.limit)
-        shown = replace(_shown(store, command), limits=limits)
-        found = audit(given, decided, watched.recorded, shown)
-        measured = [f"{each.address}: {sentence}" for each in outside for sentence in each.said]
+        sized = [each.seen for each in outside if each.seen.limit is not None or each.seen.unlimited]
+        shown = replace(_shown(store, command), limits=tuple((each.bound, each.limit) for each in sized))
+        without_source = [each.seen for each in outside] if not watched.recorded.sockets else []
+        found = audit(given, decided, watched.recorded, shown, without_source)
+        measured = [f"{each.seen.bound}: {sentence}" for each in outside for sentence in each.said]
         found = replace(found, outside=(*_told(watched), *measured))
     if sarif_file is not None:
         _write(sarif_file, json.dumps(sarif(found, __version__), indent=2) + "\n", "--sarif")
@@ -111,7 +112,7 @@ def _watched(command: tuple[str, ...], seconds: float, probe: bool) -> tuple[Wat
 
     async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
         if probe or not read(folder).sockets:
-            said.extend(await look_at(listeners, pids))
+            said.extend(await look_at(listeners, pids, max(3.0, min(seconds, 40.0))))
 
     return run(lambda: watch(command, seconds, hard_cap=Limits().hard_cap, look=look)), said
 

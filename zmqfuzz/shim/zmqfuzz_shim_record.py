@@ -35,6 +35,7 @@ class State:
         self.plumbing: dict[str, bool] = {}
         self.names: dict[int, str] = {}
         self.inject: dict[str, Any] = {}
+        self.monitors: set[int] = set()
         self.busy = threading.local()
         self.zmq: Any = None
         self.base: Any = None
