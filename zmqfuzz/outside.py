@@ -10,8 +10,6 @@ import ctypes
 import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +25,7 @@ from zmqfuzz.targets.identify import identify
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Greeting, encode, peer_type
 
-__all__ = ["MOST", "Measured", "library_version", "look_at", "size_limit"]
+__all__ = ["MOST", "Measured", "look_at", "size_limit"]
 
 MOST = 64 << 20
 """The largest frame that is announced: libzmq asks the allocator for as much, and touches none of it."""
@@ -62,18 +60,6 @@ class Measured:
     def limit(self) -> int | None:
         """The largest frame that it takes, in octets; None: not known, or there is none below MOST."""
         return self.seen.limit
-
-
-def library_version(path: str) -> str:
-    """``4.3.5``, as the library itself says, in a process of its own; empty where it does not."""
-    code = "import sys; from zmqfuzz.targets.libzmq import Library; print(Library(sys.argv[1]).said_version)"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 async def look_at(listeners: Iterable[Listener], pids: Iterable[int], seconds: float = _SILENT) -> list[Measured]:

@@ -74,10 +74,11 @@ def audit(
     recorded: Recorded | None = None,
     shown: Shown | None = None,
     outer: Sequence[Outer] = (),
+    more: Sequence[Line] = (),
 ) -> Audit:
     """Audit the Python files at and below ``paths``, and what a run ``recorded``; ``shown``: by attacks on it.
 
-    ``outer``: listeners of which only the kernel and the wire showed something.
+    ``outer``: listeners of which only the kernel and the wire showed something; ``more``: lines from elsewhere.
 
     Raises UsageError; NothingSelected where there is neither a file that matters nor a run.
     """
@@ -94,7 +95,9 @@ def audit(
     static = [line for rule, check in checks() for line in _merged(check(inventory, rule))]
     seen = lines_of(recorded) if recorded is not None else []
     told = by_run(static, seen, recorded) if recorded is not None else static
-    told += lines_from_outside(outer)
+    told += [*lines_from_outside(outer), *more]
+    if shown is not None and recorded is None:
+        told = [replace(line, evidence="not probed") for line in told]
     lines, suppressed = _judged(by_behaviour(told, shown) if shown is not None else told, sources, policy)
     return Audit(
         files=len(files.python),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zmqfuzz.audit.configs import Config
+from zmqfuzz.audit.factories import Site, argument_of
 from zmqfuzz.audit.flow import Flow
 from zmqfuzz.audit.names import receiving, sending
 from zmqfuzz.audit.scopes import Branches, Called, Index, Scope
@@ -164,7 +165,54 @@ def take(indexes: list[Index], keys: list[Path], configs: Sequence[Config] = ())
                 if isinstance(value, Context) and value in taken.contexts:
                     statement = ast.Expr(expression)
                     taken.contexts[value].ends.append(Use(expression, scope, (), statement, "with"))
+    _through_factories(taken, by_call)
     return taken
+
+
+def _through_factories(taken: Inventory, by_call: dict[ast.Call, Entry]) -> None:
+    """What a factory does to the socket it makes it does to that of each call; its own is none, unless it is kept."""
+    origins = set()
+    for node, site in taken.flow.calls.factories.sites.items():
+        entry, chain = by_call.get(node), [site]
+        while chain[-1].origin in taken.flow.calls.factories.sites and len(chain) < _DEEPEST:
+            chain.append(taken.flow.calls.factories.sites[chain[-1].origin])
+        for one in chain:
+            made = by_call.get(one.origin)
+            if entry is None or made is None or made is entry:
+                continue
+            origins.add(one.origin)
+            entry.contexts |= made.contexts
+            entry.settings = [*made.settings, *entry.settings]
+            entry.doors = [*(_door_of(taken.flow, each, node, one, entry) for each in made.doors), *entry.doors]
+            entry.received += made.received
+            entry.sent += made.sent
+            entry.waits += made.waits
+            entry.closes += made.closes
+            entry.given_away |= made.given_away
+    kept = [entry for call, entry in by_call.items() if call not in origins or _is_kept(entry)]
+    taken.entries = kept
+
+
+_DEEPEST = 8
+"""Factories that call factories."""
+
+
+def _is_kept(entry: Entry) -> bool:
+    """Whether something is done to the socket itself, beyond the function that makes it."""
+    uses = [*entry.received, *entry.sent, *entry.waits, *entry.closes, *(door.use for door in entry.doors)]
+    uses += [setting.use for setting in entry.settings]
+    return any(use.scope is not entry.created.scope for use in uses)
+
+
+def _door_of(flow: Flow, door: Door, node: ast.Call, site: Site, entry: Entry) -> Door:
+    """A door of a factory, with the endpoint that this call of it gives, where it is a parameter of the factory."""
+    address = _argument(door.use.node, 0, "addr") if isinstance(door.use.node, ast.Call) else None
+    if not isinstance(address, ast.Name) or door.use.scope.node is not site.function.node:
+        return door
+    given = argument_of(node, site.function, address.id)
+    if given is None:
+        return door
+    return Door(door.use, door.bound, tuple(texts(flow.values(given, entry.created.scope))))
 
 
 def _entry(flow: Flow, one: Index, called: Called) -> Entry:
@@ -173,7 +221,8 @@ def _entry(flow: Flow, one: Index, called: Called) -> Entry:
     types: frozenset[str] = frozenset({"PAIR"}) if monitors else frozenset()
     contexts: Values = frozenset()
     if not monitors:
-        given = flow.calls.socket_type_argument(called.node)
+        site = flow.calls.factories.sites.get(called.node)
+        given = site.kind if site is not None else flow.calls.socket_type_argument(called.node)
         types = flow.calls.types(given, called.scope) if given is not None else types
         on = func.value if isinstance(func, ast.Attribute) else called.node.args[0] if called.node.args else None
         found = flow.values(on, called.scope) if on is not None else frozenset()

@@ -118,6 +118,7 @@ def _of(one: Outer) -> Iterator[Said]:
             f"SO_KEEPALIVE is off, and a silent peer is not asked for life in {one.waited:.0f} s: connections of hosts "
             "that vanished stay.",
             "Set HEARTBEAT_IVL and HEARTBEAT_TIMEOUT, or TCP_KEEPALIVE with TCP_KEEPALIVE_IDLE.",
+            severity=Severity.INFO if one.waited <= HANDSHAKE_DEFAULT else None,  # it may ask more seldom than that
         )
     if far and open_to_all and one.type in _SHARES:
         yield Said(

@@ -28,7 +28,8 @@ def text(audit: Audit) -> list[str]:
     shown: list[str] = []
     for line in audit.lines:
         what = "  ".join(part for part in (line.socket, line.endpoint) if part)
-        head = f"{line.path}:{line.line}:{line.column}  {line.code}  {line.severity.upper()}  {line.certainty}"
+        place = line.path if str(line.path).startswith("<") else f"{line.path}:{line.line}:{line.column}"
+        head = f"{place}  {line.code}  {line.severity.upper()}  {line.certainty}"
         shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence)]
         if line.severity is not Severity.INFO:
             shown += _indented(f"To fix: {line.remedy}")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from zmqfuzz.audit.exposure import Reach, reach
+from zmqfuzz.audit.lines import Line
 from zmqfuzz.audit.rules.effect import CONFLATING, MAX_MSGSZ, MEANT_FIRST
 from zmqfuzz.audit.rules.limits import TOO_MANY, too_many
 from zmqfuzz.audit.rules.options import BEFORE, LOCKS, MEANT
-from zmqfuzz.audit.seen import Said, endpoint_of, locked
+from zmqfuzz.audit.seen import Said, endpoint_of, known_rules, line_of, locked
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import Door, OpenedSocket, Place, Recorded, SetOption
 
-__all__ = ["DEFAULTS", "left_alone", "marks", "of_contexts", "of_settings"]
+__all__ = ["DEFAULTS", "changed_defaults", "left_alone", "marks", "of_contexts", "of_settings"]
 
 DEFAULTS: dict[str, int] = {
     "MECHANISM": 0,
@@ -130,6 +131,25 @@ def of_contexts(recorded: Recorded) -> Iterator[Said]:
 def _late(one: SetOption, when: str, socket: OpenedSocket, remedy: str) -> Said:
     line = f" (line {socket.created.line})" if socket.created is not None else ""
     return Said("ZF644", one.place, f"{one.name} is set on the context after {when}{line}: it has no effect.", remedy)
+
+
+def changed_defaults(library: str, version: str, defaults: Mapping[str, int]) -> list[Line]:
+    """What the library at ``library`` has as default otherwise than libzmq 4.3.5."""
+    rule = known_rules()["ZF648"]
+    return [
+        line_of(
+            Said(
+                "ZF648",
+                Place(f"<{library.rpartition('/')[2]}>", 1),
+                f"The default of {name} is {defaults[name]} in libzmq {version}; in 4.3.5 it is {usual}.",
+                f"Set {name} in the program, so that it does not depend on the library.",
+            ),
+            rule,
+            "",
+        )
+        for name, usual in DEFAULTS.items()
+        if name in defaults and defaults[name] != usual
+    ]
 
 
 def left_alone(socket: OpenedSocket, outside: list[Door]) -> Iterator[Said]:

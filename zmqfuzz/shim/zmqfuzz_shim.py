@@ -9,15 +9,17 @@ of sockets.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
-import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
+    from zmqfuzz.shim import zmqfuzz_shim_once as once
     from zmqfuzz.shim import zmqfuzz_shim_record as record
 else:  # in the program: its folder was on the path when this was imported
+    import zmqfuzz_shim_once as once
     import zmqfuzz_shim_record as record
 
 _NAMES = """
@@ -55,6 +57,15 @@ def _number(socket: Any, new: bool = False) -> int:
     return int(state.numbers[key])
 
 
+def _context(context: Any, new: bool = False) -> int:
+    """The context's number in this process, the same for its shadows: addresses are used again."""
+    state, key = record.state, int(context.underlying)
+    if new or key not in state.contexts:
+        state.made += 1
+        state.contexts[key] = state.made
+    return int(state.contexts[key])
+
+
 def _kind(socket: Any) -> str:
     return str(record.state.zmq.SocketType(record.state.base.get(socket, record.state.zmq.TYPE)).name)
 
@@ -65,7 +76,7 @@ def _record(event: str, socket: Any, **more: Any) -> None:
         return
     whole = {"event": event, "socket": _number(socket), "type": _kind(socket), "place": place}
     context = getattr(socket, "context", None)
-    whole["context"] = int(context.underlying) if context is not None else 0
+    whole["context"] = _context(context) if context is not None else 0
     whole.update(more)
     record.write(whole)
 
@@ -148,32 +159,16 @@ def _watched(monitor: Any, of: Any) -> None:
 
 
 def _once(socket: Any, event: str, *methods: str) -> None:
-    for method in methods:
-        object.__setattr__(socket, method, _Once(socket, method, event))
+    once.watch(socket, methods, functools.partial(_first, event))
 
 
-class _Once:
-    """In the place of a method of one socket: its first call is told, and then nothing is in the way.
-
-    It does not keep the socket: the program's own last reference ends it, as without us.
-    """
-
-    def __init__(self, socket: Any, method: str, event: str) -> None:
-        self._socket, self._method, self._event = weakref.ref(socket), method, event
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        socket = self._socket()
-        socket.__dict__.pop(self._method, None)
-        record.quiet(self._tell, socket, args, kwargs)
-        return getattr(socket, self._method)(*args, **kwargs)
-
-    def _tell(self, socket: Any, args: Any, kwargs: Any) -> None:
-        more: dict[str, Any] = {"option": self._method}
-        if self._event == "waits":
-            flags = args[0] if args else kwargs.get("flags", 0)
-            limit = record.state.base.get(socket, record.state.zmq.RCVTIMEO)
-            more["value"] = int(limit == -1 and not int(flags) & int(record.state.zmq.NOBLOCK))
-        _record(self._event, socket, **more)
+def _first(event: str, socket: Any, method: str, args: Any, kwargs: Any) -> None:
+    more: dict[str, Any] = {"option": method}
+    if event == "waits":
+        flags = args[0] if args else kwargs.get("flags", 0)
+        limit = record.state.base.get(socket, record.state.zmq.RCVTIMEO)
+        more["value"] = int(limit == -1 and not int(flags) & int(record.state.zmq.NOBLOCK))
+    _record(event, socket, **more)
 
 
 def _closing(socket: Any, linger: Any) -> None:
@@ -196,7 +191,7 @@ def _set_of_context(context: Any, option: Any, value: Any, default: bool = False
     place = record.place()
     if record.is_due("context", name, *(place or ())):
         shown = "(hidden)" if name in _SECRET else record.plain(value)
-        whole = {"event": "context", "context": int(context.underlying), "option": name, "value": shown}
+        whole = {"event": "context", "context": _context(context), "option": name, "value": shown}
         record.write(dict(whole, place=place, default=default))
 
 
@@ -215,7 +210,7 @@ def _wrap(zmq: Any) -> None:
     made, binds, connects = owner.__init__, owner.bind, owner.connect
     sets, closes, unpickles, context_sets = owner.set, owner.close, owner.recv_pyobj, zmq.Context.set
     attributes, monitors, registers = owner.__setattr__, owner.get_monitor_socket, zmq.Poller.register
-    gives = zmq.Context.setsockopt
+    gives, begins = zmq.Context.setsockopt, zmq.Context.__init__
     gives_attribute: Any = getattr(zmq.Context, "_set_attr_opt", None)
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -276,6 +271,11 @@ def _wrap(zmq: Any) -> None:
             record.quiet(_polled, socket)
         return registers(self, socket, *args, **kwargs)
 
+    def context_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        begins(self, *args, **kwargs)
+        if not getattr(self, "_shadow", False):
+            record.quiet(_context, self, True)
+
     def default_of_context(self: Any, opt: Any, value: Any) -> None:
         gives(self, opt, value)
         record.quiet(_set_of_context, self, opt, value, True)
@@ -295,6 +295,7 @@ def _wrap(zmq: Any) -> None:
     _dress(owner, "__setattr__", set_attribute)
     _dress(owner, "get_monitor_socket", get_monitor_socket)
     _dress(zmq.Poller, "register", register)
+    _dress(zmq.Context, "__init__", context_init)
     _dress(zmq.Context, "set", set_of_context)
     _dress(zmq.Context, "setsockopt", default_of_context)
     if gives_attribute is not None:

@@ -33,7 +33,8 @@ def on_one_side(inventory: Inventory, rule: Rule) -> Iterator[Line]:
             if not door.bound or its.bound or entry is other or not _same(door, its):
                 continue
             two = ((entry, door), (other, its))
-            for each in one_sided(_end(inventory, *two[0], its), _end(inventory, *two[1], its)):
+            near = entry.created.scope is other.created.scope  # else a lock may be set where it is told to be
+            for each in one_sided(_end(inventory, *two[0], its, near), _end(inventory, *two[1], its, near)):
                 mine, at = two[each.at]
                 key = (mine.created.node, each.option)
                 if key in told:
@@ -73,7 +74,7 @@ def _same(bound: Door, connected: Door) -> bool:
     return False
 
 
-def _end(inventory: Inventory, entry: Entry, door: Door, connected: Door) -> End:
+def _end(inventory: Inventory, entry: Entry, door: Door, connected: Door, near: bool) -> End:
     settings = [*entry.settings, *(each for use in inventory.of(entry) for each in use.settings)]
 
     def value(name: str, usual: int, *others: str) -> int | None:
@@ -92,7 +93,7 @@ def _end(inventory: Inventory, entry: Entry, door: Door, connected: Door) -> End
         entry.kind,
         inproc=door.text.startswith("inproc:"),
         near=reach(connected.text).value <= Reach.LOOPBACK.value,
-        mechanism=None if names & {"GSSAPI_SERVER", "GSSAPI_PRINCIPAL"} else mechanism,
+        mechanism=mechanism if near and not names & {"GSSAPI_SERVER", "GSSAPI_PRINCIPAL"} else None,
         max_frame=_set(value("MAXMSGSIZE", -1), names, "MAXMSGSIZE"),
         heartbeat=_set(value("HEARTBEAT_IVL", 0), names, "HEARTBEAT_IVL"),
         heartbeat_ttl=value("HEARTBEAT_TTL", 0),
