@@ -47,11 +47,13 @@ class Seen:
 
 @dataclass(slots=True)
 class _Looked:
-    """What was found while it ran. ``why``: the network was not tried from elsewhere."""
+    """What was found while it ran. ``unknown``: listeners that no recorded socket opened; ``why``: the network was not
+    tried from elsewhere."""
 
     measured: list[Measured] = field(default_factory=list)
     libraries: list[Loaded] = field(default_factory=list)
     reached: dict[str, bool] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
     why: str = ""
 
 
@@ -61,8 +63,10 @@ def watch_it(command: tuple[str, ...], seconds: float, probe: bool) -> Seen:
 
     async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
         looked.libraries += await trio.to_thread.run_sync(lambda: loaded(pids, ours=True))
-        if probe or not read(folder).sockets:
-            looked.measured += await look_at(listeners, pids, max(SILENT, min(seconds, MOST_SILENT)))
+        known = {door.endpoint for socket in read(folder).sockets for door in socket.doors}
+        looked.unknown = {one.bound for one in listeners if one.bound not in known}
+        asked = [one for one in listeners if probe or one.bound in looked.unknown]
+        looked.measured += await look_at(asked, pids, max(SILENT, min(seconds, MOST_SILENT)))
         ports = {one.bound: int(one.bound.rpartition(":")[2]) for one in listeners if one.bound.startswith(_BY_IPV4)}
         if probe and ports:
             tried = await trio.to_thread.run_sync(connect_from_elsewhere, tuple(ports.values()))
@@ -75,7 +79,7 @@ def watch_it(command: tuple[str, ...], seconds: float, probe: bool) -> Seen:
     measured = [f"{each.seen.bound}: {sentence}" for each in looked.measured for sentence in each.said]
     return Seen(
         watched.recorded,
-        tuple(each.seen for each in looked.measured) if not watched.recorded.sockets else (),
+        tuple(each.seen for each in looked.measured if each.seen.bound in looked.unknown),
         (*_told(watched), *map(_library, libraries), *_places(watched, looked), *measured),
         tuple(
             line
