@@ -19,13 +19,13 @@ from zmqfuzz.binds import parse_expose
 from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan
-from zmqfuzz.campaign.exposing import permissions
 from zmqfuzz.campaign.report import failure_message
 from zmqfuzz.campaign.shown import tells, untold
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.elsewhere import connect_from_elsewhere
 from zmqfuzz.exposure import EXPOSURE, Exposure, Listening, Loaded
 from zmqfuzz.finding import Severity, Verdict
+from zmqfuzz.permits import permissions
 from zmqfuzz.trial import Surface
 
 ZF652, ZF653 = invariants()["ZF652"], invariants()["ZF653"]

@@ -42,7 +42,8 @@ class Loaded:
     ``version`` None: not known, and ``why``. ``features``: what it was built with (``zmq_has``), where it could be
     asked; None: it could not. ``part``: it is linked into a larger program or library. ``vendor``: the package of a
     distribution that it is of (empty: of none), which may have mended it without another version; ``mended``: the
-    CVEs of which the package says so.
+    CVEs of which the package says so. ``defaults``: options of a socket of which nothing is set, by name, where the
+    library could be asked.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Loaded:
     part: bool = False
     vendor: str = ""
     mended: frozenset[str] = frozenset()
+    defaults: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:

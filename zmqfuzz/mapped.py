@@ -89,7 +89,15 @@ def _shared(pid: int, path: str, place: str, *, ours: bool) -> Loaded:
     facts = _ask(place) if _may_load(place, ours) else {}
     version = _numbers(facts["version"]) if facts else version_in(place)
     why = "" if version else "it can neither be loaded here nor read"
-    return Loaded(path, version, _words(facts.get("features")), why, vendor=package, mended=patched)
+    return Loaded(
+        path,
+        version,
+        _words(facts.get("features")),
+        why,
+        vendor=package,
+        mended=patched,
+        defaults=_named_numbers(facts.get("defaults")),
+    )
 
 
 def _may_load(place: str, ours: bool) -> bool:
@@ -118,6 +126,11 @@ def _numbers(plain: object) -> Version | None:
 
 def _words(plain: object) -> tuple[str, ...] | None:
     return tuple(map(str, plain)) if isinstance(plain, list) else None
+
+
+def _named_numbers(plain: object) -> tuple[tuple[str, int], ...]:
+    items = plain.items() if isinstance(plain, dict) else ()
+    return tuple((str(name), value) for name, value in items if isinstance(value, int))
 
 
 def _linked(pid: int, path: str, place: str) -> Loaded | None:

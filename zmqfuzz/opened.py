@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Closed", "Door", "Injection", "OpenedSocket", "Place", "Recorded", "SetOption", "Value", "read"]
+__all__ = ["Closed", "Door", "Injection", "OpenedSocket", "Place", "Recorded", "Refusal", "SetOption", "Value", "read"]
 
 Value = int | str | bool
 
@@ -33,12 +33,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class SetOption:
-    """One call that set an option. ``order`` counts the lines of its process, as that of a Door does."""
+    """One call that set an option. ``order`` counts the lines of its process, as that of a Door does.
+
+    ``default``: given to a context for the sockets that it makes afterwards.
+    """
 
     name: str
     value: Value
     place: Place | None
     order: int
+    default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,22 @@ class Injection:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An option that raised; ``known``: libzmq has one of this name, and did not take it for this socket."""
+
+    name: str
+    error: str
+    place: Place | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedSocket:
-    """One socket. ``context`` tells contexts of its process apart. ``parts``, ``pyobj``: where such calls were seen."""
+    """One socket. ``context`` tells contexts of its process apart. ``parts``, ``pyobj``: where such calls were seen.
+
+    ``made``: the order of its making. ``monitor``: where it was made as another socket's monitor. ``polled``: something
+    polled or read it; ``waits``: where a REQ, not polled before, first waited for a reply without any limit.
+    """
 
     pid: int
     number: int
@@ -90,6 +108,11 @@ class OpenedSocket:
     closed: Closed | None = None
     parts: Place | None = None
     pyobj: Place | None = None
+    made: int = 0
+    refused: tuple[Refusal, ...] = ()
+    monitor: Place | None = None
+    polled: bool = False
+    waits: Place | None = None
 
     @property
     def place(self) -> Place | None:
@@ -167,7 +190,8 @@ def read(folder: Path) -> Recorded:
                         said = {str(key): str(value) for key, value in dict(event["versions"]).items()}
                         processes[-1] = replace(processes[-1], versions=said)
                     case "context":
-                        one = SetOption(str(event["option"]), _value(event["value"]), _place(event), order)
+                        default = event.get("default") is True
+                        one = SetOption(str(event["option"]), _value(event["value"]), _place(event), order, default)
                         contexts.append((int(event["pid"]), int(event["context"]), one))
                     case "full":
                         full = True
@@ -218,7 +242,7 @@ def _with(before: OpenedSocket, event: dict[str, Any], order: int) -> OpenedSock
     place = _place(event)
     match event["event"]:
         case "create":
-            return replace(before, created=place)
+            return replace(before, created=place, made=order)
         case "bind" | "connect" as verb:
             options = {str(name): _value(value) for name, value in dict(event["options"]).items()}
             files = int(event.get("files", 0))
@@ -232,6 +256,15 @@ def _with(before: OpenedSocket, event: dict[str, Any], order: int) -> OpenedSock
             return replace(before, injected=(*before.injected, one))
         case "close":
             return replace(before, closed=Closed(int(event["linger"]), place, bool(event["collected"])))
+        case "refused":
+            refusal = Refusal(str(event["option"]), str(event["error"]), place, event["known"] is True)
+            return replace(before, refused=(*before.refused, refusal))
+        case "monitor":
+            return replace(before, monitor=place)
+        case "polled":
+            return replace(before, polled=True)
+        case "waits":
+            return before if before.polled or not event["value"] else replace(before, waits=place)
         case "parts":
             return replace(before, parts=place)
         case "pyobj":

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import trio
 
+from zmqfuzz.audit.outer import Outer
 from zmqfuzz.endpoints import connect, is_loopback
+from zmqfuzz.permits import permissions
 from zmqfuzz.procfs import TcpState, parse_tcp, socket_inode
 from zmqfuzz.sockets import Listener
 from zmqfuzz.targets.identify import identify
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Greeting, encode, peer_type
 
-__all__ = ["MOST", "Measured", "library_version", "look_at", "size_limit"]
+__all__ = ["MOST", "Measured", "look_at", "size_limit"]
 
 MOST = 64 << 20
 """The largest frame that is announced: libzmq asks the allocator for as much, and touches none of it."""
@@ -50,63 +51,113 @@ _KERNEL = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Of one listener: what was seen, in sentences, and ``limit``, the largest frame that it takes.
+    """Of one listener: what was seen, in sentences, and as plain data."""
 
-    ``limit`` is None where it is not known, and MOST where there is none below that.
-    """
-
-    address: str
     said: tuple[str, ...]
-    limit: int | None = None
+    seen: Outer
+
+    @property
+    def limit(self) -> int | None:
+        """The largest frame that it takes, in octets; None: not known, or there is none below MOST."""
+        return self.seen.limit
 
 
-def library_version(path: str) -> str:
-    """``4.3.5``, as the library itself says, in a process of its own; empty where it does not."""
-    code = "import sys; from zmqfuzz.targets.libzmq import Library; print(Library(sys.argv[1]).said_version)"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-async def look_at(listeners: Iterable[Listener], pids: Iterable[int]) -> list[Measured]:
-    """Measure each listener."""
+async def look_at(listeners: Iterable[Listener], pids: Iterable[int], seconds: float = _SILENT) -> list[Measured]:
+    """Measure each listener; peers that say nothing are watched for ``seconds``."""
     found: list[Measured] = []
     members = tuple(pids)
     for listener in listeners:
+        seen = Outer(listener.bound, _name(listener.pid), files=_soft_limit(listener.pid))
         if not is_loopback(listener.reach):
-            found.append(Measured(listener.bound, ("not asked, it is no endpoint of this machine alone.",)))
+            found.append(Measured(("not asked, it is no endpoint of this machine alone.",), seen))
             continue
         try:
             surface = await identify(listener.reach, _ANSWER)
         except OSError:
             surface = None
         if surface is None:
-            found.append(Measured(listener.bound, ("it does not speak ZMTP.",)))
+            found.append(Measured(("it does not speak ZMTP.",), seen))
             continue
-        found.append(await _of_door(listener.bound, surface, members))
+        seen = replace(seen, type=surface.socket_type, mechanism=surface.mechanism or "NULL")
+        if listener.reach.startswith("ipc:///"):
+            anyone, _, why = permissions(listener.reach.removeprefix("ipc://"), f"/proc/{listener.pid}/root")
+            seen = replace(seen, anyone=anyone is True, why=why)
+        try:
+            found.append(await _of_door(seen, surface, members, seconds))
+        except OSError:
+            found.append(Measured(("it went away while it was looked at.",), seen))
     return found
 
 
-async def _of_door(bound: str, surface: Surface, pids: tuple[int, ...]) -> Measured:
+def _name(pid: int) -> str:
+    """The process, as ps(1) shows it; it may be gone."""
+    lines = _lines(f"/proc/{pid}/comm")
+    return lines[0].decode(errors="replace") if lines else f"process {pid}"
+
+
+def _soft_limit(pid: int) -> int | None:
+    """RLIMIT_NOFILE of another process (proc(5)); None: it cannot be read, or there is none."""
+    for line in _lines(f"/proc/{pid}/limits"):
+        if line.startswith(b"Max open files") and line.split()[3].isdigit():
+            return int(line.split()[3])
+    return None
+
+
+async def _of_door(seen: Outer, surface: Surface, pids: tuple[int, ...], seconds: float) -> Measured:
     kind = surface.socket_type or "a socket that does not tell its type"
     said = [f"{kind}, ZMTP {surface.version}, mechanism {surface.mechanism or 'none'}."]
-    limit: int | None = None
-    if surface.mechanism == "NULL" and surface.socket_type:
+    known = surface.mechanism == "NULL" and bool(surface.socket_type)
+    if known:
         limit, sentence = await _limit_said(surface)
+        seen = replace(seen, limit=limit if limit != MOST else None, unlimited=limit == MOST)
         said.append(sentence)
-    closed = await _silence(surface.address)
-    if closed is None:
-        said.append(f"a peer that says nothing is still connected after {_SILENT:g} s.")
+    pings: list[bool | None] = [None]
+    cut: list[float | None] = [None]
+
+    async def listen() -> None:
+        pings[0] = await _pinged(surface, seconds) if known else None
+
+    async def be_silent() -> None:
+        cut[0] = await _silence(surface.address, seconds)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        nursery.start_soon(be_silent)
+    seen = replace(seen, cut=cut[0], waited=seconds, pings=pings[0])
+    if cut[0] is None:
+        said.append(f"a peer that says nothing is still connected after {seconds:g} s.")
     else:
-        said.append(f"a peer that says nothing is cut after {closed:.1f} s (HANDSHAKE_IVL).")
+        said.append(f"a peer that says nothing is cut after {cut[0]:.1f} s (HANDSHAKE_IVL).")
+    if seen.pings:
+        said.append("a peer that has shaken hands is asked whether it lives (HEARTBEAT_IVL).")
     options = await _kernel(surface.address, pids)
     if options:
         said.append(f"the kernel's options of its connections: {options}.")
-    return Measured(bound, tuple(said), limit)
+        match = re.search(r"SO_KEEPALIVE=(\d+)", options)
+        seen = replace(seen, keepalive=int(match[1]) if match else None)
+    return Measured(tuple(said), seen)
+
+
+async def _pinged(surface: Surface, seconds: float) -> bool | None:
+    """Whether a peer that has shaken hands and then says nothing gets a PING (RFC 37); None: no handshake."""
+    sock = await connect(surface.address)
+    got = b""
+    try:
+        await _send(sock, _shaken_hands(surface))
+        with trio.move_on_after(seconds):
+            while chunk := await sock.recv(4096):
+                got += chunk
+    except OSError:
+        pass
+    finally:
+        sock.close()
+    return b"\x04PING" in got if b"READY" in got else None
+
+
+def _shaken_hands(surface: Surface) -> bytes:
+    kind = peer_type(surface.socket_type)[0].encode()
+    body = b"\x05READY" + b"\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
+    return encode(Greeting()) + bytes((4, len(body))) + body
 
 
 async def _limit_said(surface: Surface) -> tuple[int | None, str]:
@@ -141,11 +192,9 @@ async def size_limit(surface: Surface) -> int | None:
 
 async def _takes(surface: Surface, size: int) -> bool:
     """Whether a peer may announce a frame of ``size`` octets and stay (RFC 37: long frame, flags 2, eight octets)."""
-    kind = peer_type(surface.socket_type)[0].encode()
-    body = b"\x05READY" + b"\x0bSocket-Type" + len(kind).to_bytes(4, "big") + kind
     sock = await connect(surface.address)
     try:
-        await _send(sock, encode(Greeting()) + bytes((4, len(body))) + body)
+        await _send(sock, _shaken_hands(surface))
         with trio.fail_after(5 * _ANSWER):
             got = b""
             while b"READY" not in got:
@@ -174,12 +223,12 @@ async def _send(sock: trio.socket.SocketType, octets: bytes) -> None:
         octets = octets[await sock.send(octets) :]
 
 
-async def _silence(address: str) -> float | None:
-    """Seconds until a peer that says nothing is cut; None: not within _SILENT."""
+async def _silence(address: str, seconds: float) -> float | None:
+    """Seconds until a peer that says nothing is cut; None: not within ``seconds``."""
     sock = await connect(address)
     began = trio.current_time()
     try:
-        with trio.move_on_after(_SILENT):
+        with trio.move_on_after(seconds):
             try:
                 while await sock.recv(4096):
                     pass

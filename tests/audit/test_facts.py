@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ import pytest
 import zmq
 
 from zmqfuzz.audit.rules.options import BEFORE
+from zmqfuzz.audit.setting import DEFAULTS, changed_defaults
 
 _UNREAD = """
 import os, socket, sys
@@ -96,3 +98,52 @@ def test_curve_keypair_gives_the_public_key_first() -> None:
         pytest.skip("this libzmq was built without CURVE")
     first, second = zmq.curve_keypair()
     assert zmq.curve_public(second) == first
+
+
+def test_what_has_no_effect_has_none() -> None:
+    context = zmq.Context()
+    early = context.socket(zmq.PULL)
+    before = len(os.listdir("/proc/self/task"))
+    context.set(zmq.IO_THREADS, 4)
+    context.linger = 7
+    late = context.socket(zmq.PULL)
+    try:
+        assert len(os.listdir("/proc/self/task")) == before
+        assert (early.linger, late.linger) == (-1, 7)
+    finally:
+        context.destroy(linger=0)
+
+
+@pytest.mark.parametrize(("send", "receive", "taken"), [(5, 5, 10), (5, 0, 1000), (0, 5, 1000)])
+def test_marks_of_inproc_are_added_and_none_at_one_end_is_none(send: int, receive: int, taken: int) -> None:
+    context = zmq.Context()
+    out, into = context.socket(zmq.PUSH), context.socket(zmq.PULL)
+    out.sndhwm, into.rcvhwm = send, receive
+    into.bind("inproc://marks")
+    out.connect("inproc://marks")
+    sent = 0
+    try:
+        while sent < 1000 and out.poll(0, zmq.POLLOUT):
+            out.send(b"", zmq.NOBLOCK)
+            sent += 1
+        assert sent == taken
+    finally:
+        context.destroy(linger=0)
+
+
+def test_the_defaults_that_are_known_are_those_of_this_libzmq() -> None:
+    if zmq.zmq_version_info() != (4, 3, 5):
+        pytest.skip("the table is of libzmq 4.3.5")
+    context = zmq.Context()
+    try:
+        socket = context.socket(zmq.DEALER)
+        assert {name: socket.get(getattr(zmq, name)) for name in DEFAULTS} == DEFAULTS
+    finally:
+        context.destroy(linger=0)
+
+
+def test_a_default_that_has_changed_is_told() -> None:
+    assert not changed_defaults("/lib/libzmq.so.5", "4.3.5", DEFAULTS)
+    (line,) = changed_defaults("/lib/libzmq.so.5", "9.0.0", {**DEFAULTS, "LINGER": 0})
+    assert (line.code, str(line.path)) == ("ZF648", "<libzmq.so.5>")
+    assert "The default of LINGER is 0 in libzmq 9.0.0; in 4.3.5 it is -1." in line.sentence

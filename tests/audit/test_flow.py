@@ -159,3 +159,27 @@ def test_received_data_is_followed_into_callbacks_and_functions(told: Told) -> N
         """
     (line,) = told(source, "ZF602")
     assert (line.severity, line.certainty) == (Severity.CRITICAL, Certainty.SURE)
+
+
+FACTORY = """
+    class Context:
+        def __init__(self):
+            self.context = zmq.Context()
+        def socket(self, kind):
+            made = self.context.socket(kind)
+            made.maxmsgsize = 64
+            return made
+    def listen(kind, where):
+        made = Context().socket(kind)
+        made.bind(where)
+        return made
+    a = listen(zmq.PULL, "tcp://*:5")
+    b = Context().socket(zmq.PUB)
+    b.bind("inproc://b")
+    b.set_hwm(0)
+    """
+
+
+def test_each_call_of_a_factory_is_a_socket_of_its_own(look: Callable[[str], list[Line]]) -> None:
+    found = {(line.code, line.socket, line.endpoint) for line in look(FACTORY)}
+    assert found == {("ZF601", "PULL", "tcp://*:5"), ("ZF609", "PULL", "tcp://*:5"), ("ZF605", "PUB", "inproc://b")}

@@ -9,7 +9,7 @@ import pytest
 
 from zmqfuzz.audit.auditor import rules
 from zmqfuzz.audit.lines import Certainty, Line
-from zmqfuzz.audit.running import ONLY_RUNNING
+from zmqfuzz.audit.seen import ONLY_RUNNING
 from zmqfuzz.finding import Severity
 
 Told = Callable[[str, str], list[Line]]
@@ -17,6 +17,11 @@ Look = Callable[[str], list[Line]]
 
 KEY = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"
 """The secret key of an example in libzmq's manual (zmq_curve(7)): it protects nothing."""
+
+TWO = (
+    "s = context.socket(zmq.REP); o = context.socket(zmq.REQ); {}; "
+    's.bind("tcp://127.0.0.1:5"); o.connect("tcp://localhost:5")'
+)
 
 TWINS: list[tuple[str, str, str]] = [
     (
@@ -185,6 +190,43 @@ TWINS: list[tuple[str, str, str]] = [
     ),
     ("ZF642", "s = context.socket(zmq.PUB); s.setsockopt(zmq.DROP, 1)", "s = context.socket(zmq.PUB); s.sndhwm = 5"),
     (
+        "ZF605",
+        's = context.socket(zmq.PUB); s.sndhwm = 10 * 1024 * 1024; s.bind("tcp://127.0.0.1:1")',
+        's = context.socket(zmq.PUB); s.sndhwm = 10 * 1024; s.bind("tcp://127.0.0.1:1")',
+    ),
+    (
+        "ZF644",
+        "s = context.socket(zmq.REP); s.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 60)",
+        "s = context.socket(zmq.REP); s.setsockopt(zmq.TCP_KEEPALIVE, 1); s.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 60)",
+    ),
+    (
+        "ZF644",
+        "s = context.socket(zmq.REP); s.heartbeat_timeout = 900",
+        "s = context.socket(zmq.REP); s.heartbeat_ivl = 300; s.heartbeat_timeout = 900",
+    ),
+    ("ZF644", "context.set(zmq.MAX_MSGSZ, 4096)", "context.set(zmq.MAX_SOCKETS, 4096)"),
+    ("ZF644", "s = context.socket(zmq.REP); s.conflate = True", "s = context.socket(zmq.SUB); s.conflate = True"),
+    ("ZF644", "s = context.socket(zmq.PULL); s.sndhwm = 5", "s = context.socket(zmq.PULL); s.rcvhwm = 5"),
+    (
+        "ZF644",
+        "s = context.socket(zmq.PULL)\ncontext.linger = 0",
+        "context.linger = 0\ns = context.socket(zmq.PULL)",
+    ),
+    (
+        "ZF644",
+        "s = context.socket(zmq.PULL)\ncontext.set(zmq.IO_THREADS, 4)\nt = context.socket(zmq.PULL)",
+        "context.set(zmq.IO_THREADS, 4)\ns = context.socket(zmq.PULL)",
+    ),
+    (
+        "ZF645",
+        TWO.format("o.maxmsgsize = 99"),
+        TWO.format("o.maxmsgsize = s.maxmsgsize = 99"),
+    ),
+    ("ZF645", TWO.format("s.curve_server = True"), TWO.format("s.curve_server = True; o.curve_serverkey = KEY")),
+    ("ZF645", TWO.format("s.heartbeat_ivl = 900"), TWO.format("s.heartbeat_ivl = o.heartbeat_ivl = 900")),
+    ("ZF649", 'OPTIONS = {"ZMQ_DROP": 1}', 'OPTIONS = {"ZMQ_SNDHWM": 1}'),
+    ("ZF649", 'TRANSPORT = "zmq:curve"', 'TRANSPORT = "tcp"'),
+    (
         "ZF643",
         's = context.socket(zmq.SUB); s.connect("curve://feed.example:1")',
         's = context.socket(zmq.SUB); s.connect("tcp://feed.example:1")',
@@ -199,7 +241,7 @@ def test_weak_source_is_told_and_its_hardened_twin_is_not(told: Told, code: str,
 
 
 def test_every_rule_has_twins() -> None:
-    elsewhere = {"ZF634", "ZF635", "ZF690", "ZF691"}  # of files, and of suppressions
+    elsewhere = {"ZF634", "ZF635", "ZF646", "ZF650", "ZF690", "ZF691"}  # of files, and of suppressions
     elsewhere |= {rule.code for rule in ONLY_RUNNING}  # test_running.py
     assert {rule.code for rule in rules()} == {code for code, _, _ in TWINS} | elsewhere
 

@@ -11,15 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from zmqfuzz.audit.joined import Shown, by_behaviour, by_run
+from zmqfuzz.audit.joined import Proof, Shown, by_behaviour, by_run
 from zmqfuzz.audit.lines import Certainty, Line
-from zmqfuzz.audit.running import FEW_FILES, SEEN_CODES, lines_of
+from zmqfuzz.audit.running import lines_of
+from zmqfuzz.audit.seen import FEW_FILES, SEEN_CODES
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import Recorded, read
 from zmqfuzz.shim import environment
 
 SAFE = "s.maxmsgsize = 9; s.handshake_ivl = 5; s.tcp_keepalive = 1; s.linger = 0"
 WILD, NEAR = "tcp://0.0.0.0:*", "tcp://127.0.0.1:*"
+
+ASK = (
+    f"r = c.socket(zmq.REP); r.bind('{NEAR}'); s = c.socket(zmq.REQ); s.connect(r.last_endpoint); s.send(b''); "
+    "r.recv(); r.send(b'')"
+)
+MEET = "o, s = c.socket(zmq.PUSH), c.socket(zmq.PULL); {}; " + f"s.bind('{NEAR}'); o.connect(s.last_endpoint)"
 
 TWINS: list[tuple[str, str, str]] = [
     ("ZF601", f"s = c.socket(zmq.PUB); {SAFE}; s.bind('{WILD}')", f"s = c.socket(zmq.PUB); {SAFE}; s.bind('{NEAR}')"),
@@ -88,6 +95,47 @@ TWINS: list[tuple[str, str, str]] = [
         f"s = c.socket(zmq.REP); s.tcp_keepalive = 1; s.tcp_keepalive_idle = 5; s.bind('{NEAR}')",
     ),
     ("ZF644", "c.set(zmq.MAX_MSGSZ, 4096)", "c.set(zmq.MAX_SOCKETS, 512)"),
+    ("ZF644", "s = c.socket(zmq.PULL); c.set(zmq.IO_THREADS, 2)", "c.set(zmq.IO_THREADS, 2); s = c.socket(zmq.PULL)"),
+    ("ZF644", "s = c.socket(zmq.PULL); c.linger = 0", "c.linger = 0; s = c.socket(zmq.PULL)"),
+    ("ZF644", "s = c.socket(zmq.ROUTER); s.conflate = 1", "s = c.socket(zmq.PUSH); s.conflate = 1"),
+    (
+        "ZF644",
+        "s = c.socket(zmq.PUB)\ntry: s.router_mandatory = 1\nexcept zmq.ZMQError: pass",
+        "s = c.socket(zmq.ROUTER); s.router_mandatory = 1",
+    ),
+    (
+        "ZF605",
+        f"s = c.socket(zmq.PUB); s.sndhwm = 64 << 20; s.bind('{NEAR}')",
+        f"s = c.socket(zmq.PUB); s.sndhwm = 64 << 10; s.bind('{NEAR}')",
+    ),
+    ("ZF640", f"{ASK}; s.recv()", f"{ASK}; s.rcvtimeo = 9000; s.recv()"),
+    ("ZF640", f"{ASK}; s.recv_string()", f"{ASK}; s.poll(9000); s.recv_string()"),
+    ("ZF640", f"{ASK}; s.recv()", f"{ASK}; p = zmq.Poller(); p.register(s, zmq.POLLIN); p.poll(9000); s.recv()"),
+    (
+        "ZF641",
+        "s = c.socket(zmq.ROUTER); m = s.get_monitor_socket(); s.disable_monitor(); m.close(0)",
+        "s = c.socket(zmq.ROUTER); m = s.get_monitor_socket(); m.poll(0); s.disable_monitor(); m.close(0)",
+    ),
+    (
+        "ZF642",
+        "s = c.socket(zmq.PUB)\ntry: s.zmq_drop = 1\nexcept AttributeError: pass",
+        "s = c.socket(zmq.PUB); s.sndhwm = 5",
+    ),
+    ("ZF645", MEET.format("o.maxmsgsize = 99"), MEET.format("o.maxmsgsize = s.maxmsgsize = 99")),
+    ("ZF645", MEET.format("s.plain_server = 1"), MEET.format("o.sndhwm = 9")),
+    ("ZF645", MEET.format("s.heartbeat_ivl = 900"), MEET.format("s.heartbeat_ivl = s.heartbeat_ttl = 900")),
+    (
+        "ZF645",
+        "o, s = c.socket(zmq.PUSH), c.socket(zmq.PULL); o.sndhwm, s.rcvhwm = 9, 0; s.bind('inproc://a'); "
+        "o.connect('inproc://a')",
+        "o, s = c.socket(zmq.PUSH), c.socket(zmq.PULL); o.sndhwm, s.rcvhwm = 9, 9; s.bind('inproc://a'); "
+        "o.connect('inproc://a')",
+    ),
+    (
+        "ZF647",
+        f"s = c.socket(zmq.PULL); s.bind('{NEAR}')",
+        f"s = c.socket(zmq.PULL); {SAFE}; s.plain_server = 1; s.heartbeat_ivl = 900; s.set_hwm(9); s.bind('{NEAR}')",
+    ),
 ]
 
 HEAD = """
@@ -176,7 +224,9 @@ def test_attacks_confirm_refute_or_leave_open() -> None:
         "refuted by a probe: it takes 99 octets",
         "",
     ]
-    shown = Shown((("ZF201", "ZF201-abcd", "PULL"), ("ZF311", "ZF311-efgh", "PUB")), (("ZF311", 5), ("ZF101", 7)), "r")
+    shown = Shown(
+        (Proof("ZF201", "ZF201-abcd", "PULL"), Proof("ZF311", "ZF311-efgh", "PUB")), (("ZF311", 5), ("ZF101", 7)), "r"
+    )
     found = by_behaviour(lines, shown)
     assert [one.evidence for one in found] == [
         "confirmed by finding ZF201-abcd",

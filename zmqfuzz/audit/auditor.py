@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import zmqfuzz.audit.rules  # noqa: F401  (registers them)
+from zmqfuzz.audit.configs import read_config
 from zmqfuzz.audit.inventory import take
 from zmqfuzz.audit.joined import Shown, by_behaviour, by_run
 from zmqfuzz.audit.lines import Line, Rule, checks
+from zmqfuzz.audit.outer import Outer, lines_from_outside
 from zmqfuzz.audit.policy import Policy
-from zmqfuzz.audit.running import ONLY_RUNNING, lines_of
+from zmqfuzz.audit.running import lines_of
 from zmqfuzz.audit.scopes import Index, index
+from zmqfuzz.audit.seen import ONLY_RUNNING
 from zmqfuzz.audit.sources import Source, Unreadable, absolute, find_files, parse, read_sources
 from zmqfuzz.audit.suppress import NO_USE, NOTES, Suppressed, suppress
 from zmqfuzz.errors import NothingSelected
@@ -30,7 +33,7 @@ class Audit:
 
     ``concerned``: files that have to do with ZeroMQ. ``untold``: sockets of which the source does not tell the type,
     or of no endpoint anything. ``recorded``: what a run of the program showed; ``outside``: what the kernel and the
-    wire showed of it, and why nothing was recorded, in sentences.
+    wire showed of it, and why nothing was recorded, in sentences. ``configs``: configuration files that name ZeroMQ.
     """
 
     files: int
@@ -42,6 +45,7 @@ class Audit:
     unreadable: tuple[Unreadable, ...]
     recorded: Recorded | None = None
     outside: tuple[str, ...] = ()
+    configs: int = 0
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -64,8 +68,17 @@ def rules() -> tuple[Rule, ...]:
     return (*sorted(both, key=lambda rule: rule.code), *NOTES)
 
 
-def audit(paths: Sequence[Path], policy: Policy, recorded: Recorded | None = None, shown: Shown | None = None) -> Audit:
+def audit(
+    paths: Sequence[Path],
+    policy: Policy,
+    recorded: Recorded | None = None,
+    shown: Shown | None = None,
+    outer: Sequence[Outer] = (),
+    more: Sequence[Line] = (),
+) -> Audit:
     """Audit the Python files at and below ``paths``, and what a run ``recorded``; ``shown``: by attacks on it.
+
+    ``outer``: listeners of which only the kernel and the wire showed something; ``more``: lines from elsewhere.
 
     Raises UsageError; NothingSelected where there is neither a file that matters nor a run.
     """
@@ -74,13 +87,17 @@ def audit(paths: Sequence[Path], policy: Policy, recorded: Recorded | None = Non
     concerned = _concerned(sources)
     indexes, unparsed = _parsed(sources, concerned)
     unreadable = (*files.unreadable, *broken, *unparsed)
-    if recorded is None and not concerned and not files.keys and not unreadable:
+    configs = [config for path in files.configs if (config := read_config(path)) is not None]
+    if recorded is None and not concerned and not files.keys and not unreadable and not configs:
         what = f"None of {len(sources)} Python files has to do with ZeroMQ" if sources else "There is no Python file"
         raise NothingSelected(f"{what} at {', '.join(map(str, paths))}; name the folder of the program.")
-    inventory = take(indexes, files.keys)
+    inventory = take(indexes, files.keys, configs)
     static = [line for rule, check in checks() for line in _merged(check(inventory, rule))]
     seen = lines_of(recorded) if recorded is not None else []
     told = by_run(static, seen, recorded) if recorded is not None else static
+    told += [*lines_from_outside(outer), *more]
+    if shown is not None and recorded is None:
+        told = [replace(line, evidence="not probed") for line in told]
     lines, suppressed = _judged(by_behaviour(told, shown) if shown is not None else told, sources, policy)
     return Audit(
         files=len(files.python),
@@ -91,6 +108,7 @@ def audit(paths: Sequence[Path], policy: Policy, recorded: Recorded | None = Non
         suppressed=tuple(suppressed),
         unreadable=unreadable,
         recorded=recorded,
+        configs=len(configs),
     )
 
 

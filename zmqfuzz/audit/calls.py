@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from zmqfuzz.audit.factories import Factories
 from zmqfuzz.audit.names import receiving
 from zmqfuzz.audit.scopes import Called, Scope
 from zmqfuzz.audit.texts import formatted
@@ -81,6 +82,7 @@ class Calls:
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
+        self.factories = Factories()
 
     def values(self, node: ast.Call, scope: Scope) -> Values:
         """What ``node`` may give."""
@@ -88,7 +90,8 @@ class Calls:
         for function in self._flow.values(node.func, scope):
             match function:
                 case Function():
-                    found |= self._flow.returned(function)
+                    returned = self._flow.returned(function)
+                    found |= self.factories.through(node, function, returned, self.socket_type_argument)
                 case Class():
                     found |= self._made(function, node)
                 case Outside(name):

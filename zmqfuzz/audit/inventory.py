@@ -7,9 +7,12 @@ is ``given_away``, and what it *lacks* is only likely.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zmqfuzz.audit.configs import Config
+from zmqfuzz.audit.factories import Site, argument_of
 from zmqfuzz.audit.flow import Flow
 from zmqfuzz.audit.names import receiving, sending
 from zmqfuzz.audit.scopes import Branches, Called, Index, Scope
@@ -115,6 +118,7 @@ class Inventory:
     indexes: list[Index]
     authenticators: list[Called] = field(default_factory=list)
     keys: list[Path] = field(default_factory=list)
+    configs: list[Config] = field(default_factory=list)
 
     def of(self, entry: Entry) -> list[ContextUse]:
         """What is done to the contexts that ``entry`` may belong to; to all of them where that is not known."""
@@ -132,10 +136,10 @@ class Inventory:
         return ends
 
 
-def take(indexes: list[Index], keys: list[Path]) -> Inventory:
+def take(indexes: list[Index], keys: list[Path], configs: Sequence[Config] = ()) -> Inventory:
     """The inventory of files; ``keys``: files that were found beside them and look like secret keys."""
     flow = Flow(indexes)
-    taken = Inventory(flow, [], {}, indexes, keys=keys)
+    taken = Inventory(flow, [], {}, indexes, keys=keys, configs=list(configs))
     by_call: dict[ast.Call, Entry] = {}
     for one in indexes:
         for called in one.calls:
@@ -161,7 +165,54 @@ def take(indexes: list[Index], keys: list[Path]) -> Inventory:
                 if isinstance(value, Context) and value in taken.contexts:
                     statement = ast.Expr(expression)
                     taken.contexts[value].ends.append(Use(expression, scope, (), statement, "with"))
+    _through_factories(taken, by_call)
     return taken
+
+
+def _through_factories(taken: Inventory, by_call: dict[ast.Call, Entry]) -> None:
+    """What a factory does to the socket it makes it does to that of each call; its own is none, unless it is kept."""
+    origins = set()
+    for node, site in taken.flow.calls.factories.sites.items():
+        entry, chain = by_call.get(node), [site]
+        while chain[-1].origin in taken.flow.calls.factories.sites and len(chain) < _DEEPEST:
+            chain.append(taken.flow.calls.factories.sites[chain[-1].origin])
+        for one in chain:
+            made = by_call.get(one.origin)
+            if entry is None or made is None or made is entry:
+                continue
+            origins.add(one.origin)
+            entry.contexts |= made.contexts
+            entry.settings = [*made.settings, *entry.settings]
+            entry.doors = [*(_door_of(taken.flow, each, node, one, entry) for each in made.doors), *entry.doors]
+            entry.received += made.received
+            entry.sent += made.sent
+            entry.waits += made.waits
+            entry.closes += made.closes
+            entry.given_away |= made.given_away
+    kept = [entry for call, entry in by_call.items() if call not in origins or _is_kept(entry)]
+    taken.entries = kept
+
+
+_DEEPEST = 8
+"""Factories that call factories."""
+
+
+def _is_kept(entry: Entry) -> bool:
+    """Whether something is done to the socket itself, beyond the function that makes it."""
+    uses = [*entry.received, *entry.sent, *entry.waits, *entry.closes, *(door.use for door in entry.doors)]
+    uses += [setting.use for setting in entry.settings]
+    return any(use.scope is not entry.created.scope for use in uses)
+
+
+def _door_of(flow: Flow, door: Door, node: ast.Call, site: Site, entry: Entry) -> Door:
+    """A door of a factory, with the endpoint that this call of it gives, where it is a parameter of the factory."""
+    address = _argument(door.use.node, 0, "addr") if isinstance(door.use.node, ast.Call) else None
+    if not isinstance(address, ast.Name) or door.use.scope.node is not site.function.node:
+        return door
+    given = argument_of(node, site.function, address.id)
+    if given is None:
+        return door
+    return Door(door.use, door.bound, tuple(texts(flow.values(given, entry.created.scope))))
 
 
 def _entry(flow: Flow, one: Index, called: Called) -> Entry:
@@ -170,7 +221,8 @@ def _entry(flow: Flow, one: Index, called: Called) -> Entry:
     types: frozenset[str] = frozenset({"PAIR"}) if monitors else frozenset()
     contexts: Values = frozenset()
     if not monitors:
-        given = flow.calls.socket_type_argument(called.node)
+        site = flow.calls.factories.sites.get(called.node)
+        given = site.kind if site is not None else flow.calls.socket_type_argument(called.node)
         types = flow.calls.types(given, called.scope) if given is not None else types
         on = func.value if isinstance(func, ast.Attribute) else called.node.args[0] if called.node.args else None
         found = flow.values(on, called.scope) if on is not None else frozenset()

@@ -15,7 +15,7 @@ from zmqfuzz.audit.lines import Line
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import OpenedSocket, Recorded
 
-__all__ = ["BEHAVIOUR", "Shown", "by_behaviour", "by_run"]
+__all__ = ["BEHAVIOUR", "Proof", "Shown", "by_behaviour", "by_run"]
 
 _DECIDED = frozenset(("ZF601", "ZF603", "ZF605", "ZF607", "ZF609", "ZF610", "ZF620", "ZF622", "ZF630"))
 
@@ -37,16 +37,34 @@ _PROVEN = {"ZF603": "ZF201", "ZF606": "ZF321", "ZF607": "ZF311"}
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """A finding of an attack: at a door of type ``kind`` (empty: not known), whose socket ``file`` opens, if known."""
+
+    code: str
+    id: str
+    kind: str = ""
+    file: str = ""
+
+    def is_about(self, line: Line, kinds: set[str]) -> bool:
+        """Whether it may be about the socket of ``line``: one of ``kinds``, in the same file if that is known."""
+        same = not self.file or Path(self.file) == _full(line.path)
+        return same and (not kinds or not self.kind or self.kind in kinds)
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """What attacks and probes showed. ``findings``: code, ID, socket type; ``held``: code and checks of ``run``.
+    """What attacks and probes showed; ``held``: code and checks of ``run``, which attacked doors of types ``kinds``.
 
     ``limits``: by the address where it listens, the largest frame that it takes; None: there is no limit.
+    ``reached``: whether it could be connected to from another network namespace.
     """
 
-    findings: tuple[tuple[str, str, str], ...] = ()
+    findings: tuple[Proof, ...] = ()
     held: tuple[tuple[str, int], ...] = ()
     run: str = ""
     limits: tuple[tuple[str, int | None], ...] = ()
+    reached: tuple[tuple[str, bool], ...] = ()
+    kinds: frozenset[str] = frozenset()
 
 
 def _full(path: Path) -> Path:
@@ -102,9 +120,13 @@ def by_behaviour(lines: Sequence[Line], shown: Shown) -> list[Line]:
 def _behaved(line: Line, shown: Shown) -> Line:
     broken = BEHAVIOUR.get(line.code, ())
     kinds = {*line.socket.split(" or ")} - {""}
-    found = [id for code, id, kind in shown.findings if code in broken and (not kinds or kind in kinds)]
+    found = [proof.id for proof in shown.findings if proof.code in broken and proof.is_about(line, kinds)]
     before = f"{line.evidence}; " if line.evidence and line.evidence != "not probed" else ""
     limits = dict(shown.limits) if line.code == "ZF603" else {}
+    reached = dict(shown.reached)
+    if line.code == "ZF601" and line.endpoint in reached:
+        word = "reached" if reached[line.endpoint] else "not reached"
+        return replace(line, evidence=f"{before}{word} from another network namespace")
     if line.endpoint in limits and not found:
         limit = limits[line.endpoint]
         probed = (
@@ -113,6 +135,8 @@ def _behaved(line: Line, shown: Shown) -> Line:
         return replace(line, evidence=f"{before}{probed}")
     if found:
         return replace(line, evidence=f"{before}confirmed by finding {', '.join(found)}")
+    if kinds and shown.kinds and kinds.isdisjoint(shown.kinds):
+        return line
     proof = [(code, count) for code, count in shown.held if code == _PROVEN.get(line.code)]
     if proof and not line.evidence.startswith("confirmed"):
         code, count = proof[0]

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from zmqfuzz.audit.configs import Config, Item
 from zmqfuzz.audit.inventory import Entry, Inventory, Use
 from zmqfuzz.audit.scopes import Index
 from zmqfuzz.finding import Severity
 
-__all__ = ["Certainty", "Line", "Rule", "at", "checks", "of", "rule"]
+__all__ = ["Certainty", "Line", "Rule", "at", "checks", "in_config", "of", "rule"]
 
 
 class Certainty(StrEnum):
@@ -131,4 +132,29 @@ def at(
         remedy,
         socket,
         endpoint,
+    )
+
+
+def in_config(
+    config: Config,
+    item: Item,
+    rule: Rule,
+    sentence: str,
+    remedy: str,
+    *,
+    endpoint: str = "",
+    severity: Severity | None = None,
+) -> Line:
+    """A line about a value of a configuration file: likely, as the source may not use it so."""
+    return Line(
+        rule.code,
+        severity or rule.severity,
+        Certainty.LIKELY,
+        config.path,
+        item.line,
+        item.column,
+        item.line,
+        sentence,
+        remedy,
+        endpoint=endpoint,
     )

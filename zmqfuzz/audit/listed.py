@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from zmqfuzz.audit.running import shown_path
+from zmqfuzz.audit.seen import shown_path
 from zmqfuzz.opened import Door, OpenedSocket, Place, Recorded, Value
 
 __all__ = ["SHOWN", "Row", "at", "rows", "steady", "told", "written"]

@@ -6,6 +6,8 @@
     [[tool.zmqfuzz.audit.overrides]]
     code = "ZF605"
     paths = ["src/bus/*"]      # all files where left out
+    sockets = ["PUB"]          # all types where left out
+    endpoints = ["ipc://*"]    # all endpoints where left out
     severity = "info"          # or "off"
     reason = "the bus is fed by one process only"
 
@@ -33,12 +35,14 @@ __all__ = ["Override", "Policy", "find_policy", "read_policy"]
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Another severity for one code, or none (``None``), in files that match; always with a reason."""
+    """Another severity for one code, or none (``None``), for sockets and files that match; always with a reason."""
 
     code: str
     severity: Severity | None
     reason: str
     paths: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
     def fits(self, line: Line, root: Path) -> bool:
         """Whether it is about ``line``; patterns are relative to the folder of the policy's file."""
@@ -46,7 +50,13 @@ class Override:
             shown = line.path.absolute().relative_to(root.absolute()).as_posix()
         except ValueError:
             shown = line.path.as_posix()
-        return line.code == self.code and (not self.paths or any(fnmatch(shown, each) for each in self.paths))
+        kinds = line.socket.split(" or ")
+        return (
+            line.code == self.code
+            and _fits(self.paths, [shown])
+            and _fits(self.sockets, kinds)
+            and _fits(self.endpoints, [line.endpoint])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ def read_policy(file: Path, codes: Sequence[str]) -> Policy:
 def _override(table: object, where: str, codes: Sequence[str]) -> Override:
     if not isinstance(table, dict):
         raise UsageError(f"An override in {where} is not a table; write [[tool.zmqfuzz.audit.overrides]].")
-    _known(table, {"code", "severity", "reason", "paths"}, where)
+    _known(table, {"code", "severity", "reason", "paths", "sockets", "endpoints"}, where)
     code, severity, reason = (table.get(key) for key in ("code", "severity", "reason"))
     if code not in codes:
         raise UsageError(f"{where} overrides {code!r}, which is no code of an audit; `zmqfuzz list` shows them.")
@@ -110,7 +120,13 @@ def _override(table: object, where: str, codes: Sequence[str]) -> Override:
     if severity not in words:
         raise UsageError(f"The override of {code} in {where} needs a severity: one of {', '.join(words)}.")
     level = None if severity == "off" else Severity(severity)
-    return Override(str(code), level, reason.strip(), _texts(table.get("paths", []), "paths", where))
+    paths, sockets, endpoints = (_texts(table.get(key, []), key, where) for key in ("paths", "sockets", "endpoints"))
+    return Override(str(code), level, reason.strip(), paths, sockets, endpoints)
+
+
+def _fits(patterns: tuple[str, ...], words: Sequence[str]) -> bool:
+    """Whether all of ``words`` are meant: each by one of the patterns; without patterns all are."""
+    return not patterns or all(any(fnmatch(word, each) for each in patterns) for word in words)
 
 
 def _known(table: dict[str, Any], names: set[str], where: str) -> None:

@@ -16,6 +16,7 @@ from zmqfuzz.sarif import LEVELS, log, place
 __all__ = ["plain", "sarif", "text"]
 
 _COLUMNS = 100
+_SEEN = "confirmed: seen at run time"
 
 
 def _count(number: int, word: str) -> str:
@@ -27,14 +28,20 @@ def text(audit: Audit) -> list[str]:
     shown: list[str] = []
     for line in audit.lines:
         what = "  ".join(part for part in (line.socket, line.endpoint) if part)
-        head = f"{line.path}:{line.line}:{line.column}  {line.code}  {line.severity.upper()}  {line.certainty}"
-        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence), *_indented(f"To fix: {line.remedy}")]
-        shown += [*(_indented(f"Evidence: {line.evidence}") if line.evidence else ()), ""]
+        place = line.path if str(line.path).startswith("<") else f"{line.path}:{line.line}:{line.column}"
+        head = f"{place}  {line.code}  {line.severity.upper()}  {line.certainty}"
+        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence)]
+        if line.severity is not Severity.INFO:
+            shown += _indented(f"To fix: {line.remedy}")
+        if line.evidence and (line.severity is not Severity.INFO or line.evidence != _SEEN):
+            shown += _indented(f"Evidence: {line.evidence}")
+        shown.append("")
     levels = Counter(line.severity for line in audit.lines)
     parts = ", ".join(f"{levels[each]} {each}" for each in Severity if levels[each])
     shown += _inventory(audit)
     found = _count(len(audit.lines), "finding") + (f" ({parts})" if parts else "")
     looked = f"{_count(audit.files, 'Python file')}, {audit.concerned:,} with ZeroMQ, {_count(audit.sockets, 'socket')}"
+    looked += f", {_count(audit.configs, 'configuration file')}" if audit.configs else ""
     if not audit.files and audit.recorded is not None:
         looked = "what was seen at run time (give PATHS to have sources read, too)"
     shown.append(f"{found} in {looked}")
@@ -99,6 +106,7 @@ def plain(audit: Audit) -> dict[str, Any]:
         "format": 1,
         "files": audit.files,
         "concerned": audit.concerned,
+        "configs": audit.configs,
         "sockets": audit.sockets,
         "untold": audit.untold,
         "findings": [_line(line) for line in audit.lines],

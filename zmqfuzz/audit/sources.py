@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from zmqfuzz.audit.configs import ENDINGS
 from zmqfuzz.errors import UsageError
 
 __all__ = ["Files", "Source", "Unreadable", "absolute", "find_files", "parse", "read_sources"]
@@ -43,10 +44,11 @@ class Unreadable:
 
 @dataclass(slots=True)
 class Files:
-    """What lies below the given paths: Python files, and files that look like CURVE secret keys."""
+    """What lies below the given paths: Python files, configurations, and files that look like CURVE secret keys."""
 
     python: list[Path] = field(default_factory=list)
     keys: list[Path] = field(default_factory=list)
+    configs: list[Path] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
@@ -63,7 +65,9 @@ def find_files(paths: Sequence[Path], exclude: Iterable[str] = ()) -> Files:
         if path in seen or any(fnmatch(path.as_posix(), pattern) for pattern in patterns):
             return
         seen.add(path)
-        if path.suffix in (".py", ".pyw") or (named and path.suffix != ".key_secret"):
+        if path.suffix in ENDINGS or path.name == ".env":
+            found.configs.append(path)
+        elif path.suffix in (".py", ".pyw") or (named and path.suffix != ".key_secret"):
             found.python.append(path)
         elif path.suffix == ".key_secret":
             found.keys.append(path)

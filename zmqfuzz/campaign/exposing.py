@@ -7,7 +7,6 @@ there on a fresh process, too, where one can be started.
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,6 +26,7 @@ from zmqfuzz.exposure import EXPOSURE, Exposure, Listening
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.mapped import loaded
+from zmqfuzz.permits import permissions
 from zmqfuzz.script import Attack
 from zmqfuzz.sockets import listening
 from zmqfuzz.standing import Standing
@@ -96,34 +96,6 @@ async def _listening(reach: str, bound: str, pid: int, zmtp: bool | None) -> Lis
         return Listening(bound, zmtp, reach=reach)
     anyone, replaceable, why = permissions(path, f"/proc/{pid}/root")
     return Listening(f"ipc://{path}", zmtp, anyone, replaceable, why, reach=reach)
-
-
-def permissions(path: str, root: str = "") -> tuple[bool | None, str, str]:
-    """Whether every user may connect to the socket at ``path``, where they could replace it, and the modes in words.
-
-    unix(7): connecting needs write permission on the socket, and search permission on each folder above; unlink(2):
-    replacing needs write and search permission on its folder, unless that is sticky. None: it cannot be seen.
-    """
-    try:
-        mode = os.stat(f"{root}{path}", follow_symlinks=False).st_mode
-        above, folder = [], os.path.dirname(path)
-        while True:
-            above.append((folder, os.stat(f"{root}{folder}").st_mode))
-            if folder in ("/", ""):
-                break
-            folder = os.path.dirname(folder)
-    except OSError:
-        return None, "", ""
-    above.reverse()
-    replaceable, searched = "", True
-    for folder, bits in above:
-        searched = searched and bool(bits & stat.S_IXOTH)
-        if searched and bits & stat.S_IWOTH and not bits & stat.S_ISVTX:
-            replaceable = folder
-    why = f"{stat.filemode(mode)} {path}"
-    if replaceable:
-        why += f" in {stat.filemode(dict(above)[replaceable])} {replaceable}"
-    return searched and bool(mode & stat.S_IWOTH), replaceable, why
 
 
 def _broken(seen: Exposure, harness: Harness) -> list[tuple[Invariant, Violation]]:

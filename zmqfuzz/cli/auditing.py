@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from zmqfuzz import __version__
-from zmqfuzz.assembly import Spec, run
+from zmqfuzz.assembly import Spec
 from zmqfuzz.audit.auditor import Audit, audit, rules
 from zmqfuzz.audit.document import differences, document
-from zmqfuzz.audit.joined import Shown
 from zmqfuzz.audit.policy import Policy, find_policy, read_policy
 from zmqfuzz.audit.report import plain, sarif, text
-from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.options import DURATION, TargetCommand, heard
+from zmqfuzz.cli.watching import watch_it
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
-from zmqfuzz.opened import read
-from zmqfuzz.outside import MOST, Measured, library_version, look_at
-from zmqfuzz.reports.shelf import Shelf, read_run, write_whole
-from zmqfuzz.sockets import Listener
-from zmqfuzz.watched import Watched, watch
+from zmqfuzz.reports.proofs import shown_by_runs
+from zmqfuzz.reports.shelf import write_whole
 
 __all__ = ["audit_command"]
 
@@ -84,14 +79,13 @@ def audit_command(
     decided = read_policy(file, [rule.code for rule in rules()]) if file is not None else Policy()
     decided = Policy(decided.root, (*decided.exclude, *patterns), decided.overrides)
     if not command:
-        found = audit(given, decided)
+        shown = shown_by_runs(store, "", given)
+        found = audit(given, decided, shown=shown if shown.run else None)
     else:
-        watched, outside = _watched(command, seconds, probe)
-        limits = tuple((each.address, None if each.limit >= MOST else each.limit) for each in outside if each.limit)
-        shown = replace(_shown(store, command), limits=limits)
-        found = audit(given, decided, watched.recorded, shown)
-        measured = [f"{each.address}: {sentence}" for each in outside for sentence in each.said]
-        found = replace(found, outside=(*_told(watched), *measured))
+        seen = watch_it(command, seconds, probe)
+        shown = shown_by_runs(store, Spec(tuple(command)).target().name, given)
+        shown = replace(shown, limits=seen.limits, reached=tuple(seen.reached.items()))
+        found = replace(audit(given, decided, seen.recorded, shown, seen.outer, seen.lines), outside=seen.said)
     if sarif_file is not None:
         _write(sarif_file, json.dumps(sarif(found, __version__), indent=2) + "\n", "--sarif")
     if as_json:
@@ -104,57 +98,6 @@ def audit_command(
     if drifted or (any(line.severity.rank <= worst for line in found.lines) and not (write or check)):
         return 1
     return 3 if found.doubts else 0
-
-
-def _watched(command: tuple[str, ...], seconds: float, probe: bool) -> tuple[Watched, list[Measured]]:
-    said: list[Measured] = []
-
-    async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
-        if probe or not read(folder).sockets:
-            said.extend(await look_at(listeners, pids))
-
-    return run(lambda: watch(command, seconds, hard_cap=Limits().hard_cap, look=look)), said
-
-
-def _told(watched: Watched) -> list[str]:
-    """What is to be said of a run beside its sockets."""
-    said = []
-    if watched.end is not None:
-        code = watched.end.code if watched.end.code is not None else f"signal {watched.end.signal}"
-        said.append(f"It ended by itself after {watched.seconds:.1f} s (exit code {code}).")
-        if not watched.recorded.sockets:
-            said += [f"It said: {line}" for line in watched.log.strip().splitlines()[-3:]]
-    if not watched.recorded.processes:
-        said.append(
-            "No Python process of it took our PYTHONPATH: it is in another language, or was started with -I or -E."
-        )
-    elif not any(one.versions for one in watched.recorded.processes):
-        said.append("Its Python processes did not import pyzmq.")
-    for library in watched.libraries:
-        known = library_version(library)
-        said.append(f"It has mapped {library}" + (f", libzmq {known}." if known else "."))
-    if not watched.recorded.sockets:
-        said += [f"It listens on {each.bound} (process {each.pid})." for each in watched.listeners]
-    return said
-
-
-def _shown(store: Path, command: Sequence[str]) -> Shown:
-    """What the newest stored run of the same target showed; nothing where there is none."""
-    name = Spec(tuple(command)).target().name
-    shelf = Shelf(store)
-    for each in reversed(shelf.names()):
-        try:
-            stored = read_run(shelf.folder(each))
-        except UsageError:
-            continue
-        if stored.started.target == name and stored.outcome.complete:
-            findings = [
-                (one.finding.code, one.finding.id, str(one.finding.surface.get("socket_type", "")))
-                for one in stored.found
-            ]
-            held = [(one.code, one.count) for one in stored.outcome.checks if one.result == "held" and one.count]
-            return Shown(tuple(findings), tuple(held), f"run {stored.name}")
-    return Shown()
 
 
 def _documented(found: Audit, write: Path | None, check: Path | None) -> bool:

@@ -29,7 +29,7 @@ from zmqfuzz.cli.initial import init_command
 from zmqfuzz.cli.options import DURATION, TargetCommand, credential_options, started
 from zmqfuzz.cli.proxying import proxy_command
 from zmqfuzz.cli.recording import Policy, play
-from zmqfuzz.cli.reporting import baseline_command, report_command
+from zmqfuzz.cli.reporting import baseline_command, compare_command, report_command
 from zmqfuzz.cli.trying import whatif_command
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
@@ -47,6 +47,7 @@ for _command in (
     audit_command,
     baseline_command,
     campaign_command,
+    compare_command,
     corpus_command,
     doctor_command,
     init_command,

@@ -13,12 +13,13 @@ from zmqfuzz.campaign.report import printable
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.errors import UsageError
 from zmqfuzz.reports.baseline import Accepted, check_until, read_baseline, write_baseline
+from zmqfuzz.reports.comparison import compare
 from zmqfuzz.reports.formats import FORMATS, make
 from zmqfuzz.reports.record import Run
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.reports.shelf import Shelf, read_run, write_whole
 
-__all__ = ["baseline_command", "format_of", "report_command", "write_report"]
+__all__ = ["baseline_command", "compare_command", "format_of", "report_command", "write_report"]
 
 _STORE = click.option(
     "--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where runs and findings are kept."
@@ -88,6 +89,40 @@ def report_command(run: str, format_: str | None, output: Path | None, store: Pa
         raise UsageError(f"{output} could not be written: {error.strerror}; name another file for -o.") from None
     click.echo(printable(str(output)))
     return 0
+
+
+@click.command("compare", epilog=EXIT_CODES)
+@click.argument("before")
+@click.argument("after", default="")
+@_STORE
+def compare_command(before: str, after: str, store: Path) -> int:
+    """Say what has changed from run BEFORE to run AFTER: two builds of a target under the same families and seed.
+
+    A run is a folder, its name or the beginning of it. [default AFTER: the newest] Exits 1 when something is worse, 3
+    when it is not and the two cannot be compared in full.
+
+    \b
+        zmqfuzz run --seed 7 -- python server.py
+        zmqfuzz run --seed 7 -- .venv-new/bin/python server.py
+        zmqfuzz compare 2026-11-28T15-40-56Z
+    """
+    shelf = Shelf(store)
+    older, newer = read_run(shelf.folder(before)), read_run(shelf.folder(after))
+    if older.name == newer.name:
+        raise UsageError(f"{older.name} is compared with itself; name two runs.")
+    found = compare(older, newer)
+    click.echo(printable(f"{older.name} ({older.outcome.verdict}) -> {newer.name} ({newer.outcome.verdict})"))
+    for word, sentences in (
+        ("worse", found.worse),
+        ("better", found.better),
+        ("also", found.other),
+        ("not comparable", found.unequal),
+    ):
+        for sentence in sentences:
+            click.echo(printable(f"  {word + ':':<15} {sentence}"))
+    if not (found.worse or found.better or found.unequal):
+        click.echo("  every verdict is the same")
+    return 1 if found.worse else 3 if found.unequal else 0
 
 
 @click.group("baseline")

@@ -21,7 +21,7 @@ from zmqfuzz.reports.hostile import shown
 from zmqfuzz.reports.record import Finding, Found, Run
 from zmqfuzz.sarif import LEVELS, Described, log, place
 
-__all__ = ["place_of", "sarif"]
+__all__ = ["place_of", "sarif", "scripts"]
 
 _INTERPRETERS = re.compile(r"(python|pypy)[\d.]*$")
 _TRACED = ("ZF101", "ZF102")
@@ -104,7 +104,7 @@ def place_of(run: Run, finding: Finding) -> tuple[Path, int] | None:
     if file_name and number.isdecimal() and (file := _ours(Path(file_name))) is not None:
         return file, int(number[:9])
     command = description.get("command")
-    for candidate in _scripts(command if isinstance(command, Sequence) and not isinstance(command, str) else ()):
+    for candidate in scripts(command if isinstance(command, Sequence) and not isinstance(command, str) else ()):
         if (file := _ours(folder / candidate)) is not None:
             return file, _made(file, finding)
     return None
@@ -119,7 +119,7 @@ def _made(file: Path, finding: Finding) -> int:
     return next((one.line for one in (*sided, *typed)), 1)
 
 
-def _scripts(command: Sequence[Any]) -> Iterator[str]:
+def scripts(command: Sequence[Any]) -> Iterator[str]:
     """Paths that the source of ``command`` may have: the script, or what ``-m`` names."""
     words = [word for word in command if isinstance(word, str)]
     for number, word in enumerate(words):

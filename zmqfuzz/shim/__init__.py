@@ -1,7 +1,7 @@
 """What is put in front of an unmodified Python program, by its environment alone, to record its ZeroMQ sockets.
 
 This folder goes to the head of ``PYTHONPATH``: Python's ``site`` then imports our ``sitecustomize``, which arms
-``zmqfuzz_shim`` and goes on with the ``sitecustomize`` that there was. Both files run in the program's own Python,
+``zmqfuzz_shim`` and goes on with the ``sitecustomize`` that there was. All files here run in the program's own Python,
 whatever its version from 3.7 on, and import nothing of zmqfuzz.
 """
 

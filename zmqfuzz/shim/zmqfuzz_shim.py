@@ -9,14 +9,17 @@ of sockets.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
+    from zmqfuzz.shim import zmqfuzz_shim_once as once
     from zmqfuzz.shim import zmqfuzz_shim_record as record
 else:  # in the program: its folder was on the path when this was imported
+    import zmqfuzz_shim_once as once
     import zmqfuzz_shim_record as record
 
 _NAMES = """
@@ -54,6 +57,15 @@ def _number(socket: Any, new: bool = False) -> int:
     return int(state.numbers[key])
 
 
+def _context(context: Any, new: bool = False) -> int:
+    """The context's number in this process, the same for its shadows: addresses are used again."""
+    state, key = record.state, int(context.underlying)
+    if new or key not in state.contexts:
+        state.made += 1
+        state.contexts[key] = state.made
+    return int(state.contexts[key])
+
+
 def _kind(socket: Any) -> str:
     return str(record.state.zmq.SocketType(record.state.base.get(socket, record.state.zmq.TYPE)).name)
 
@@ -64,7 +76,7 @@ def _record(event: str, socket: Any, **more: Any) -> None:
         return
     whole = {"event": event, "socket": _number(socket), "type": _kind(socket), "place": place}
     context = getattr(socket, "context", None)
-    whole["context"] = int(context.underlying) if context is not None else 0
+    whole["context"] = _context(context) if context is not None else 0
     whole.update(more)
     record.write(whole)
 
@@ -72,6 +84,9 @@ def _record(event: str, socket: Any, **more: Any) -> None:
 def _created(socket: Any) -> None:
     _number(socket, new=True)
     _record("create", socket)
+    if type(socket).__module__ == "zmq.sugar.socket" and _kind(socket) == "REQ":  # others have timeouts around them
+        _once(socket, "waits", "recv")
+        _once(socket, "polled", "poll")
 
 
 def _options(socket: Any) -> dict[str, Any]:
@@ -120,23 +135,40 @@ def _was_set(socket: Any, option: Any, value: Any) -> None:
     if name not in ("SUBSCRIBE", "UNSUBSCRIBE"):
         _record("set", socket, option=name, value="(hidden)" if name in _SECRET else record.plain(value))
     if name == "CONFLATE" and value:
-        for method in ("send_multipart", "recv_multipart"):
-            object.__setattr__(socket, method, _Once(socket, method))
+        _once(socket, "parts", "send_multipart", "recv_multipart")
 
 
-class _Once:
-    """In the place of a method of one socket with CONFLATE: its first call is told, and then nothing is in the way."""
+def _was_refused(socket: Any, option: Any, value: Any, error: Exception) -> None:
+    number = int(option) if isinstance(option, int) else None
+    name = record.state.names.get(number, str(option)) if number is not None else str(option).upper()
+    _record("refused", socket, option=name, value="", error=str(error), known=number in record.state.names)
 
-    def __init__(self, socket: Any, method: str) -> None:
-        self._socket, self._method, self._bound = socket, method, getattr(socket, method)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        record.quiet(self._tell)
-        return self._bound(*args, **kwargs)
+def _polled(socket: Any) -> None:
+    if _number(socket) in record.state.monitors or _kind(socket) == "REQ":
+        _record("polled", socket, option="register")
 
-    def _tell(self) -> None:
-        self._socket.__dict__.pop(self._method, None)
-        _record("parts", self._socket, option=self._method)
+
+def _watched(monitor: Any, of: Any) -> None:
+    """A monitor's socket: its first reading is told, whichever way it is read."""
+    if _number(monitor) in record.state.monitors:
+        return
+    record.state.monitors.add(_number(monitor))
+    _record("monitor", monitor, of=_number(of))
+    _once(monitor, "polled", "recv", "recv_multipart", "poll", "get", "getsockopt", "fileno")
+
+
+def _once(socket: Any, event: str, *methods: str) -> None:
+    once.watch(socket, methods, functools.partial(_first, event))
+
+
+def _first(event: str, socket: Any, method: str, args: Any, kwargs: Any) -> None:
+    more: dict[str, Any] = {"option": method}
+    if event == "waits":
+        flags = args[0] if args else kwargs.get("flags", 0)
+        limit = record.state.base.get(socket, record.state.zmq.RCVTIMEO)
+        more["value"] = int(limit == -1 and not int(flags) & int(record.state.zmq.NOBLOCK))
+    _record(event, socket, **more)
 
 
 def _closing(socket: Any, linger: Any) -> None:
@@ -149,16 +181,18 @@ def _closing(socket: Any, linger: Any) -> None:
         collected = collected or frame.f_code.co_name == "__del__"
         frame = frame.f_back
     _record("close", socket, linger=record.plain(left), collected=collected)
-    record.state.numbers.pop(int(socket.underlying), None)
+    record.state.monitors.discard(record.state.numbers.pop(int(socket.underlying), None))
 
 
-def _set_of_context(context: Any, option: Any, value: Any) -> None:
-    names: Any = getattr(record.state.zmq, "ContextOption", ())
+def _set_of_context(context: Any, option: Any, value: Any, default: bool = False) -> None:
+    """``default``: pyzmq gives it to the sockets that the context makes afterwards."""
+    names: Any = getattr(record.state.zmq, "SocketOption" if default else "ContextOption", ())
     name = next((str(each.name) for each in names if int(each) == int(option)), str(int(option)))
     place = record.place()
     if record.is_due("context", name, *(place or ())):
-        whole = {"event": "context", "context": int(context.underlying), "option": name, "value": record.plain(value)}
-        record.write(dict(whole, place=place))
+        shown = "(hidden)" if name in _SECRET else record.plain(value)
+        whole = {"event": "context", "context": _context(context), "option": name, "value": shown}
+        record.write(dict(whole, place=place, default=default))
 
 
 def _wrap(zmq: Any) -> None:
@@ -175,6 +209,9 @@ def _wrap(zmq: Any) -> None:
     owner = zmq.Socket
     made, binds, connects = owner.__init__, owner.bind, owner.connect
     sets, closes, unpickles, context_sets = owner.set, owner.close, owner.recv_pyobj, zmq.Context.set
+    attributes, monitors, registers = owner.__setattr__, owner.get_monitor_socket, zmq.Poller.register
+    gives, begins = zmq.Context.setsockopt, zmq.Context.__init__
+    gives_attribute: Any = getattr(zmq.Context, "_set_attr_opt", None)
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
@@ -196,7 +233,11 @@ def _wrap(zmq: Any) -> None:
         return result
 
     def set_option(self: Any, option: Any, optval: Any) -> Any:
-        result = sets(self, option, optval)
+        try:
+            result = sets(self, option, optval)
+        except Exception as error:
+            record.quiet(_was_refused, self, option, optval, error)
+            raise
         record.quiet(_was_set, self, option, optval)
         return result
 
@@ -213,6 +254,37 @@ def _wrap(zmq: Any) -> None:
         record.quiet(_set_of_context, self, option, optval)
         return result
 
+    def set_attribute(self: Any, key: str, value: Any) -> None:
+        try:
+            attributes(self, key, value)
+        except AttributeError as error:
+            record.quiet(_was_refused, self, key, value, error)
+            raise
+
+    def get_monitor_socket(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = monitors(self, *args, **kwargs)
+        record.quiet(_watched, result, self)
+        return result
+
+    def register(self: Any, socket: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(socket, owner):
+            record.quiet(_polled, socket)
+        return registers(self, socket, *args, **kwargs)
+
+    def context_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        begins(self, *args, **kwargs)
+        if not getattr(self, "_shadow", False):
+            record.quiet(_context, self, True)
+
+    def default_of_context(self: Any, opt: Any, value: Any) -> None:
+        gives(self, opt, value)
+        record.quiet(_set_of_context, self, opt, value, True)
+
+    def attribute_of_context(self: Any, name: str, opt: Any, value: Any) -> None:
+        gives_attribute(self, name, opt, value)
+        if name in getattr(zmq.SocketOption, "__members__", ()):
+            record.quiet(_set_of_context, self, opt, value, True)
+
     _dress(owner, "__init__", init)
     _dress(owner, "bind", bind)
     _dress(owner, "connect", connect)
@@ -220,7 +292,14 @@ def _wrap(zmq: Any) -> None:
     owner.setsockopt = owner.set
     _dress(owner, "close", close)
     _dress(owner, "recv_pyobj", recv_pyobj)
+    _dress(owner, "__setattr__", set_attribute)
+    _dress(owner, "get_monitor_socket", get_monitor_socket)
+    _dress(zmq.Poller, "register", register)
+    _dress(zmq.Context, "__init__", context_init)
     _dress(zmq.Context, "set", set_of_context)
+    _dress(zmq.Context, "setsockopt", default_of_context)
+    if gives_attribute is not None:
+        _dress(zmq.Context, "_set_attr_opt", attribute_of_context)
 
 
 def _dress(owner: Any, name: str, function: Any) -> None:

@@ -32,9 +32,12 @@ class State:
         self.file = ""
         self.seen: dict[tuple[Any, ...], int] = {}
         self.numbers: dict[int, int] = {}
+        self.contexts: dict[int, int] = {}
+        self.made = 0
         self.plumbing: dict[str, bool] = {}
         self.names: dict[int, str] = {}
         self.inject: dict[str, Any] = {}
+        self.monitors: set[int] = set()
         self.busy = threading.local()
         self.zmq: Any = None
         self.base: Any = None

@@ -3,6 +3,36 @@
 Their codes are ZF601 to ZF699, and those of suppressions ZF690 and ZF691.
 """
 
-from zmqfuzz.audit.rules import curve, exposure, files, limits, loops, options, patterns, payload, secrets, shutdown
+from zmqfuzz.audit.rules import (
+    beliefs,
+    configuration,
+    curve,
+    effect,
+    exposure,
+    files,
+    limits,
+    loops,
+    options,
+    pairs,
+    patterns,
+    payload,
+    secrets,
+    shutdown,
+)
 
-__all__ = ["curve", "exposure", "files", "limits", "loops", "options", "patterns", "payload", "secrets", "shutdown"]
+__all__ = [
+    "beliefs",
+    "configuration",
+    "curve",
+    "effect",
+    "exposure",
+    "files",
+    "limits",
+    "loops",
+    "options",
+    "pairs",
+    "patterns",
+    "payload",
+    "secrets",
+    "shutdown",
+]

@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zmqfuzz.audit.inventory import Inventory
-from zmqfuzz.audit.lines import Certainty, Line, Rule, at, of, rule
+from zmqfuzz.audit.lines import Certainty, Line, Rule, at, in_config, of, rule
+from zmqfuzz.audit.rules.secrets import secrets_in
 from zmqfuzz.audit.texts import texts
 from zmqfuzz.audit.values import HOLE, Outside
 from zmqfuzz.finding import Severity
 
-__all__ = ["open_ipc", "open_keys"]
+__all__ = ["mode_of", "open_ipc", "open_keys", "places"]
 
 _LOADING = {"zmq.auth.load_certificate", "zmq.auth.certs.load_certificate"}
 _MAKING = {"zmq.auth.create_certificates", "zmq.auth.certs.create_certificates"}
 
 
-def _mode(path: Path) -> int:
+def mode_of(path: Path) -> int:
     """The permission bits; 0 where there is nothing to look at."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
@@ -31,29 +32,35 @@ def _mode(path: Path) -> int:
 def open_keys(inventory: Inventory, rule: Rule) -> Iterator[Line]:
     """Files with CURVE secret keys whose mode lets the group or everybody in.
 
-    Why: who has the key is this peer. Looked for: ``*.key_secret`` below the audited paths and files that
-    ``zmq.auth.load_certificate`` names, as they are on this machine (sure); and ``zmq.auth.create_certificates``,
+    Why: who has the key is this peer. Looked for: ``*.key_secret`` below the audited paths, configuration files that
+    hold a CURVE secret key or a PLAIN password, and files that ``zmq.auth.load_certificate`` names, as they are on this
+    machine (sure); and ``zmq.auth.create_certificates``,
     which writes with the mode that the umask gives, in a function that calls neither ``chmod`` nor ``umask`` (likely,
     low). To fix: ``chmod 600``.
     """
     told = set()
     remedy = "chmod 600 the file, and make new keys if others had a chance to read it."
     for path in inventory.keys:
-        if _mode(path) & 0o077:
+        if mode_of(path) & 0o077:
             told.add(path.resolve())
-            sentence = f"The secret key's file has mode {_mode(path):04o}: others can read or change it."
+            sentence = f"The secret key's file has mode {mode_of(path):04o}: others can read or change it."
             yield Line(rule.code, rule.severity, Certainty.SURE, path, 1, 1, 1, sentence, remedy)
+    for config in inventory.configs:
+        secret = next(secrets_in(config), None)
+        if secret is not None and mode_of(config.path) & 0o077:
+            sentence = f"{secret.key} is a secret, and the file has mode {mode_of(config.path):04o}."
+            yield in_config(config, secret, rule, sentence, remedy)
     for index in inventory.indexes:
         for called in index.calls:
             functions = inventory.flow.values(called.node.func, called.scope)
             names = {value.name for value in functions if isinstance(value, Outside)}
             if names & _LOADING and called.node.args:
                 for one in texts(inventory.flow.values(called.node.args[0], called.scope)):
-                    for path in _places(str(one.value), index.source.path):
+                    for path in places(str(one.value), index.source.path):
                         is_secret = path.name.endswith("secret") and path.resolve() not in told
-                        if is_secret and _mode(path) & 0o077:
+                        if is_secret and mode_of(path) & 0o077:
                             told.add(path.resolve())
-                            sentence = f"{path} has mode {_mode(path):04o}: others can read or change the secret key."
+                            sentence = f"{path} has mode {mode_of(path):04o}: others can read or change the secret key."
                             yield at(index, called.node, rule, sentence, remedy)
             elif names & _MAKING:
                 near = {_last(other.node.func) for other in index.calls if other.scope is called.scope}
@@ -76,13 +83,13 @@ def _last(func: ast.expr) -> str:
     return ""
 
 
-def _places(text: str, source: Path) -> list[Path]:
+def places(text: str, source: Path) -> list[Path]:
     """Where a path of the source may be: absolute, beside the source, in the current folder."""
     if not text or HOLE in text or "\0" in text:
         return []
     path = Path(text)
     found = [path] if path.is_absolute() else [source.parent / path, path]
-    return [each for each in found if _mode(each)]
+    return [each for each in found if mode_of(each)]
 
 
 @rule("ZF635", "Others on the machine can reach an ipc endpoint", severity=Severity.MEDIUM)
@@ -105,11 +112,11 @@ def open_ipc(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                 file = path if HOLE not in text else None
                 if not path.is_absolute():
                     continue
-                if file is not None and _mode(file) & stat.S_IWOTH:
+                if file is not None and mode_of(file) & stat.S_IWOTH:
                     sentence = (
-                        f"Everybody on the machine may write to {file} (mode {_mode(file):04o}), so connect to it."
+                        f"Everybody on the machine may write to {file} (mode {mode_of(file):04o}), so connect to it."
                     )
-                elif _mode(folder) & stat.S_IWOTH:
+                elif mode_of(folder) & stat.S_IWOTH:
                     sentence = f"Everybody on the machine may write to {folder}, so make this endpoint first."
                 else:
                     continue

@@ -10,7 +10,19 @@ from zmqfuzz.audit.lines import Line, Rule, of, rule
 from zmqfuzz.audit.values import Const
 from zmqfuzz.finding import Severity
 
-__all__ = ["dead_peers", "endless_handshake", "no_frame_limit", "no_high_water_mark"]
+__all__ = ["TOO_MANY", "dead_peers", "endless_handshake", "no_frame_limit", "no_high_water_mark", "too_many"]
+
+
+TOO_MANY = 1 << 20
+"""Messages: a mark from here on was meant as octets, or as none."""
+
+
+def too_many(name: str, mark: int) -> tuple[str, str]:
+    """What to say of such a mark, and what to do."""
+    return (
+        f"{name} is {mark:,}: it counts messages for each peer, not octets, and is no limit in practice.",
+        "Set a mark that the memory allows: messages of the largest size, for each peer.",
+    )
 
 
 def _defaults(inventory: Inventory) -> set[str]:
@@ -59,9 +71,9 @@ def no_high_water_mark(inventory: Inventory, rule: Rule) -> Iterator[Line]:
     """SNDHWM and RCVHWM of 0 mean no limit.
 
     Why: messages for a peer that reads slowly, and of one that sends quickly, are then kept until memory ends. The
-    mark counts messages for each peer, not octets. Looked for: SNDHWM, RCVHWM or HWM set to 0; info where the socket
-    is for one process only. To fix: a mark that the memory allows, and code for what happens there: PUB drops, PUSH
-    and DEALER block.
+    mark counts messages for each peer, not octets. Looked for: SNDHWM, RCVHWM or HWM set to 0 (info where the socket
+    is for one process only), or to a million and more (low), which was meant as octets or as no limit. To fix: a mark
+    that the memory allows, and code for what happens there: PUB drops, PUSH and DEALER block.
     """
     for entry in inventory.entries:
         for setting in entry.set_to("SNDHWM", "RCVHWM", "HWM"):
@@ -77,6 +89,11 @@ def no_high_water_mark(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                     sure=all(one.sure for one in zero),
                     severity=Severity.INFO if only_within(entry) else None,
                 )
+            many = [one for one in setting.numbers() if isinstance(one.value, int) and one.value >= TOO_MANY]
+            if many and not only_within(entry):
+                sentence, remedy = too_many(setting.name, int(str(many[0].value)))
+                use, sure = setting.use, all(one.sure for one in many)
+                yield of(entry, rule, sentence, remedy, inventory=inventory, use=use, sure=sure, severity=Severity.LOW)
 
 
 @rule("ZF607", "Peers may stay in the handshake for ever", severity=Severity.MEDIUM)

@@ -16,7 +16,7 @@ from zmqfuzz.audit.scopes import catches, exclusive
 from zmqfuzz.audit.values import Const
 from zmqfuzz.finding import Severity
 
-__all__ = ["BEFORE", "LOCKS", "conflated_parts", "no_such_option", "no_such_transport", "too_late"]
+__all__ = ["BEFORE", "LOCKS", "MEANT", "conflated_parts", "no_such_option", "no_such_transport", "too_late"]
 
 _NAMES = """
     MAXMSGSIZE HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL TCP_KEEPALIVE TCP_KEEPALIVE_IDLE
@@ -34,12 +34,14 @@ LOCKS = {"CURVE_SERVER", "CURVE_SECRETKEY", "CURVE_SERVERKEY", "PLAIN_SERVER", "
 
 _TRANSPORTS = {"tcp", "ipc", "inproc", "ws", "wss", "pgm", "epgm", "norm", "tipc", "udp", "vmci", "hyperv"}
 
-_MEANT = {
+MEANT = {
     "DROP": "There is no such option: what happens at the high-water mark depends on the socket's type.",
     "TCP_USER_TIMEOUT": "That is the kernel's option; libzmq's is TCP_MAXRT.",
     "TCP_SYNCNT": "That is the kernel's option; libzmq's is CONNECT_TIMEOUT.",
+    "TCP_NODELAY": "libzmq always sets it; leave it out.",
     "MAX_MSGSZ": "Set MAXMSGSIZE on each socket: MAX_MSGSZ is an option of the context.",
 }
+"""What is meant by names that are believed to be options, and are none."""
 
 
 @rule("ZF622", "An option is set too late to have an effect", severity=Severity.MEDIUM)
@@ -106,7 +108,7 @@ def no_such_option(inventory: Inventory, rule: Rule) -> Iterator[Line]:
             if bare != setting.name and _exists(bare, attribute=False):
                 remedy = f"pyzmq's name for it is zmq.{bare}."
             else:
-                remedy = _MEANT.get(bare, "Look for the option that is meant in zmq_setsockopt(3).")
+                remedy = MEANT.get(bare, "Look for the option that is meant in zmq_setsockopt(3).")
             yield of(
                 entry,
                 rule,
@@ -122,7 +124,7 @@ def _exists(name: str, *, attribute: bool) -> bool:
     if attribute:  # a class of the program's own may have attributes of its own: only what looks like an option
         near = difflib.get_close_matches(name, zmq.SocketOption.__members__, 1, 0.8)
         known = hasattr(zmq, name) or hasattr(zmq.Socket, name.lower()) or hasattr(zmq.Context, name.lower())
-        return known or not (near or name in _MEANT)
+        return known or not (near or name in MEANT)
     return name in zmq.SocketOption.__members__ or name in zmq.ContextOption.__members__ or hasattr(zmq, name)
 
 

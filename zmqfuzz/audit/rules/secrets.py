@@ -6,15 +6,19 @@ import ast
 import re
 from collections.abc import Iterator
 
+from zmqfuzz.audit.configs import Config, Item
 from zmqfuzz.audit.inventory import Inventory
 from zmqfuzz.audit.lines import Line, Rule, at, of, rule
 from zmqfuzz.audit.values import Const
 from zmqfuzz.finding import Severity
 
-__all__ = ["in_source"]
+__all__ = ["in_source", "secrets_in"]
 
 _Z85 = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _SECRET = re.compile(r"secret|private", re.IGNORECASE)
+_PASSWORD = re.compile(r"passw(or)?d$", re.IGNORECASE)
+_OURS = re.compile(r"zmq|zeromq|plain|zap|curve", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"^$|^[\s*x.-]+$|[$%{}<>]|change.?me|your|example|placeholder|^(none|null|true|false)$", re.I)
 
 
 def _text(value: object) -> str:
@@ -65,3 +69,12 @@ def _passwords(text: str, inventory: Inventory, rule: Rule, node: ast.Call, reme
             for index in inventory.indexes:
                 if index.source.text is text:
                     yield at(index, given, rule, "PLAIN passwords are written into the source.", remedy)
+
+
+def secrets_in(config: Config) -> Iterator[Item]:
+    """The items that hold a CURVE secret key, or a password of PLAIN."""
+    for item in config.items:
+        key = _Z85.fullmatch(item.value) and _SECRET.search(item.key)
+        password = _PASSWORD.search(item.key) and _OURS.search(f"{item.section}.{item.key}")
+        if key or (password and not _PLACEHOLDER.search(item.value)):
+            yield item
