@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Described", "FamilyAttack"]
 
 
+Metrics = Mapping[str, tuple[float, float, str]]
+
 _DOUBTFUL = "{} was seen in some replays only, or could not be examined"
 
 
@@ -90,12 +92,13 @@ class FamilyAttack:
         played = sum(outcome.cases.values())
         if not doubts and not played and not outcome.findings:
             doubts = ["not one attack was played"]
-        self._end(session, found, doubts=doubts, cases=played)
+        self._end(session, found, outcome.envelope.metrics.seen, doubts=doubts, cases=played)
 
-    def _end(self, session: Session, found: _Found, **more: Any) -> None:
+    def _end(self, session: Session, found: _Found, metrics: Metrics, **more: Any) -> None:
         __tracebackhide__ = True
         findings, texts = list(found.findings.values()), found.messages
         ending = judged(session, self._nodeid, self.family, findings, texts, option=self._option, **more)
+        ending = ending.measured(metrics)
         self.result = ending.result
         ending.act()
 
@@ -180,7 +183,7 @@ class FamilyAttack:
                 return [finding.id for finding in recorded if await found.replay(harness, finding, spec) is None]
 
         doubtful = in_a_thread(play)
-        self._end(session, found, doubts=list(map(_DOUBTFUL.format, doubtful)), cases=len(recorded), searched=False)
+        self._end(session, found, {}, doubts=list(map(_DOUBTFUL.format, doubtful)), cases=len(recorded), searched=False)
 
 
 class _Found:

@@ -18,6 +18,7 @@ import hypothesis
 from zmqfuzz.campaign.judging import judge_trial
 from zmqfuzz.campaign.minimise import minimise_history
 from zmqfuzz.campaign.naming import finding_of
+from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
@@ -29,7 +30,7 @@ from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable, told
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
 
-__all__ = ["Live", "close_all", "ending_of"]
+__all__ = ["Live", "close_all", "end", "ending_of"]
 
 SHRINK = 10.0
 """Seconds after a violation in which Hypothesis may look for a simpler attack, or less where the item has less; each
@@ -96,15 +97,21 @@ class Live:
         self._begin()
         if attack in self._shown:
             return self._shown[attack].trial
-        if self._shown and time.monotonic() > self._until and hypothesis.currently_in_test_context():
+        if self.spent(attack) and hypothesis.currently_in_test_context():
             hypothesis.reject()
         if HERE.session.isolation == "case":
             self.engine.harness.renew()
         engine, self._fresh = self.engine, bool(self._shown)
         trial = engine.call(lambda: engine.trial(attack, fresh=self._fresh))
         HERE.cases += 1
+        Extremes(HERE.metrics).note(trial)
         self._last = trial, engine.harness.last_history
         return trial
+
+    def spent(self, attack: Attack) -> bool:
+        """Whether the time for a simpler attack than what was shown is over, and ``attack`` is not the one."""
+        self._begin()
+        return bool(self._shown) and attack not in self._shown and time.monotonic() > self._until
 
     def _begin(self) -> None:
         """Forget the test before this one, and by default its process, too."""
@@ -197,7 +204,19 @@ def ending_of(error: Exception | None) -> Ending | None:
     findings = [violation.finding for violation in told.values() if violation.finding is not None]
     findings += [finding for name, finding in HERE.minor.items() if name not in told]
     doubts = list(dict.fromkeys(HERE.doubts))
-    return judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+    ending = judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+    return ending.measured(HERE.metrics)
+
+
+def end(error: Exception | None) -> None:
+    """A test has ended with ``error``, where pytest's hooks do not see that. Raises what it amounts to."""
+    __tracebackhide__ = True
+    ending = ending_of(error)
+    if ending is not None:
+        HERE.result = ending.result
+        ending.act()
+    elif error is not None:
+        raise error
 
 
 def _of_the_example(notes: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -54,32 +54,39 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an item ended, small and plain enough to travel between pytest-xdist's processes."""
+    """How an item ended, small and plain enough to travel between pytest-xdist's processes.
+
+    ``metrics``: of each that was measured, by name, the least, the most, and the strategy of that attack.
+    """
 
     verdict: str
     findings: tuple[str, ...] = ()
     cases: int = 0
     reason: str = ""
     known: tuple[str, ...] = ()
+    metrics: Mapping[str, tuple[float, float, str]] = field(default_factory=dict)
 
 
 class Here:
     """The item that runs in this process now, as far as a target that a test plays itself must know it.
 
     ``turn`` counts the items; ``cases``, ``doubts`` and ``minor`` are what was played, what could not be said, and what
-    was found that is less than ``fail_on``, since it began.
+    was found that is less than ``fail_on``, since it began. ``result``: how it has ended, where it ended itself.
+    ``metrics``: as in a Result.
     """
 
     def __init__(self) -> None:
         self.turn = self.cases = 0
         self.doubts: list[str] = []
         self.minor: dict[str, Finding] = {}
+        self.result: Result | None = None
+        self.metrics: dict[str, tuple[float, float, str]] = {}
         self._decided: Callable[[], tuple[Session, str]] = lambda: (Session(), "")
 
     def begin(self, decided: Callable[[], tuple[Session, str]]) -> None:
         """Another item begins; ``decided`` gives what holds for it, and its ID, where that is asked for."""
         self.turn += 1
-        self.cases, self.doubts, self.minor = 0, [], {}
+        self.cases, self.doubts, self.minor, self.result, self.metrics = 0, [], {}, None, {}
         self._decided = functools.cache(decided)
 
     @property
@@ -106,6 +113,10 @@ class Ending:
     skipped: str = ""
     expected: str = ""
     warnings: tuple[str, ...] = ()
+
+    def measured(self, metrics: Mapping[str, tuple[float, float, str]]) -> Ending:
+        """With what was measured."""
+        return replace(self, result=replace(self.result, metrics=dict(metrics)))
 
     def act(self) -> None:
         """Raise what pytest understands; nothing where it held."""

@@ -13,7 +13,7 @@ from zmqfuzz.audit.listed import Row, at, rows, steady, written
 from zmqfuzz.finding import Severity
 from zmqfuzz.sarif import LEVELS, log, place
 
-__all__ = ["plain", "sarif", "text"]
+__all__ = ["plain", "sarif", "text", "told"]
 
 _COLUMNS = 100
 
@@ -22,14 +22,19 @@ def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'s' * (number != 1)}"
 
 
+def told(line: Line) -> list[str]:
+    """One finding, its place first."""
+    what = "  ".join(part for part in (line.socket, line.endpoint) if part)
+    head = f"{line.path}:{line.line}:{line.column}  {line.code}  {line.severity.upper()}  {line.certainty}"
+    shown = [f"{head}  {what}".rstrip(), *_indented(line.sentence), *_indented(f"To fix: {line.remedy}")]
+    return shown + (_indented(f"Evidence: {line.evidence}") if line.evidence else [])
+
+
 def text(audit: Audit) -> list[str]:
     """The lines for a terminal: each finding with its place first, then what was looked at."""
     shown: list[str] = []
     for line in audit.lines:
-        what = "  ".join(part for part in (line.socket, line.endpoint) if part)
-        head = f"{line.path}:{line.line}:{line.column}  {line.code}  {line.severity.upper()}  {line.certainty}"
-        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence), *_indented(f"To fix: {line.remedy}")]
-        shown += [*(_indented(f"Evidence: {line.evidence}") if line.evidence else ()), ""]
+        shown += [*told(line), ""]
     levels = Counter(line.severity for line in audit.lines)
     parts = ", ".join(f"{levels[each]} {each}" for each in Severity if levels[each])
     shown += _inventory(audit)
