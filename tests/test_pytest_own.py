@@ -54,7 +54,7 @@ def zmq_target():
 """
 
 SUITE = """
-import program, pytest, zmqfuzz
+import program, pytest, trio, zmqfuzz
 from hypothesis import given, settings
 from hypothesis.stateful import rule
 from zmqfuzz import strategies as zst
@@ -72,6 +72,12 @@ def play(target, *texts):
 
 def test_held(zmq_target):
     play(zmq_target, b"hello", b"x" * 100)
+
+def test_in_a_loop_of_trio(zmq_target):
+    async def play_there():
+        play(zmq_target, b"hello")
+
+    trio.run(play_there)
 
 def test_needs_what_was_before(zmq_target):
     play(zmq_target, b"hello", *[b"third"] * 4)
@@ -108,6 +114,9 @@ def test_own_invariant_is_minor(zmq_target, zmqfuzz_run):
 @settings(deadline=200)
 def test_deadline(zmq_target, attack):
     zmq_target.play(attack)
+
+def test_of_another_kind(zmq_target):
+    zmq_target.play(Script((Connect(), Shake("SUB"))))
 
 def test_audit(zmq_audit):
     (door,) = zmq_audit
@@ -149,7 +158,7 @@ def run(folder: Path, *options: str, **variables: str) -> subprocess.CompletedPr
         env=inherited | {"COLUMNS": "160"} | variables,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
     )
 
 
@@ -157,7 +166,7 @@ def run(folder: Path, *options: str, **variables: str) -> subprocess.CompletedPr
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("own")
     write(folder, program=PROGRAM, conftest=CONFTEST, test_own=SUITE)
-    done = run(folder, "-v", "-rA", "--zmqfuzz-seed=3", "--junitxml=junit.xml")
+    done = run(folder, "-v", "-rA", "--zmqfuzz-seed=3", "--zmqfuzz-budget=2s", "--junitxml=junit.xml")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     return done.stdout, folder
 
@@ -175,7 +184,7 @@ def test_each_test_has_its_word(ran: tuple[str, Path]) -> None:
     out, _ = ran
     assert re.search("^test_own.py::TestMachine::runTest FAILED", out, re.MULTILINE), "once its rules draw it"
     words = {
-        **dict.fromkeys(("held", "alone", "own_invariant_is_minor"), "PASSED"),
+        **dict.fromkeys(("held", "of_another_kind", "in_a_loop_of_trio", "alone", "own_invariant_is_minor"), "PASSED"),
         **dict.fromkeys(("needs_what_was_before", "another", "gone", "own_invariant"), "FAILED"),
         **dict.fromkeys(("deadline", "assertion_of_its_own", "audit"), "FAILED"),
         **dict.fromkeys(("only_once", "audit_of_no_python"), "INCONCLUSIVE"),
@@ -193,6 +202,7 @@ def test_what_it_amounts_to_is_said_once_and_without_a_traceback(ran: tuple[str,
     assert "ZF101 was expected (issue 10) and not found. If it is mended, remove the mark" in text(out, "test_gone")
     assert "MY001  LOW  It repeats a secret" in text(out, "test_own_invariant")
     assert re.search(r"PytestWarning: MY001 It said the secret.* \(less than high\)", out)
+    assert "shook hands as SUB at the door of a ROUTER socket; it talks to DEALER and REQ" in out
     assert "@settings(deadline=None)" in text(out, "test_deadline")
     assert "assert trial.transcripts[0].received == 0" in text(out, "test_assertion_of_its_own")
     assert "program.py:9:1  ZF603  INFO  seen  ROUTER" in text(out, "test_audit")
@@ -205,7 +215,7 @@ def test_what_it_amounts_to_is_said_once_and_without_a_traceback(ran: tuple[str,
     assert "\x1b" not in out
     assert r"\x1b]0;owned\x07 dies" in out
     (last,) = re.findall(r"^zmqfuzz: \d.*$", out, re.MULTILINE)
-    assert re.fullmatch(r"zmqfuzz: 3 held, 2 findings, 1 known, 2 inconclusive; \d+ cases; seed 3", last)
+    assert re.fullmatch(r"zmqfuzz: 5 held, 2 findings, 1 known, 2 inconclusive; \d+ cases; seed 3", last)
     cases = list(ElementTree.parse(folder / "junit.xml").iter("testcase"))
     skipped = {case.get("name") for case in cases if case.find("skipped") is not None}
     assert skipped == {"test_known", "test_only_once", "test_audit_of_no_python"}
@@ -225,7 +235,7 @@ def test_nothing_of_the_target_is_left_and_what_a_test_adds_is_kept(ran: tuple[s
 
 
 FAMILY = """
-import program, pytest, zmqfuzz
+import program, pytest, trio, zmqfuzz
 @pytest.mark.zmqfuzz_known("ZF101", reason="issue 7", until="2999-12-31")
 @zmqfuzz.target(program.serve).parametrize(families="flood")
 def test_family(attack):

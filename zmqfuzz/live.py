@@ -23,9 +23,10 @@ from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity, Violation
-from zmqfuzz.script import Attack, Script
+from zmqfuzz.script import Attack, Script, Send, Shake
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable, told
+from zmqfuzz.zmtp.wire import Frame, body_bytes, peer_type
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
@@ -104,6 +105,8 @@ class Live:
         engine, self._fresh = self.engine, bool(self._shown)
         trial = engine.call(lambda: engine.trial(attack, fresh=self._fresh))
         HERE.cases += 1
+        if unfit := _unfit(attack, trial.surface):
+            HERE.unfit.append(unfit)
         Extremes(HERE.metrics).note(trial)
         self._last = trial, engine.harness.last_history
         return trial
@@ -205,7 +208,26 @@ def ending_of(error: Exception | None) -> Ending | None:
     findings += [finding for name, finding in HERE.minor.items() if name not in told]
     doubts = list(dict.fromkeys(HERE.doubts))
     ending = judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+    if len(HERE.unfit) == HERE.cases:
+        ending.warnings += (HERE.unfit[0],)
     return ending.measured(HERE.metrics)
+
+
+def _unfit(attack: Attack, door: Surface) -> str:
+    """A sentence where nothing of it can get to the application of the door's socket; empty: some may."""
+    kind = door.socket_type
+    shakes = [step.socket_type for script in attack.scripts for step in script.steps if isinstance(step, Shake)]
+    other = f"of a {kind} socket; it talks to {' and '.join(peer_type(kind))}: give zst.scripts(socket_type={kind!r})"
+    if shakes and not set(shakes) & set(peer_type(kind)):
+        return f"every peer shook hands as {' or '.join(dict.fromkeys(shakes))} at the door {other}"
+    sent = [step.units for script in attack.scripts for step in script.steps if isinstance(step, Send)]
+    begun = [unit for units in sent for unit in units[:1] if isinstance(unit, Frame)]
+    if kind == "REP" and begun and not any(body_bytes(frame.body) == b"" and frame.more for frame in begun):
+        return (
+            "no message began with the empty delimiter without which a REP drops it (RFC 28): give "
+            "zst.scripts(socket_type='REP'), or write Frame(b\"\", more=True) in front"
+        )
+    return ""
 
 
 def end(error: Exception | None) -> None:

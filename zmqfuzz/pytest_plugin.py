@@ -20,12 +20,11 @@ import pytest
 from zmqfuzz import __version__
 from zmqfuzz.errors import Inconclusive
 from zmqfuzz.expected import Expected
+from zmqfuzz.pytest_options import add_options, chosen
 from zmqfuzz.pytest_settings import (
     SEED_OF_WORKER,
     Settings,
-    add_options,
     attack_of,
-    chosen,
     expectations,
     for_item,
     ours,
