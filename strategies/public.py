@@ -79,12 +79,15 @@ def scripts(
 ) -> st.SearchStrategy[Script]:
     """One peer: an honest handshake, then honest ``messages`` and ``odd`` units in any order, then one way to leave.
 
-    ``messages``: ``bytes`` (one frame) or lists of them; default: :func:`messages`. ``odd``: default :func:`frames`;
-    ``st.nothing()`` for none. The rest as for :func:`attacks`.
+    ``messages``: ``bytes`` (one frame) or lists of them; default: :func:`messages`. To a REP or REQ they are sent with
+    the empty delimiter in front that it asks for (RFC 28), unless they begin with one. ``odd``: default
+    :func:`frames`; ``st.nothing()`` for none. The rest as for :func:`attacks`.
     """
-    honest = _honest() if messages is None else messages.map(_framed)
+    surface = _surface(socket_type, mechanism, connects)
+    enveloped = surface.socket_type in ("REP", "REQ")
+    honest = _honest() if messages is None else messages.map(lambda parts: _framed(parts, enveloped))
     strange = (frames() if odd is None else odd).map(lambda units: units if isinstance(units, tuple) else (units,))
-    return _scripts(Situation(_surface(socket_type, mechanism, connects), Limits(), Budget()), honest | strange)
+    return _scripts(Situation(surface, Limits(), Budget()), honest | strange)
 
 
 @st.composite
@@ -119,8 +122,10 @@ def greetings(draw: st.DrawFn) -> Unit:
     return odd_greeting(choices) if choices.boolean() else Greeting()
 
 
-def _framed(parts: bytes | Iterable[bytes]) -> tuple[Unit, ...]:
+def _framed(parts: bytes | Iterable[bytes], enveloped: bool) -> tuple[Unit, ...]:
     bodies = (parts,) if isinstance(parts, bytes) else tuple(parts)
+    if enveloped and bodies[:1] != (b"",):
+        bodies = (b"", *bodies)
     return tuple(Frame(body, more=place < len(bodies)) for place, body in enumerate(bodies, 1))
 
 

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 import zmqfuzz
+from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.machine import ZmtpMachine
 from zmqfuzz.script import Await, Connect, Expect, Send, Shake, Signal
@@ -114,14 +115,18 @@ def test_what_is_written_down_is_played_in_that_order() -> None:
         ]
         assert not any("nobody signalled" in entry.note for item in trial.transcripts for entry in item.entries)
     finally:
-        pids = machine._engine.call(lambda: _pids(machine))
-        Echo._stop()
+        pids = live_engine(machine).call(lambda: _pids(machine))
+        machine._played_on().close()
     assert pids
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
 
 
+def live_engine(machine: Echo) -> Engine:
+    return machine._played_on()._living().engine
+
+
 async def _pids(machine: Echo) -> tuple[int, ...]:
-    return tuple((await machine._engine.harness.standing()).running.pids())
+    return tuple((await live_engine(machine).harness.standing()).running.pids())
 
 
 def test_a_machine_without_a_target_and_one_that_does_not_start_say_so(tmp_path: Path) -> None:

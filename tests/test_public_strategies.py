@@ -48,6 +48,20 @@ def test_what_is_found_is_the_simplest() -> None:
     assert find(zst.greetings(), lambda greeting: True) == Greeting()
 
 
+def test_a_rep_gets_the_delimiter_that_it_asks_for() -> None:
+    bodies = st.just(b"a") | st.just([b"", b"a"])
+    least = find(zst.scripts(socket_type="REP", messages=bodies, odd=st.nothing()), lambda script: True)
+    assert Shake("REQ") in least.steps
+
+    @FEW
+    @given(script=zst.scripts(socket_type="REP", messages=bodies, odd=st.nothing()))
+    def drawn(script: Script) -> None:
+        sent = {step.units for step in script.steps if isinstance(step, Send)}
+        assert sent == {(Frame(b"", more=True), Frame(b"a"))}
+
+    drawn()
+
+
 def test_only_what_fits_the_door_is_drawn() -> None:
     @FEW
     @given(attack=zst.attacks(families=("plain-handshake", "flood"), mechanism="CURVE"))

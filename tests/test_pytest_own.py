@@ -43,14 +43,20 @@ def secret(trial, limits, violated):
     if any(b"secret" in entry.data for one in trial.transcripts for entry in one.entries if entry.direction == "<-"):
         raise violated("It said the secret.", signature="said")
 
+@zmqfuzz.metric("largest answer", unit="octets")
+def largest(trial):
+    entries = (entry for one in trial.transcripts for entry in one.entries)
+    return max((len(entry.data) for entry in entries if entry.direction == "<-"), default=None)
+
 @pytest.fixture(scope="session")
 def zmq_target():
     return zmqfuzz.target(program.serve)
 """
 
 SUITE = """
-import pytest
+import program, pytest, trio, zmqfuzz
 from hypothesis import given, settings
+from hypothesis.stateful import rule
 from zmqfuzz import strategies as zst
 from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake
 from zmqfuzz.zmtp.wire import Frame
@@ -66,6 +72,12 @@ def play(target, *texts):
 
 def test_held(zmq_target):
     play(zmq_target, b"hello", b"x" * 100)
+
+def test_in_a_loop_of_trio(zmq_target):
+    async def play_there():
+        play(zmq_target, b"hello")
+
+    trio.run(play_there)
 
 def test_needs_what_was_before(zmq_target):
     play(zmq_target, b"hello", *[b"third"] * 4)
@@ -103,6 +115,28 @@ def test_own_invariant_is_minor(zmq_target, zmqfuzz_run):
 def test_deadline(zmq_target, attack):
     zmq_target.play(attack)
 
+def test_of_another_kind(zmq_target):
+    zmq_target.play(Script((Connect(), Shake("SUB"))))
+
+def test_audit(zmq_audit):
+    (door,) = zmq_audit
+    assert (door.type, door.verb, door.options["MAXMSGSIZE"], door.line) == ("ROUTER", "bind", -1, "program.py:9")
+    zmq_audit.check("info")
+
+def test_audit_of_no_python():
+    len(zmqfuzz.target(["sleep", "60"], bind="tcp://127.0.0.1:9", start_within="100ms").audit())
+
+class Machine(zmqfuzz.ZmtpMachine):
+    target = zmqfuzz.target(program.serve)
+
+    @rule()
+    def die(self):
+        self.shaken("alice")
+        self.play("alice", Send((Frame(b"die"),)))
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=5, stateful_step_count=3, deadline=None, database=None)
+
 def test_assertion_of_its_own(zmq_target):
     trial = zmq_target.play(saying(b"hello"))
     assert trial.transcripts[0].received == 0
@@ -124,7 +158,7 @@ def run(folder: Path, *options: str, **variables: str) -> subprocess.CompletedPr
         env=inherited | {"COLUMNS": "160"} | variables,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
     )
 
 
@@ -132,7 +166,7 @@ def run(folder: Path, *options: str, **variables: str) -> subprocess.CompletedPr
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("own")
     write(folder, program=PROGRAM, conftest=CONFTEST, test_own=SUITE)
-    done = run(folder, "-v", "-rA", "--zmqfuzz-seed=3", "--junitxml=junit.xml")
+    done = run(folder, "-v", "-rA", "--zmqfuzz-seed=3", "--zmqfuzz-budget=2s", "--junitxml=junit.xml")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     return done.stdout, folder
 
@@ -148,11 +182,12 @@ def text(out: str, test: str) -> str:
 
 def test_each_test_has_its_word(ran: tuple[str, Path]) -> None:
     out, _ = ran
+    assert re.search("^test_own.py::TestMachine::runTest FAILED", out, re.MULTILINE), "once its rules draw it"
     words = {
-        **dict.fromkeys(("held", "alone", "own_invariant_is_minor"), "PASSED"),
+        **dict.fromkeys(("held", "of_another_kind", "in_a_loop_of_trio", "alone", "own_invariant_is_minor"), "PASSED"),
         **dict.fromkeys(("needs_what_was_before", "another", "gone", "own_invariant"), "FAILED"),
-        **dict.fromkeys(("deadline", "assertion_of_its_own"), "FAILED"),
-        "only_once": "INCONCLUSIVE",
+        **dict.fromkeys(("deadline", "assertion_of_its_own", "audit"), "FAILED"),
+        **dict.fromkeys(("only_once", "audit_of_no_python"), "INCONCLUSIVE"),
         "known": "KNOWN",
     }
     assert {name: word(out, f"test_{name}") for name in words} == words, out
@@ -167,19 +202,25 @@ def test_what_it_amounts_to_is_said_once_and_without_a_traceback(ran: tuple[str,
     assert "ZF101 was expected (issue 10) and not found. If it is mended, remove the mark" in text(out, "test_gone")
     assert "MY001  LOW  It repeats a secret" in text(out, "test_own_invariant")
     assert re.search(r"PytestWarning: MY001 It said the secret.* \(less than high\)", out)
+    assert "shook hands as SUB at the door of a ROUTER socket; it talks to DEALER and REQ" in out
     assert "@settings(deadline=None)" in text(out, "test_deadline")
     assert "assert trial.transcripts[0].received == 0" in text(out, "test_assertion_of_its_own")
-    for test in ("test_another", "test_gone"):
+    assert "program.py:9:1  ZF603  INFO  seen  ROUTER" in text(out, "test_audit")
+    assert "No socket of sleep was recorded: it is not Python" in out
+    assert "state.die()" in text(out, "TestMachine.runTest")
+    assert re.search(r"^zmqfuzz: observed: largest answer \d+ to \d+ octets$", out, re.MULTILINE)
+    for test in ("test_another", "test_gone", "test_audit", "TestMachine.runTest"):
         assert "Traceback" not in text(out, test)
         assert "live.py" not in text(out, test)
     assert "\x1b" not in out
     assert r"\x1b]0;owned\x07 dies" in out
     (last,) = re.findall(r"^zmqfuzz: \d.*$", out, re.MULTILINE)
-    assert re.fullmatch(r"zmqfuzz: 3 held, 2 findings, 1 known, 1 inconclusive; \d+ cases; seed 3", last)
-    skipped = [
-        case for case in ElementTree.parse(folder / "junit.xml").iter("testcase") if case.find("skipped") is not None
-    ]
-    assert {case.get("name") for case in skipped} == {"test_known", "test_only_once"}
+    assert re.fullmatch(r"zmqfuzz: 5 held, 2 findings, 1 known, 2 inconclusive; \d+ cases; seed 3", last)
+    cases = list(ElementTree.parse(folder / "junit.xml").iter("testcase"))
+    skipped = {case.get("name") for case in cases if case.find("skipped") is not None}
+    assert skipped == {"test_known", "test_only_once", "test_audit_of_no_python"}
+    (held,) = (case for case in cases if case.get("name") == "test_held")
+    assert [one.get("name") for one in held.iter("property")] == ["zmqfuzz:largest answer"]
 
 
 def test_nothing_of_the_target_is_left_and_what_a_test_adds_is_kept(ran: tuple[str, Path]) -> None:
@@ -194,7 +235,7 @@ def test_nothing_of_the_target_is_left_and_what_a_test_adds_is_kept(ran: tuple[s
 
 
 FAMILY = """
-import program, pytest, zmqfuzz
+import program, pytest, trio, zmqfuzz
 @pytest.mark.zmqfuzz_known("ZF101", reason="issue 7", until="2999-12-31")
 @zmqfuzz.target(program.serve).parametrize(families="flood")
 def test_family(attack):

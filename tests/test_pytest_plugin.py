@@ -30,7 +30,10 @@ PROGRAMS = {
     """,
     "dies.py": r"""
         import sys
-        sys.exit("\x1b]0;owned\x07 the configuration is missing")
+        # For a terminal: its title, C1 controls, text from right to left. For XML: NUL, no UTF-8, U+FFFE, a surrogate.
+        raw = b"\x1b]0;owned\x07\x00\xff\xc2\x9b31m\xe2\x80\xae\xef\xbf\xbe\xed\xa0\x80]]></failure>&x;"
+        sys.stderr.buffer.write(raw + b" the configuration is missing\n")
+        sys.exit(1)
     """,
 }
 
@@ -163,9 +166,11 @@ def test_a_target_that_does_not_start_is_one_sentence(session: Session) -> None:
 
 
 def test_control_characters_reach_neither_the_terminal_nor_the_xml(session: Session) -> None:
-    assert r"\x1b]0;owned\x07 the configuration is missing" in session.out
-    assert "\x1b" not in session.out
+    assert r"\x1b]0;owned\x07\x00" in session.out
+    assert not set("\x1b\x07\0\x9b\u202e\ufffe") & set(session.out)
     text = "".join(session.case("test_dies[flood]").itertext())
+    assert "]]></failure>&x;" in text
+    assert not set("\x1b\x07\0\x9b\u202e\ufffe") & set(text)
     assert "the configuration is missing" in text
     assert "#x1B" not in text  # what pytest itself writes for a raw one
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from zmqfuzz.budget import Limits
-    from zmqfuzz.catalogue import invariant, strategy
+    from zmqfuzz.catalogue import invariant, metric, strategy
     from zmqfuzz.errors import (
         NothingSelected,
         TargetDidNotStart,
@@ -47,13 +47,14 @@ __all__ = [
     "ZmtpMachine",
     "__version__",
     "invariant",
+    "metric",
     "strategy",
     "target",
 ]
 
 _ROOMS = {
     "budget": ("Limits",),
-    "catalogue": ("invariant", "strategy"),
+    "catalogue": ("invariant", "metric", "strategy"),
     "errors": ("NothingSelected", "TargetDidNotStart", "TargetError", "TargetVanished", "UsageError", "ZmqfuzzError"),
     "finding": ("Finding", "Measure", "Severity", "Verdict", "Violation"),
     "items": ("FamilyAttack",),

@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
@@ -29,10 +30,13 @@ from zmqfuzz.trial import Examination, Reached, Surface, Trial
 __all__ = [
     "Family",
     "Invariant",
+    "Metric",
     "Situation",
     "families",
     "invariant",
     "invariants",
+    "metric",
+    "metrics",
     "select_families",
     "strategy",
 ]
@@ -127,8 +131,30 @@ class Invariant:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that is measured of every attack, observed and reported, and never judged. ``unit`` is for people."""
+
+    name: str
+    unit: str
+    function: Callable[[Trial], float | None]
+
+    def measure(self, trial: Trial) -> float | None:
+        """None: this trial does not show it. Raises UsageError: its function fails, or gives no number."""
+        try:
+            value = self.function(trial)
+            return None if value is None else float(value)
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            raise UsageError(
+                f"The metric {self.name} cannot be measured ({type(error).__name__}: {error}, "
+                f"{frame.filename}:{frame.lineno}); mend it: it returns a number, or None where there is none."
+            ) from error
+
+
 _families: dict[str, Family] = {}
 _invariants: dict[str, Invariant] = {}
+_metrics: dict[str, Metric] = {}
 _loaded: set[str] = set()
 
 
@@ -210,6 +236,19 @@ def invariant(
     return register
 
 
+def metric(name: str, *, unit: str = "") -> Callable[[Callable[[Trial], float | None]], Metric]:
+    """Register a metric: ``function(trial)`` returns a number, or None where the trial does not show it."""
+
+    def register(function: Callable[[Trial], float | None]) -> Metric:
+        before = _metrics.get(name)
+        if before is not None and before.function.__module__ != function.__module__:
+            raise ValueError(f"metric {name!r} is registered twice; choose another name")
+        _metrics[name] = Metric(name, unit, function)
+        return _metrics[name]
+
+    return register
+
+
 def _load(room: str) -> None:
     if room in _loaded:
         return
@@ -238,6 +277,12 @@ def invariants() -> Mapping[str, Invariant]:
     """Every invariant, by code."""
     _load("invariants")
     return dict(sorted(_invariants.items()))
+
+
+def metrics() -> Mapping[str, Metric]:
+    """Every metric, by name; none is zmqfuzz's own. Modules with invariants may bring some."""
+    _load("invariants")
+    return dict(sorted(_metrics.items()))
 
 
 def select_families(only: Iterable[str] = (), exclude: Iterable[str] = ()) -> tuple[Family, ...]:

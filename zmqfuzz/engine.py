@@ -24,6 +24,9 @@ __all__ = ["Engine"]
 
 T = TypeVar("T")
 
+_LOOK = 1.0
+"""Seconds between two looks whether the thread is still there."""
+
 
 class Engine:
     """Runs the target of ``spec`` and plays at its first door. Raises ZmqfuzzError: it does not start."""
@@ -54,32 +57,43 @@ class Engine:
             served = await self.harness.calibrate(self.surface.key)
             if not served.ok:
                 raise TargetDidNotStart(f"An honest client was not served before any attack: {served.detail}.")
-            self._token, self._over = trio.lowlevel.current_trio_token(), trio.Event()
-            self._started.set()
-            await self._over.wait()
+            async with trio.open_nursery() as self._nursery:
+                self._token, self._over = trio.lowlevel.current_trio_token(), trio.Event()
+                self._started.set()
+                await self._over.wait()
 
     def call(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run ``work`` beside the harness and wait for it. Whatever it raises passes."""
+        """Run ``work`` beside the harness and wait for it, in whatever thread. Whatever it raises passes.
+
+        Not by trio.from_thread: the caller may be in a loop of trio itself, as a test of pytest-trio or anyio is.
+        """
         __tracebackhide__ = True
         scope, ended = trio.CancelScope(), threading.Event()
+        results: list[T] = []
+        errors: list[BaseException] = []
 
-        async def cancellable() -> T:
+        async def cancellable() -> None:
             try:
                 with scope:
-                    return await work()
-                raise trio.RunFinishedError  # only who interrupted the call cancels, and does not wait for this
+                    results.append(await work())
+            except Exception as error:
+                errors.append(error)
             finally:
                 ended.set()
 
+        self._token.run_sync_soon(self._nursery.start_soon, cancellable)
         try:
-            return trio.from_thread.run(cancellable, trio_token=self._token)
+            while not ended.wait(_LOOK) and self._thread.is_alive():
+                pass
         except BaseException:
-            if not ended.is_set():
-                with contextlib.suppress(trio.RunFinishedError):
-                    self._token.run_sync_soon(scope.cancel)
-                    ended.wait()
-                self.harness.renew()
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(scope.cancel)
+                ended.wait()
+            self.harness.renew()
             raise
+        if not results:
+            raise errors[0] if errors else trio.RunFinishedError
+        return results[0]
 
     async def trial(self, attack: Attack, *, fresh: bool) -> Trial:
         """Play it, and ask afterwards: on the process that runs, or where that is possible on a ``fresh`` one."""
@@ -91,5 +105,5 @@ class Engine:
         """Stop the target. May be called again."""
         atexit.unregister(self.close)
         if self._thread.is_alive():
-            trio.from_thread.run_sync(self._over.set, trio_token=self._token)
+            self._token.run_sync_soon(self._over.set)
             self._thread.join()

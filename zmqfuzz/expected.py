@@ -29,6 +29,8 @@ class _Named(Protocol):
     def code(self) -> str: ...
     @property
     def signature(self) -> str: ...
+    @property
+    def target(self) -> str: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +40,7 @@ class Expected:
     ``code`` is an invariant's, or a finding's whole ID. ``match``: a regular expression that its ID or its signature
     must hold somewhere; another way of failing is another finding. ``families``: the items it is expected in (empty:
     any). ``strict``: not to find it is a failure.
+    ``target``: the only one it is expected of (empty: any).
     ``bearers`` are the items that bear the mark, ``played`` those that have ended; ``whole``: all of them run here.
     """
 
@@ -47,6 +50,7 @@ class Expected:
     match: str = ""
     families: tuple[str, ...] = ()
     strict: bool = True
+    target: str = ""
     bearers: set[str] = field(default_factory=set)
     played: set[str] = field(default_factory=set)
     seen: bool = False
@@ -82,7 +86,7 @@ class Expected:
 
     def fits(self, finding: _Named) -> bool:
         """Whether this finding is the one."""
-        if self.code not in (finding.code, finding.id):
+        if self.code not in (finding.code, finding.id) or self.target not in ("", finding.target):
             return False
         return not self.match or any(re.search(self.match, text) for text in (finding.id, finding.signature))
 
@@ -98,7 +102,7 @@ class Expected:
         return self.strict and self.whole and not self.seen and self.played >= self.bearers
 
     def __str__(self) -> str:
-        like = f" ({self.match})" if self.match else ""
+        like = f" ({self.match})" if self.match and self.strict else ""
         return f"{self.code}{like}, known until {self.until}: {self.reason}"
 
     @property

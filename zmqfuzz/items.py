@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zmqfuzz.errors import UsageError, ZmqfuzzError
-from zmqfuzz.verdicts import AttackFailed, Result, Session, again, judged, lines_printable, told
+from zmqfuzz.verdicts import AttackFailed, Result, Session, again, in_a_suite, judged, lines_printable, told
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Described", "FamilyAttack"]
 
+
+Metrics = Mapping[str, tuple[float, float, str]]
 
 _DOUBTFUL = "{} was seen in some replays only, or could not be examined"
 
@@ -78,7 +80,7 @@ class FamilyAttack:
                 return self._replay(session, found)
             outcome = self._campaign(session, cases, stop_after, found)
         except ZmqfuzzError as error:
-            text = lines_printable(str(error))
+            text = lines_printable(in_a_suite(str(error), declared=bool(self._option)))
             messages = found.messages
             self.result = Result("error", tuple(messages), reason=text)
             hints = [again(session, self._nodeid, messages, self._option)] if messages else []
@@ -86,16 +88,18 @@ class FamilyAttack:
             raise AttackFailed("\n\n".join(parts) + "\n", ", ".join([*messages, text.split("\n")[0]])) from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt("zmqfuzz stopped the target; findings so far are saved") from None
-        doubts = [lines_printable(doubt) for doubt in dict.fromkeys(outcome.doubts)]
+        said = (in_a_suite(doubt, declared=bool(self._option)) for doubt in dict.fromkeys(outcome.doubts))
+        doubts = list(map(lines_printable, said))
         played = sum(outcome.cases.values())
         if not doubts and not played and not outcome.findings:
             doubts = ["not one attack was played"]
-        self._end(session, found, doubts=doubts, cases=played)
+        self._end(session, found, outcome.envelope.metrics.seen, doubts=doubts, cases=played)
 
-    def _end(self, session: Session, found: _Found, **more: Any) -> None:
+    def _end(self, session: Session, found: _Found, metrics: Metrics, **more: Any) -> None:
         __tracebackhide__ = True
         findings, texts = list(found.findings.values()), found.messages
         ending = judged(session, self._nodeid, self.family, findings, texts, option=self._option, **more)
+        ending = ending.measured(metrics)
         self.result = ending.result
         ending.act()
 
@@ -180,7 +184,7 @@ class FamilyAttack:
                 return [finding.id for finding in recorded if await found.replay(harness, finding, spec) is None]
 
         doubtful = in_a_thread(play)
-        self._end(session, found, doubts=list(map(_DOUBTFUL.format, doubtful)), cases=len(recorded), searched=False)
+        self._end(session, found, {}, doubts=list(map(_DOUBTFUL.format, doubtful)), cases=len(recorded), searched=False)
 
 
 class _Found:

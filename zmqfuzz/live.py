@@ -18,18 +18,20 @@ import hypothesis
 from zmqfuzz.campaign.judging import judge_trial
 from zmqfuzz.campaign.minimise import minimise_history
 from zmqfuzz.campaign.naming import finding_of
+from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity, Violation
-from zmqfuzz.script import Attack, Script
+from zmqfuzz.script import Attack, Script, Send, Shake
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable, told
+from zmqfuzz.zmtp.wire import Frame, body_bytes, peer_type
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
 
-__all__ = ["Live", "close_all", "ending_of"]
+__all__ = ["Live", "close_all", "end", "ending_of"]
 
 SHRINK = 10.0
 """Seconds after a violation in which Hypothesis may look for a simpler attack, or less where the item has less; each
@@ -96,15 +98,23 @@ class Live:
         self._begin()
         if attack in self._shown:
             return self._shown[attack].trial
-        if self._shown and time.monotonic() > self._until and hypothesis.currently_in_test_context():
+        if self.spent(attack) and hypothesis.currently_in_test_context():
             hypothesis.reject()
         if HERE.session.isolation == "case":
             self.engine.harness.renew()
         engine, self._fresh = self.engine, bool(self._shown)
         trial = engine.call(lambda: engine.trial(attack, fresh=self._fresh))
         HERE.cases += 1
+        if unfit := _unfit(attack, trial.surface):
+            HERE.unfit.append(unfit)
+        Extremes(HERE.metrics).note(trial)
         self._last = trial, engine.harness.last_history
         return trial
+
+    def spent(self, attack: Attack) -> bool:
+        """Whether the time for a simpler attack than what was shown is over, and ``attack`` is not the one."""
+        self._begin()
+        return bool(self._shown) and attack not in self._shown and time.monotonic() > self._until
 
     def _begin(self) -> None:
         """Forget the test before this one, and by default its process, too."""
@@ -197,7 +207,38 @@ def ending_of(error: Exception | None) -> Ending | None:
     findings = [violation.finding for violation in told.values() if violation.finding is not None]
     findings += [finding for name, finding in HERE.minor.items() if name not in told]
     doubts = list(dict.fromkeys(HERE.doubts))
-    return judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+    ending = judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
+    if len(HERE.unfit) == HERE.cases:
+        ending.warnings += (HERE.unfit[0],)
+    return ending.measured(HERE.metrics)
+
+
+def _unfit(attack: Attack, door: Surface) -> str:
+    """A sentence where nothing of it can get to the application of the door's socket; empty: some may."""
+    kind = door.socket_type
+    shakes = [step.socket_type for script in attack.scripts for step in script.steps if isinstance(step, Shake)]
+    other = f"of a {kind} socket; it talks to {' and '.join(peer_type(kind))}: give zst.scripts(socket_type={kind!r})"
+    if shakes and not set(shakes) & set(peer_type(kind)):
+        return f"every peer shook hands as {' or '.join(dict.fromkeys(shakes))} at the door {other}"
+    sent = [step.units for script in attack.scripts for step in script.steps if isinstance(step, Send)]
+    begun = [unit for units in sent for unit in units[:1] if isinstance(unit, Frame)]
+    if kind == "REP" and begun and not any(body_bytes(frame.body) == b"" and frame.more for frame in begun):
+        return (
+            "no message began with the empty delimiter without which a REP drops it (RFC 28): give "
+            "zst.scripts(socket_type='REP'), or write Frame(b\"\", more=True) in front"
+        )
+    return ""
+
+
+def end(error: Exception | None) -> None:
+    """A test has ended with ``error``, where pytest's hooks do not see that. Raises what it amounts to."""
+    __tracebackhide__ = True
+    ending = ending_of(error)
+    if ending is not None:
+        HERE.result = ending.result
+        ending.act()
+    elif error is not None:
+        raise error
 
 
 def _of_the_example(notes: str) -> Iterator[str]:

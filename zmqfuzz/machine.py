@@ -17,23 +17,14 @@ of a test until something is found; then each run gets a fresh one. A subclass a
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from zmqfuzz.assembly import Spec
-from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.judging import judge_trial
-from zmqfuzz.campaign.naming import finding_of
-from zmqfuzz.campaign.report import failure_message
-from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
-from zmqfuzz.finding import Violation
-from zmqfuzz.harness import Harness
 from zmqfuzz.script import (
     Attack,
     Await,
@@ -57,9 +48,6 @@ __all__ = ["ZmtpMachine"]
 TURN = 1.0
 """Seconds a peer waits for its turn."""
 
-SHRINK = 10.0
-"""Seconds after a violation in which Hypothesis may look for a simpler run; each costs a fresh process."""
-
 _bodies = st.binary(max_size=64)
 _frames = st.builds(
     Frame,
@@ -73,15 +61,6 @@ _frames = st.builds(
 _names = st.sampled_from([b"PING", b"PONG", b"SUBSCRIBE", b"CANCEL", b"READY", b"ERROR", b"WHAT", b""])
 
 
-@dataclass
-class _Run:
-    """What the test of one machine shares between its runs."""
-
-    engine: Engine
-    shown: dict[Attack, tuple[Violation, str]] = field(default_factory=dict)
-    until: float = 0.0
-
-
 class ZmtpMachine(RuleBasedStateMachine):
     """Several named peers against the first door of ``target``; subclass it, set ``target``, add rules of your own."""
 
@@ -89,29 +68,25 @@ class ZmtpMachine(RuleBasedStateMachine):
     peers: ClassVar[st.SearchStrategy[str]] = st.sampled_from(("alice", "bob", "carol"))
     """Who a rule's ``peer`` may be. All are connections of their own."""
 
-    _runs: ClassVar[dict[type, _Run]] = {}
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        import pytest
+
+        test: Any = cls.TestCase
+        test.pytestmark = [pytest.mark.zmqfuzz]
+        test.runTest = _judged(test.runTest)
 
     def __init__(self) -> None:
         super().__init__()
         self._turns: list[tuple[str, Step]] = []
         self._open: dict[str, bool] = {}  # connected, and whether its handshake was done
-        self._run = self._running()
-        self._engine = self._run.engine
+        self._door = self._played_on().surface
 
     @classmethod
-    def _running(cls) -> _Run:
-        """What this machine's test shares, its engine started when first asked for. Raises ZmqfuzzError."""
-        if cls not in cls._runs:
-            if cls.target is None:
-                raise UsageError(f"{cls.__name__} has no target; set target = zmqfuzz.target([...]) in the class.")
-            cls._runs[cls] = _Run(Engine(cls.target.spec(Path())))
-            cls.TestCase.addClassCleanup(cls._stop)
-        return cls._runs[cls]
-
-    @classmethod
-    def _stop(cls) -> None:
-        if run := cls._runs.pop(cls, None):
-            run.engine.close()
+    def _played_on(cls) -> SuiteTarget:
+        if cls.target is None:
+            raise UsageError(f"{cls.__name__} has no target; set target = zmqfuzz.target([...]) in the class.")
+        return cls.target
 
     # what peers do
 
@@ -124,7 +99,7 @@ class ZmtpMachine(RuleBasedStateMachine):
         if peer not in self._open:
             self.play(peer, Connect())
         if not self._open.get(peer, False):
-            door = self._engine.surface
+            door = self._door
             self.play(peer, Shake(peer_type(door.socket_type)[0], mechanism=door.mechanism if door.known else "NULL"))
         self._open[peer] = True
 
@@ -193,29 +168,32 @@ class ZmtpMachine(RuleBasedStateMachine):
         """Called with what was seen, once the invariants held; for assertions of your own."""
 
     def teardown(self) -> None:
-        """Play the run, and raise the Violation that it shows, with the text of a finding as its note.
-
-        A run that has shown one shows it again unplayed; SHRINK seconds later others count as if they held.
-        """
-        attack, run, engine = self.attack(), self._run, self._engine
-        if not attack.scripts or (run.shown and attack not in run.shown and time.monotonic() > run.until):
-            return
-        if attack not in run.shown:
-            # Once something was shown on a fresh process, so that nothing before it counts.
-            trial = engine.call(lambda: engine.trial(attack, fresh=bool(run.shown)))
-            violation = judge_trial(trial, engine.harness)
-            if violation is None:
-                return self.check(trial)
-            run.until = run.until or time.monotonic() + SHRINK
-            run.shown[attack] = violation, _told(violation, trial, engine.harness, engine.spec)
-        first, text = run.shown[attack]
-        again = first.again()
-        again.add_note(text)
-        raise again
+        """Play the run, and raise the Violation that it shows. Raises ZmqfuzzError."""
+        __tracebackhide__ = True
+        target, attack = self._played_on(), self.attack()
+        if attack.scripts and not target.spent(attack):  # the end of a run is no place to reject it
+            trial = target.play(attack)
+            target.check(trial)
+            self.check(trial)
 
 
-def _told(violation: Violation, trial: Trial, harness: Harness, spec: Spec) -> str:
-    """Saves the run as a finding; the failure text, as every other way of running gives it."""
-    finding = finding_of(violation, trial, harness.target.name)
-    folder = Corpus(Path(".zmqfuzz")).save(finding, spec.to_plain(), trial)
-    return failure_message(finding, trial, folder=folder)
+def _judged(run: Callable[[Any], None]) -> Callable[[Any], None]:
+    """``run`` of a TestCase, which ends in what it amounts to: unittest shows pytest's hooks no exception."""
+
+    @functools.wraps(run)
+    def judged(self: Any) -> None:
+        __tracebackhide__ = True
+        from zmqfuzz.live import end
+
+        try:
+            run(self)
+        except Exception as error:
+            end(error)
+        else:
+            end(None)
+        finally:
+            machine: type[ZmtpMachine] = run._hypothesis_state_machine_class  # type: ignore[attr-defined]
+            if machine.target is not None:
+                machine.target.close()
+
+    return judged

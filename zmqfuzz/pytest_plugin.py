@@ -18,21 +18,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from zmqfuzz import __version__
+from zmqfuzz.errors import Inconclusive
 from zmqfuzz.expected import Expected
+from zmqfuzz.pytest_options import add_options, chosen
 from zmqfuzz.pytest_settings import (
     SEED_OF_WORKER,
     Settings,
-    add_options,
     attack_of,
-    chosen,
     expectations,
     for_item,
     ours,
     seed_of,
 )
-from zmqfuzz.verdicts import HERE, AttackFailed, Result, Session
+from zmqfuzz.pytest_summary import summary, word_of
+from zmqfuzz.verdicts import HERE, AttackFailed, Result, Session, judged, lines_printable
 
 if TYPE_CHECKING:
+    from zmqfuzz.audited import Audited
     from zmqfuzz.proxy import Proxy
     from zmqfuzz.pytest_notes import RunNotes
     from zmqfuzz.suite import SuiteTarget
@@ -41,9 +43,6 @@ _SETTINGS = pytest.StashKey[Settings]()
 _DECLARED = pytest.StashKey[Path]()
 _KNOWN = pytest.StashKey[Mapping[int, Expected]]()
 _RESULT = pytest.StashKey[Result]()
-
-_WORDS = {"inconclusive": ("inconclusive", "I", "INCONCLUSIVE"), "known": ("known", "k", "KNOWN")}
-"""To every other tool they are a skip, and an expected failure."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -184,12 +183,16 @@ def _ended(item: pytest.Item, error: Exception | None) -> None:
     """A test that plays itself has ended; raises what it amounts to, where that is not simply ``error``."""
     __tracebackhide__ = True
     if error is not None and "zmqfuzz.pytest_proxies" in sys.modules:
-        from zmqfuzz.pytest_proxies import ending_of_proxies
+        from zmqfuzz.pytest_proxies import show_what_passed
 
-        of_proxies = ending_of_proxies(item, error)
-        if of_proxies is not None:
-            item.stash[_RESULT] = of_proxies.result
-            of_proxies.act()
+        show_what_passed(item)
+    if isinstance(error, Inconclusive):
+        unclear = judged(HERE.session, HERE.nodeid, "", [], {}, doubts=[lines_printable(str(error))])
+        item.stash[_RESULT] = unclear.result
+        unclear.act()
+    if HERE.result is not None:
+        item.stash[_RESULT] = HERE.result
+        return
     if "zmqfuzz.live" not in sys.modules or not HERE.cases:
         return
     from zmqfuzz.live import ending_of
@@ -211,6 +214,7 @@ def pytest_runtest_makereport(
     if result is not None and report.when == "call":
         # Its own attribute, because pytest-xdist carries those that JSON can hold to the main process.
         report.zmqfuzz = asdict(result)  # type: ignore[attr-defined]
+        item.user_properties += [(f"zmqfuzz:{name}", f"{most:g}") for name, (_, most, _) in result.metrics.items()]
         if report.skipped and result.reason and not hasattr(report, "wasxfail"):
             path, line, _ = item.location
             report.longrepr = (path, (line or 0) + 1, f"Skipped: {result.reason}")
@@ -232,38 +236,17 @@ def _shown(excinfo: pytest.ExceptionInfo[BaseException], failed: AttackFailed) -
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
     """What could not be tested, and what is known, have words of their own."""
-    verdict = _plain(report).get("verdict", "")
-    return _WORDS.get(verdict) if report.skipped and hasattr(report, "wasxfail") == (verdict == "known") else None
-
-
-def _plain(report: object) -> dict[str, Any]:
-    plain = getattr(report, "zmqfuzz", None)
-    return plain if isinstance(plain, dict) else {}
+    return word_of(report)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, object, object]:
     """After everything else: what was inconclusive or known, and one line that says how it went."""
     value = yield
-    plains = [_plain(report) for reports in terminalreporter.stats.values() for report in reports if _plain(report)]
-    if plains:
-        for category, _, word in _WORDS.values():
-            for report in terminalreporter.stats.get(category, []):
-                terminalreporter.write_line(f"{word} {report.nodeid} - {_plain(report)['reason']}")
-        terminalreporter.write_line(_last_line(plains, seed_of(terminalreporter.config)))
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    for line in summary(reports, lambda: seed_of(terminalreporter.config)):
+        terminalreporter.write_line(line)
     return value
-
-
-def _last_line(plains: list[dict[str, Any]], seed: int) -> str:
-    verdicts = [plain["verdict"] for plain in plains]
-    found, known = ({name for plain in plains for name in plain[key]} for key in ("findings", "known"))
-    parts = [f"{verdicts.count('held')} held", f"{len(found)} finding{'' if len(found) == 1 else 's'}"]
-    parts += [f"{len(known)} known"] if known else []
-    parts.append(f"{verdicts.count('inconclusive')} inconclusive")
-    if "error" in verdicts:
-        parts.append(f"{verdicts.count('error')} could not run")
-    cases = sum(plain["cases"] for plain in plains)
-    return f"zmqfuzz: {', '.join(parts)}; {cases:,} cases; seed {seed}"
 
 
 def pytest_unconfigure() -> None:
@@ -286,6 +269,15 @@ def zmq_target(pytestconfig: pytest.Config) -> SuiteTarget:
         return the_target(pytestconfig)
     except UsageError as error:
         pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def zmq_audit(zmq_target: SuiteTarget) -> Audited:
+    """The sockets that ``zmq_target`` opens, each with its options and line, and what is wrong with them (findings).
+
+    It is started once for that, when a test asks.
+    """
+    return zmq_target.audit()
 
 
 @pytest.fixture

@@ -10,11 +10,9 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from zmqfuzz.errors import Inconclusive
 from zmqfuzz.proxy import Proxy
-from zmqfuzz.verdicts import HERE, Ending, judged
 
-__all__ = ["ending_of_proxies", "proxies"]
+__all__ = ["proxies", "show_what_passed"]
 
 _SHOWN = 60
 """Lines of the log that a failed test shows, the last ones."""
@@ -36,12 +34,8 @@ def proxies(item: pytest.Item) -> Generator[Callable[..., Proxy], None, None]:
         yield make
 
 
-def ending_of_proxies(item: pytest.Item, error: Exception) -> Ending | None:
-    """What a test amounts to that ended with ``error``; None: that is a matter of its own, and the logs are shown."""
-    made = item.stash.get(_PROXIES, [])
-    if made and isinstance(error, Inconclusive):
-        return judged(HERE.session, HERE.nodeid, "", [], {}, doubts=[str(error)])
-    for proxy in made:
+def show_what_passed(item: pytest.Item) -> None:
+    """``item`` has failed: the log of each of its proxies is part of its report."""
+    for proxy in item.stash.get(_PROXIES, []):
         lines = [str(entry) for entry in proxy.log[-_SHOWN:]]
         item.add_report_section("call", f"zmq_proxy {proxy.endpoint}", "\n".join(lines or ["nothing has passed"]))
-    return None

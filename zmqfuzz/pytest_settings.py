@@ -7,41 +7,30 @@ is read before an item of ours, or an option, needs it.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import pytest
 
 from zmqfuzz.errors import UsageError
 from zmqfuzz.expected import Expected
 from zmqfuzz.items import FamilyAttack
-from zmqfuzz.quantities import parse_duration
+from zmqfuzz.pytest_options import INI, PROFILES, READ
 from zmqfuzz.verdicts import Session
 
 __all__ = [
-    "PROFILES",
     "SEED_OF_WORKER",
     "Settings",
-    "add_options",
     "attack_of",
-    "chosen",
     "expectations",
     "for_item",
     "ours",
     "seed_of",
 ]
-
-T = TypeVar("T")
-
-PROFILES = {"quick": 5.0, "ci": 30.0, "deep": 300.0}
-"""Seconds an item has."""
-
-SEVERITIES = ("critical", "high", "medium", "low", "info")
-ISOLATIONS = ("case", "test", "session")
 
 SEED_OF_WORKER = "zmqfuzz_seed"
 
@@ -51,126 +40,8 @@ SHORTEST = 0.5
 _SEED = pytest.StashKey[int]()
 
 
-def one_of(*words: str) -> Callable[[Any], str]:
-    """Reads one of ``words``. Raises UsageError."""
-
-    def read(value: Any) -> str:
-        if value not in words:
-            raise UsageError(f"{value!r} is not one of {', '.join(words)}.")
-        return str(value)
-
-    return read
-
-
-def _whole(value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise UsageError(f"{value!r} is no whole number; give one, such as 7.") from None
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
-    "profile": one_of(*PROFILES),
-    "budget": parse_duration,
-    "session_budget": parse_duration,
-    "inconclusive": one_of("fail", "warn", "pass"),
-    "fail_on": one_of(*SEVERITIES),
-    "isolation": one_of(*ISOLATIONS),
-    "seed": _whole,
-}
-"""How each is read, wherever it stands."""
-
 _MARK = ("budget", "profile", "isolation", "fail_on", "seed")
 """What the mark zmqfuzz may say of an item."""
-
-_INI = {
-    "profile": "quick, ci or deep (--zmqfuzz-profile)",
-    "budget": "wall time of one item (--zmqfuzz-budget)",
-    "inconclusive": "fail, warn or pass (--zmqfuzz-inconclusive)",
-    "target": "the declared target that the fixture zmq_target is, where there are several",
-}
-
-_OWN = ("declared", "profile", "budget", "session_budget", "seed", "inconclusive", "fail_on", "replay", "store")
-"""Options whose use shows that the session is about us."""
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """The options; all have a default that depends on the profile or the environment."""
-    group = parser.getgroup("zmqfuzz", "fuzzing of live ZeroMQ programs (zmqfuzz)")
-    group.addoption(
-        "--zmqfuzz",
-        dest="zmqfuzz_declared",
-        action="store_true",
-        default=None,
-        help="also attack every target declared in pyproject.toml ([tool.zmqfuzz.targets.NAME]); of all that can be "
-        "set, the nearest wins: pyproject.toml [tool.zmqfuzz], pytest's ini file, ZMQFUZZ_... in the environment, the "
-        "command line, the mark zmqfuzz of an item",
-    )
-    group.addoption("--zmqfuzz-only", action="store_true", help="run the items of zmqfuzz and no others")
-    group.addoption("--zmqfuzz-skip", action="store_true", help="run all items but those of zmqfuzz")
-    group.addoption(
-        "--zmqfuzz-profile",
-        choices=tuple(PROFILES),
-        help="quick (5s an item), ci (30s) or deep (5min); default: ci where the variable CI is set, else quick",
-    )
-    group.addoption(
-        "--zmqfuzz-budget",
-        metavar="TIME",
-        type=_argument(parse_duration),
-        help="wall time of one item, such as 30s; default: from the profile",
-    )
-    group.addoption(
-        "--zmqfuzz-session-budget",
-        metavar="TIME",
-        type=_argument(parse_duration),
-        help="wall time of all items together: each has its share of what is left, and no more than its own budget",
-    )
-    group.addoption(
-        "--zmqfuzz-seed",
-        metavar="N",
-        type=int,
-        help="repeat a session's choices; default: the variable ZMQFUZZ_SEED, else random and printed",
-    )
-    group.addoption(
-        "--zmqfuzz-fail-on",
-        choices=SEVERITIES,
-        help="findings less severe than this are told as warnings; default: low",
-    )
-    group.addoption(
-        "--zmqfuzz-inconclusive",
-        choices=("fail", "warn", "pass"),
-        help="what becomes of an item that could not be tested; default: warn, in profile ci fail",
-    )
-    group.addoption(
-        "--zmqfuzz-replay",
-        metavar="ID|PATH|all",
-        action="append",
-        help="play recorded findings instead of new attacks, each in the item of its target and family",
-    )
-    group.addoption(
-        "--zmqfuzz-store",
-        metavar="DIR",
-        help="where findings are kept; default: .zmqfuzz in rootdir",
-    )
-    for name, text in _INI.items():
-        parser.addini(f"zmqfuzz_{name}", text)
-
-
-def _argument(parse: Callable[[str], T]) -> Callable[[str], T]:
-    def parsed(text: str) -> T:
-        try:
-            return parse(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
-
-
-def chosen(config: pytest.Config) -> bool:
-    """Whether the user gave any of our options."""
-    return any(config.getoption(f"zmqfuzz_{name}") is not None for name in _OWN) or any(
-        os.environ.get(f"ZMQFUZZ_{name.upper()}") for name in _READ
-    )
 
 
 def seed_of(config: pytest.Config) -> int:
@@ -191,14 +62,14 @@ def _outside(config: pytest.Config, name: str) -> Any:
     variable = f"ZMQFUZZ_{name.upper()}"
     if text := os.environ.get(variable, "").strip():
         return _read(name, text, f"The variable {variable}")
-    if name in _INI and (text := config.getini(f"zmqfuzz_{name}")):
+    if name in INI and (text := config.getini(f"zmqfuzz_{name}")):
         return _read(name, text, f"The ini option zmqfuzz_{name}")
     return None
 
 
 def _read(name: str, value: Any, where: str) -> Any:
     try:
-        return _READ[name](value)
+        return READ[name](value)
     except UsageError as error:
         raise pytest.UsageError(f"{where}: {error}") from None
 
@@ -236,6 +107,7 @@ class Settings:
             store=config.rootpath / ".zmqfuzz" if store is None else shell / store,
             fail_on=setting("fail_on") or "low",
             recorded=tuple(config.getoption("zmqfuzz_replay") or ()),
+            accepted=_accepted(config),
         )
         return cls(session, profile, _outside(config, "session_budget"))
 
@@ -266,8 +138,43 @@ def _declared(config: pytest.Config) -> dict[str, Any]:
         raise pytest.UsageError(str(error)) from None
     where = f"{shown(file)}: tool.zmqfuzz" if file is not None else ""
     return {
-        name: _read(name, value, f"{where}.{name.replace('_', '-')}") for name, value in given.items() if name in _READ
+        name: _read(name, value, f"{where}.{name.replace('_', '-')}") for name, value in given.items() if name in READ
     }
+
+
+def _accepted(config: pytest.Config) -> tuple[Expected, ...]:
+    """What the baseline accepts. Raises pytest.UsageError."""
+    from zmqfuzz.declared import defaults, find
+
+    shell, root = config.invocation_params.dir, config.rootpath
+    option, variable = config.getoption("zmqfuzz_baseline"), os.environ.get("ZMQFUZZ_BASELINE", "").strip()
+    declared = find(root)
+    table = defaults(declared).get("baseline") if declared is not None else None
+    if option or variable:
+        file = shell / (option or variable)
+    elif ini := config.getini("zmqfuzz_baseline"):
+        file = root / ini
+    elif declared is not None and isinstance(table, str) and (declared.parent / table).exists():
+        file = declared.parent / table  # one that is not there yet is made by the first `zmqfuzz baseline update`
+    else:
+        return ()
+    from zmqfuzz.reports.baseline import read_baseline
+
+    try:
+        entries = read_baseline(file)
+    except UsageError as error:
+        raise pytest.UsageError(str(error).replace("correct --baseline", "correct --zmqfuzz-baseline")) from None
+    return tuple(
+        Expected(
+            entry.id,
+            entry.reason,
+            entry.until,
+            match=rf"\A{re.escape(entry.signature)}\Z" if entry.signature else "",
+            strict=False,
+            target=entry.target,
+        )
+        for entry in entries
+    )
 
 
 def attack_of(item: pytest.Item) -> FamilyAttack | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from zmqfuzz.assembly import Spec
+    from zmqfuzz.audited import Audited
     from zmqfuzz.live import Live
     from zmqfuzz.script import Attack, Script
     from zmqfuzz.trial import Surface, Trial
@@ -260,6 +261,24 @@ class SuiteTarget:
         """Raise the Violation that the trial shows, if it shows one again on fresh processes. Raises ZmqfuzzError."""
         __tracebackhide__ = True
         self._living().check(trial)
+
+    def spent(self, attack: Attack) -> bool:
+        """Whether, after something was shown, the time that Hypothesis has for simpler attacks is over."""
+        return self._living().spent(attack)
+
+    def close(self) -> None:
+        """Stop what :meth:`play` has started; it is started again where it is needed again."""
+        if self._live is not None:
+            self._live.close()
+
+    def audit(self) -> Audited:
+        """The sockets that it opens, with their options, and what is wrong with them (:mod:`zmqfuzz.audited`).
+
+        It is started for that when the first question is asked.
+        """
+        from zmqfuzz.audited import Audited
+
+        return Audited(self.spec(HERE.session.folder))
 
     @property
     def surface(self) -> Surface:

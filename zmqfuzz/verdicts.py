@@ -6,12 +6,14 @@ Contract: importing this module loads nothing of the engine. Whatever a target s
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from zmqfuzz.contract import PROMISES
 from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.expected import Expected
 
@@ -20,7 +22,37 @@ if TYPE_CHECKING:
     from zmqfuzz.finding import Finding
     from zmqfuzz.trial import Trial
 
-__all__ = ["HERE", "AttackFailed", "Ending", "Here", "Result", "Session", "again", "judged", "lines_printable", "told"]
+__all__ = [
+    "HERE",
+    "AttackFailed",
+    "Ending",
+    "Here",
+    "Result",
+    "Session",
+    "again",
+    "in_a_suite",
+    "judged",
+    "lines_printable",
+    "told",
+]
+
+_KEYS = (
+    "bind",
+    "connect",
+    "probe",
+    "counter",
+    "ready",
+    "start-within",
+    "stop-signal",
+    "allow-remote",
+    "seeds",
+    "username",
+    "password",
+    "server-key",
+    "client-key",
+    "our-secret-key",
+)
+"""Of a target, beside what it promises."""
 
 
 class AttackFailed(AssertionError):
@@ -38,6 +70,7 @@ class Session:
     ``folder`` is where relative paths begin (rootdir), ``shell`` where the user typed the command. ``fail_on``: a
     severity; what is less is only told. ``isolation``: a fresh process for each ``case``, each ``test``, or one for the
     ``session``. ``recorded``: play these findings (IDs, paths, or ``all``) instead of attacks that are drawn.
+    ``known`` is what the marks of the item expect, ``accepted`` what the baseline accepts, found or not.
     """
 
     seconds: float = 5.0
@@ -49,37 +82,46 @@ class Session:
     fail_on: str = "low"
     isolation: Literal["case", "test", "session"] = "test"
     known: tuple[Expected, ...] = ()
+    accepted: tuple[Expected, ...] = ()
     recorded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an item ended, small and plain enough to travel between pytest-xdist's processes."""
+    """How an item ended, small and plain enough to travel between pytest-xdist's processes.
+
+    ``metrics``: of each that was measured, by name, the least, the most, and the strategy of that attack.
+    """
 
     verdict: str
     findings: tuple[str, ...] = ()
     cases: int = 0
     reason: str = ""
     known: tuple[str, ...] = ()
+    metrics: Mapping[str, tuple[float, float, str]] = field(default_factory=dict)
 
 
 class Here:
     """The item that runs in this process now, as far as a target that a test plays itself must know it.
 
     ``turn`` counts the items; ``cases``, ``doubts`` and ``minor`` are what was played, what could not be said, and what
-    was found that is less than ``fail_on``, since it began.
+    was found that is less than ``fail_on``, since it began. ``result``: how it has ended, where it ended itself.
+    ``metrics``: as in a Result. ``unfit``: why nothing of an attack can have got to the application.
     """
 
     def __init__(self) -> None:
         self.turn = self.cases = 0
         self.doubts: list[str] = []
         self.minor: dict[str, Finding] = {}
+        self.result: Result | None = None
+        self.metrics: dict[str, tuple[float, float, str]] = {}
+        self.unfit: list[str] = []
         self._decided: Callable[[], tuple[Session, str]] = lambda: (Session(), "")
 
     def begin(self, decided: Callable[[], tuple[Session, str]]) -> None:
         """Another item begins; ``decided`` gives what holds for it, and its ID, where that is asked for."""
         self.turn += 1
-        self.cases, self.doubts, self.minor = 0, [], {}
+        self.cases, self.doubts, self.minor, self.result, self.metrics, self.unfit = 0, [], {}, None, {}, []
         self._decided = functools.cache(decided)
 
     @property
@@ -106,6 +148,10 @@ class Ending:
     skipped: str = ""
     expected: str = ""
     warnings: tuple[str, ...] = ()
+
+    def measured(self, metrics: Mapping[str, tuple[float, float, str]]) -> Ending:
+        """With what was measured."""
+        return replace(self, result=replace(self.result, metrics=dict(metrics)))
 
     def act(self) -> None:
         """Raise what pytest understands; nothing where it held."""
@@ -164,7 +210,7 @@ def judged(
     known: dict[str, Expected] = {}
     minor: list[Finding] = []
     for finding in findings:
-        entry = next((entry for entry in expected if entry.fits(finding)), None)
+        entry = next((entry for entry in (*expected, *session.accepted) if entry.fits(finding)), None)
         if entry is not None and not entry.over:
             known[finding.id] = entry
         elif finding.severity.rank > Severity(session.fail_on).rank:
@@ -181,7 +227,7 @@ def judged(
     warnings = tuple(f"{summary_line(finding)} (less than {session.fail_on})" for finding in minor)
     if new or gone:
         parts = [*[texts[finding.id] for finding in new], *late, *gone, "\n".join(notes)]
-        parts.append(again(session, nodeid, [finding.id for finding in new], option))
+        parts.append(again(session, nodeid, [finding.id for finding in new], option, drawn=bool(family)))
         more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         summary = summary_line(new[0]) + more if new else gone[0].strip()
         failure = AttackFailed("\n\n".join(filter(None, parts)) + "\n", summary)
@@ -190,7 +236,9 @@ def judged(
         ending = Ending(Result("inconclusive", names, cases, reason, told), warnings=warnings)
         if session.inconclusive == "fail":
             text = "\n".join(["INCONCLUSIVE", *[f"  {line}" for line in doubts], ""])
-            ending.failure = AttackFailed(f"{text}\n{again(session, nodeid, (), option)}\n", f"INCONCLUSIVE: {reason}")
+            ending.failure = AttackFailed(
+                f"{text}\n{again(session, nodeid, (), option, drawn=bool(family))}\n", f"INCONCLUSIVE: {reason}"
+            )
         elif session.inconclusive == "warn":
             ending.skipped = reason
         return ending
@@ -211,14 +259,40 @@ def _gone(expected: Iterable[Expected], nodeid: str, findings: Sequence[Finding]
     return sentences
 
 
-def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "") -> str:
-    """How to see it again: each finding alone, and the whole item; ``option`` is what pytest needs to have it."""
+def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "", *, drawn: bool = True) -> str:
+    """How to see it again: each finding alone, and the whole item; ``option`` is what pytest needs to have it.
+
+    ``drawn``: its attacks follow our seed; what a test of its own plays does not.
+    """
     store = f" --store {shlex.quote(str(session.store))}" if session.store != session.shell / ".zmqfuzz" else ""
     quoted = shlex.quote(nodeid) if set(nodeid) & set('"$`\\!') else f'"{nodeid}"'
     lines = [f"    zmqfuzz replay {name}{store}" for name in ids]
     more = f" {option}" if option else ""
-    lines.append(f"    pytest {quoted}{more} --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s")
+    if drawn:
+        more += f" --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s"
+    lines.append(f"    pytest {quoted}{more}")
     return "\n".join(["  See it again", *map(lines_printable, lines)])
+
+
+_SAID = {"for": "--zmqfuzz-budget", "store": "--zmqfuzz-store", "baseline": "--zmqfuzz-baseline"}
+
+
+def in_a_suite(text: str, *, declared: bool = False) -> str:
+    """``text`` with the options of ``zmqfuzz run`` as they are called here.
+
+    They are keywords of ``zmqfuzz.target``, or keys in pyproject.toml where the target is ``declared`` there.
+    """
+
+    def word(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in _SAID:
+            return _SAID[name]
+        if name not in _KEYS and name not in (promise.key for promise in PROMISES):
+            return found[0]
+        return f"{name} =" if declared else f"{name.replace('-', '_').replace('mem_cap', 'hard_cap')}="
+
+    ours, it_said, theirs = text.partition(" It said last:\n")
+    return re.sub(r"(?<![\w-])--([a-z][a-z-]*[a-z])\b", word, ours) + it_said + theirs
 
 
 def lines_printable(text: str) -> str:

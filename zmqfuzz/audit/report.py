@@ -13,7 +13,7 @@ from zmqfuzz.audit.listed import Row, at, rows, steady, written
 from zmqfuzz.finding import Severity
 from zmqfuzz.sarif import LEVELS, log, place
 
-__all__ = ["plain", "sarif", "text"]
+__all__ = ["plain", "sarif", "text", "told"]
 
 _COLUMNS = 100
 _SEEN = "confirmed: seen at run time"
@@ -23,19 +23,24 @@ def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'s' * (number != 1)}"
 
 
+def told(line: Line) -> list[str]:
+    """One finding, its place first."""
+    what = "  ".join(part for part in (line.socket, line.endpoint) if part)
+    where = line.path if str(line.path).startswith("<") else f"{line.path}:{line.line}:{line.column}"
+    head = f"{where}  {line.code}  {line.severity.upper()}  {line.certainty}"
+    shown = [f"{head}  {what}".rstrip(), *_indented(line.sentence)]
+    if line.severity is not Severity.INFO:
+        shown += _indented(f"To fix: {line.remedy}")
+    if line.evidence and (line.severity is not Severity.INFO or line.evidence != _SEEN):
+        shown += _indented(f"Evidence: {line.evidence}")
+    return shown
+
+
 def text(audit: Audit) -> list[str]:
     """The lines for a terminal: each finding with its place first, then what was looked at."""
     shown: list[str] = []
     for line in audit.lines:
-        what = "  ".join(part for part in (line.socket, line.endpoint) if part)
-        place = line.path if str(line.path).startswith("<") else f"{line.path}:{line.line}:{line.column}"
-        head = f"{place}  {line.code}  {line.severity.upper()}  {line.certainty}"
-        shown += [f"{head}  {what}".rstrip(), *_indented(line.sentence)]
-        if line.severity is not Severity.INFO:
-            shown += _indented(f"To fix: {line.remedy}")
-        if line.evidence and (line.severity is not Severity.INFO or line.evidence != _SEEN):
-            shown += _indented(f"Evidence: {line.evidence}")
-        shown.append("")
+        shown += [*told(line), ""]
     levels = Counter(line.severity for line in audit.lines)
     parts = ", ".join(f"{levels[each]} {each}" for each in Severity if levels[each])
     shown += _inventory(audit)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from zmqfuzz.budget import MIB, Limits
+from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
@@ -38,7 +39,7 @@ class Envelope:
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
     peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
     it ended, each time it was told to stop. ``flows``: what it took of floods that were counted. ``places`` and
-    ``libraries``: where it listens, and which libzmq it runs, in words.
+    ``libraries``: where it listens, and which libzmq it runs, in words. ``metrics``: those of the user's own.
     """
 
     rest: int = 0
@@ -51,10 +52,12 @@ class Envelope:
     flows: list[Flow] = field(default_factory=list)
     places: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    metrics: Extremes = field(default_factory=Extremes)
     _last: Observation | None = field(default=None, repr=False, compare=False)
 
     def note(self, trial: Trial) -> None:
         """Learn from one trial."""
+        self.metrics.note(trial)
         observation = trial.observation
         if observation is not self._last:  # the trials of one volley share theirs
             self._last = observation
@@ -121,7 +124,7 @@ class Envelope:
             said.append(_ended(self.ends))
         if self.places and limits.expose is None:
             said.append(f"listens at {' and '.join(self.places)}")
-        return [*said, *map(told, self.flows), *self.libraries]
+        return [*said, *map(told, self.flows), *self.libraries, *self.metrics.told()]
 
 
 def _ended(ends: list[Stop]) -> str:
