@@ -30,7 +30,7 @@ from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget, parse_signal
 from zmqfuzz.targets.library import hosted
-from zmqfuzz.trial import Surface
+from zmqfuzz.trial import Examination, Surface, Trial
 from zmqfuzz.watched import inside
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
@@ -213,11 +213,18 @@ def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def check(spec: Spec, plan: Plan, tell: Callable[[Event], None], budget: Budget | None = None) -> Outcome:
-    """Run a campaign. Raises ZmqfuzzError, Interrupted (what was found so far has been told)."""
+def check(
+    spec: Spec,
+    plan: Plan,
+    tell: Callable[[Event], None],
+    budget: Budget | None = None,
+    tap: Callable[[Trial | Examination, int], None] | None = None,
+) -> Outcome:
+    """Run a campaign; ``tap`` as of :class:`Harness`. Raises ZmqfuzzError, Interrupted (what was found was told)."""
 
     async def work() -> Outcome:
         async with spec.harness(budget) as harness:
+            harness.tap = tap or harness.tap
             return await Campaign(harness, plan, tell).run()
 
     return run(work)

@@ -46,7 +46,7 @@ def recorded(folder: Path, name: str) -> Records:
 
 def same(record: dict[str, Any]) -> str:
     """What names a record of a slice."""
-    light = {key: value for key, value in record.items() if key not in ("elapsed", "files", "name", "text")}
+    light = {key: value for key, value in record.items() if key not in ("elapsed", "files", "name", "text", "z")}
     return json.dumps(light, sort_keys=True)
 
 

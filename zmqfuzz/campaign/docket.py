@@ -170,7 +170,7 @@ class Docket:
         if triaged.finding is None or triaged.trial is None:
             self._unconfirmed(lane, catch, triaged.reason, settled=not scope.cancelled_caught)
         else:
-            self._found(lane, catch, Found(triaged.finding, triaged.trial, triaged.control))
+            self._found(lane, catch, Found(triaged.finding, triaged.trial, triaged.control, triaged.evidence))
         return True
 
     def _unconfirmed(self, lane: Lane, catch: Catch, reason: str, *, settled: bool) -> None:

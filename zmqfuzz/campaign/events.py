@@ -11,9 +11,10 @@ from hypothesis.strategies import SearchStrategy
 from zmqfuzz.campaign.envelope import Envelope
 from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
+from zmqfuzz.exposure import Exposure
 from zmqfuzz.finding import Finding, Verdict
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Reached, Surface, Trial
+from zmqfuzz.trial import Examination, Reached, Surface, Trial
 
 __all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced", "Suspected", "Unconfirmed"]
 
@@ -94,11 +95,15 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A confirmed finding, the trial that showed it last, and honest traffic of the same volume, if any was played."""
+    """A confirmed finding, the trial that showed it last, and honest traffic of the same volume, if any was played.
+
+    ``evidence``: what was judged when it was confirmed.
+    """
 
     finding: Finding
     trial: Trial
     control: Trial | None = None
+    evidence: tuple[Trial | Examination | Exposure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

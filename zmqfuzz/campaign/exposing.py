@@ -257,7 +257,7 @@ class Exposing:
         trial = replace(_trial(seen, 0.0), surface=surface)
         finding = told(violation, trial, self._harness.target.name, shown, tried, notes)
         self._outcome.findings.append(finding)
-        self._tell(Found(finding, trial))
+        self._tell(Found(finding, trial, evidence=(seen,)))
 
 
 def told(

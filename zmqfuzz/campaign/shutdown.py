@@ -180,4 +180,4 @@ class Shutdown:
         if told.finding is not None and told.trial is not None:
             self._outcome.findings.append(told.finding)
             self._outcome.checks[told.finding.code] += 1
-            self._tell(Found(told.finding, told.trial))
+            self._tell(Found(told.finding, told.trial, evidence=told.evidence))

@@ -13,12 +13,13 @@ from zmqfuzz.campaign.naming import finding_of, shape
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth
+from zmqfuzz.exposure import Exposure
 from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.stopper import Stopper
-from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.trial import Examination, Surface, Trial
 
 __all__ = ["Confirmed", "Triage", "Triaged"]
 
@@ -50,6 +51,7 @@ class Confirmed:
     """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
 
     ``growth``: octets that each round of an examination left behind. ``control``: the honest traffic beside it.
+    ``evidence``: what was judged, of each process.
     """
 
     shown: int
@@ -59,6 +61,7 @@ class Confirmed:
     doubts: tuple[str, ...] = ()
     growth: float = 0.0
     control: Trial | None = None
+    evidence: tuple[Trial | Examination | Exposure, ...] = ()
 
     @property
     def attack(self) -> Attack | None:
@@ -73,12 +76,13 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """A confirmed finding, the trial that showed it last and its control; or none of them, and the ``reason``."""
+    """A confirmed finding, the trial that showed it last, its control and evidence; or none, and the ``reason``."""
 
     finding: Finding | None = None
     trial: Trial | None = None
     reason: str = ""
     control: Trial | None = None
+    evidence: tuple[Trial | Examination | Exposure, ...] = ()
 
 
 class Triage:
@@ -191,16 +195,19 @@ class Triage:
         """
         entry, limits = invariants()[code], self._harness.limits
         shown, tested, violation, seen = 0, 0, None, None
+        evidence: list[Trial] = []
         for _ in range(times):
             trials = await self._harness.fresh_trials(attacks, key, recover=recover)
             tested += entry.tests is None or any(entry.tested(trial, limits) for trial in trials)
+            evidence += trials[-1:]
             for trial in trials:
                 found = entry.judge(trial, limits)
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
+                    evidence[-1] = trial
                     break
         doubts = () if shown or tested else ("nothing put it to the test here, or zmqfuzz was kept from looking",)
-        return Confirmed(shown, times if shown else tested, violation, seen, doubts)
+        return Confirmed(shown, times if shown else tested, violation, seen, doubts, evidence=tuple(evidence))
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
@@ -297,6 +304,7 @@ class Triage:
                 self.leaking[key] = examination.rounds[-1]
         else:
             examination = await self._examiner.rounds(attack, key)
+        self._harness.tap(examination, self._harness.starts)
         count = 1 if entry.examines == "rounds" else len(examination.trials)
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
@@ -308,7 +316,8 @@ class Triage:
             return Confirmed(0, max(count, 1))
         control = examination.controls[0] if examination.controls else None
         shown = examination.trials[0]
-        return Confirmed(count, count, violation, shown, growth=growth(examination.trials), control=control)
+        grown = growth(examination.trials)
+        return Confirmed(count, count, violation, shown, growth=grown, control=control, evidence=(examination,))
 
     def _make(
         self,
@@ -338,4 +347,4 @@ class Triage:
             notes=notes,
             opened=self._harness.inside.get(surface.key, ("", "")),
         )
-        return Triaged(finding, trial, control=confirmed.control)
+        return Triaged(finding, trial, control=confirmed.control, evidence=confirmed.evidence or (trial,))

@@ -16,6 +16,7 @@ from zmqfuzz.reports.settings import POLICIES
 
 __all__ = [
     "DURATION",
+    "SEVERITIES",
     "TargetCommand",
     "credential_options",
     "gate_options",

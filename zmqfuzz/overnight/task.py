@@ -27,8 +27,10 @@ import trio
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from zmqfuzz.assembly import Spec, replayed
+from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.corpus import contents
 from zmqfuzz.campaign.events import Ended, Event, Found, Plan, Sliced
+from zmqfuzz.campaign.keeper import Keeper
 from zmqfuzz.campaign.novelty import Novelty
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.catalogue import select_families
@@ -45,6 +47,9 @@ __all__ = ["Task", "enter", "play"]
 
 Way = tuple[str, str, str]
 """Of failing: door, code and signature."""
+
+KEPT = 2 * MIB
+"""Octets of trials that a slice keeps at most, half of them behind findings."""
 
 COUNTED = 0.5
 """Seconds between two records of how many attacks were played."""
@@ -133,7 +138,7 @@ class _Pen:
     def write(self, record: dict[str, Any]) -> None:
         now = time.monotonic()
         record["at"] = round(now - self._began, 3)
-        if record["event"] not in ("learned", "played"):
+        if record["event"] not in ("learned", "played", "trials"):
             record["took"] = round(now - self._last, 3)
             self._last = now
         if self._lines is None:
@@ -248,9 +253,13 @@ async def _work(task: Task, pen: _Pen, scope: trio.CancelScope) -> None:
             await _again(task, task.finding, pen, harness)
             return
         plan, novelty = task.plan(), Novelty(task.cells, task.best)
+        keeper = _keeper(task, pen)
+        harness.tap = keeper.take
 
         def told(event: Event) -> None:
             played.flush()
+            if isinstance(event, Found):
+                keeper.evidence(event.finding.id, event.evidence)
             pen.write(_record(event, task, plan))
             if isinstance(event, Sliced):
                 between()
@@ -266,6 +275,16 @@ async def _work(task: Task, pen: _Pen, scope: trio.CancelScope) -> None:
             await Campaign(harness, plan, told, watch).run()
         finally:
             played.flush()
+            keeper.flush()
+
+
+def _keeper(task: Task, pen: _Pen) -> Keeper:
+    """What a slice keeps of its trials, to be judged again."""
+
+    def put(text: str, found: bool) -> None:
+        pen.write({"event": "trials", "found": found, "z": text})
+
+    return Keeper(put, task.spec.limits, most=KEPT, secrets=task.spec.credentials.secrets, run=f"{task.number}.")
 
 
 def _record(event: Event, task: Task, plan: Plan) -> dict[str, Any]:
