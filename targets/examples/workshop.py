@@ -32,6 +32,7 @@ class Orders:
         self.answer = self.answer_hardened if hardened else self.answer_weak
 
     def answer_weak(self, text: bytes) -> bytes:
+        """As it grew."""
         file, path = tempfile.mkstemp(prefix="order-")
         os.unlink(path)
         os.write(file, text)
@@ -45,6 +46,7 @@ class Orders:
         return f"{item}: {times} times".encode()[:1000]
 
     def answer_hardened(self, text: bytes) -> bytes:
+        """Whatever the order is, the file is closed and an answer given."""
         with tempfile.TemporaryFile(prefix="order-") as file:
             file.write(text)
             try:
@@ -65,6 +67,7 @@ class Readings:
         self.longest = 1024 if hardened else None
 
     def take(self, text: bytes) -> None:
+        """One reading."""
         try:
             self.sum += float(text)
         except ValueError:
@@ -79,6 +82,7 @@ class Settings:
         self.values: dict[str, str] = {"speed": "3"}
 
     def answer(self, octets: bytes) -> bytes:
+        """What becomes of one request."""
         try:
             request = self.read(octets)
             if isinstance(request, dict) and request.get("name") in self.values:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 
 from zmqfuzz.campaign.attribution import LIBRARY_SAYS, owner_of
+from zmqfuzz.campaign.cost import cost_of, weighed
 from zmqfuzz.campaign.decode import describe_attack
+from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Surface, Trial
@@ -82,11 +84,14 @@ def finding_of(
     attack, surface, log = attack or trial.attack, surface or trial.surface, trial.observation.log_tail
     signature = signature_of(violation, attack, log)
     measured = next((measure.observed for measure in violation.measures if measure.name == "control"), "")
+    entry = invariants().get(violation.code)
+    cost = cost_of(attack, surface, trial.sent, trial.seconds)
+    severity, why = weighed(violation.severity, cost, lock=entry is not None and entry.locked)
     return Finding(
         id=finding_id(violation.code, target, surface.key, signature),
         code=violation.code,
         title=violation.title,
-        severity=violation.severity,
+        severity=severity,
         sentence=f"{violation.sentence} Attack: {describe_attack(attack)}.",
         signature=signature,
         measures=tuple(measure for measure in violation.measures if measure.name != "control"),
@@ -103,7 +108,7 @@ def finding_of(
         log_tail=log,
         seconds=trial.seconds,
         sent=trial.sent,
-        notes=notes,
+        notes=(*notes, why) if why else notes,
         source=opened[0],
         opened=opened[1],
     )

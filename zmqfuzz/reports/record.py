@@ -78,6 +78,7 @@ class Finding:
     notes: tuple[str, ...] = ()
     source: str = ""
     opened: str = ""
+    cost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
