@@ -63,6 +63,7 @@ def amounts_to(tally: Tally, families: Sequence[Family], limits: Limits, interru
     for check in plain["checks"]:
         check["result"] = "violated" if check["code"] in there else check["result"]
     plain["findings"] = [one.id for one in present(tally)]
+    plain["fixed"] = [one.id for one in tally.found.values() if one.state == "fixed"]
     plain["reach"] = _reach(tally)
     unsure = Verdict.INCONCLUSIVE if plain["doubts"] or not tally.total else Verdict.HELD
     plain["verdict"] = (Verdict.VIOLATED if there else unsure).value

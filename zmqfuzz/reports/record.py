@@ -141,7 +141,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the run amounts to. ``complete``: it was written at the end of the run; ``error``: how the run failed."""
+    """What the run amounts to. ``complete``: it was written at the end of the run; ``error``: how the run failed.
+
+    ``fixed``: IDs of findings of earlier runs that their replay did not show any more.
+    """
 
     verdict: str
     findings: tuple[str, ...] = ()
@@ -156,6 +159,7 @@ class Outcome:
     gate: Gate | None = None
     error: str = ""
     complete: bool = True
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
