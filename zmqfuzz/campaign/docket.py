@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import trio
 
 from zmqfuzz.campaign.attribution import publicly_known
-from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed, Waiting
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.search import Catch
@@ -76,13 +76,28 @@ class Docket:
         new = [finding for finding in self._outcome.findings if finding.id not in self._plan.accepted]
         return self._plan.stop_after is not None and len(new) >= self._plan.stop_after
 
-    def unheard(self) -> list[str]:
-        """What was never triaged, in words; what is looked at last only because there was time is not missed."""
+    def unheard(self) -> list[Waiting]:
+        """What was never triaged; what is looked at last only because there was time is not missed."""
         return [
-            f"{lane.surface.key}: {catch.violation.code}? seen, and not confirmed in time"
-            for lane, catch, _ in self._waiting
+            Waiting(
+                lane.surface.key,
+                lane.family.name,
+                catch.violation.code,
+                catch.original,
+                history,
+                f"{lane.surface.key}: {catch.violation.code}? seen, and not confirmed in time",
+            )
+            for lane, catch, history in self._waiting
             if catch.violation.code != LAST
         ]
+
+    async def settle(self, lane: Lane, catch: Catch, history: tuple[Attack, ...]) -> None:
+        """Triage something that has waited long enough, with all the time that it needs."""
+        before, self.first_turns = self.first_turns, False
+        try:
+            await self._triaged(lane, catch, history)
+        finally:
+            self.first_turns = before
 
     async def caught(self, lane: Lane, catch: Catch) -> None:
         """Triage at once, unless that has taken too long already from families that are still to have a turn.

@@ -84,6 +84,9 @@ def _doubts(tally: Tally, families: Sequence[Family]) -> list[str]:
         key = f"{door} {code}" if code in invariants() else doubt
         first, count = seen.get(key, (doubt, 0))
         seen[key] = first, count + times
+    for one in (*tally.waiting, *(one for given in tally.given.values() for one in given)):
+        if (one["door"], one["code"]) not in known:
+            seen.setdefault(f"{one['door']} {one['code']}", (one["said"], 1))
     for door, code in sorted(tally.broken_off - known):
         seen.setdefault(f"{door} {code}", (f"{door}: {code}? seen, and its examination was broken off", 1))
     doubts = [f"{doubt} (so in {count} slices)" if count > 1 else doubt for doubt, count in seen.values()]

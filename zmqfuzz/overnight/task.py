@@ -28,8 +28,9 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from zmqfuzz.assembly import Spec, replayed
 from zmqfuzz.budget import MIB
+from zmqfuzz.campaign.again import waiting_to_plain
 from zmqfuzz.campaign.corpus import contents
-from zmqfuzz.campaign.events import Ended, Event, Found, Plan, Sliced
+from zmqfuzz.campaign.events import Ended, Event, Found, Plan, Sliced, Waiting
 from zmqfuzz.campaign.keeper import Keeper
 from zmqfuzz.campaign.novelty import Novelty
 from zmqfuzz.campaign.runner import Campaign
@@ -63,6 +64,7 @@ class Task:
     """What to play: the engine for ``seconds``, or, where it is given, ``finding`` again on fresh processes.
 
     ``known``, ``cells`` and ``best``: what needs not be found again. ``corpus``: attacks to play first, by door.
+    ``again`` and ``settle`` as in :class:`Plan`.
     ``file``: where its lines go; empty: they are returned. ``store``: where findings will be, for people.
     """
 
@@ -80,6 +82,8 @@ class Task:
     cells: frozenset[str] = frozenset()
     best: Mapping[str, float] = field(default_factory=dict)
     corpus: tuple[tuple[str, Attack], ...] = ()
+    again: tuple[Waiting, ...] = ()
+    settle: bool = False
     finding: Finding | None = None
     times: int = 3
     file: str = ""
@@ -99,6 +103,8 @@ class Task:
             rates=self.rates,
             known=self.known,
             corpus=self.corpus,
+            again=self.again,
+            settle=self.settle,
         )
 
 
@@ -296,6 +302,7 @@ def _record(event: Event, task: Task, plan: Plan) -> dict[str, Any]:
         plain["outcome"] = outcome_to_plain(outcome, plan.families, outcome.envelope.observed(task.spec.limits))
         plain["seen"] = [list(texts) for texts in outcome.seen]
         plain["known"] = sorted(outcome.known)
+        plain["waiting"] = [waiting_to_plain(one) for one in outcome.waiting]
     return plain
 
 
