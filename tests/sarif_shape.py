@@ -1,9 +1,14 @@
-"""The part of the SARIF 2.1.0 schema (OASIS, errata 01) that our logs use, strictly: no key that is not listed."""
+"""SARIF against its schema, and strictly against the part of it that our logs use: no key that is not listed."""
 
 from __future__ import annotations
 
+import functools
+import json
 import re
+from pathlib import Path
 from typing import Any
+
+import jsonschema
 
 __all__ = ["check"]
 
@@ -58,8 +63,16 @@ SHAPES: dict[str, dict[str, Any]] = {  # object: its keys; "!" requires one, "[]
 }
 
 
+@functools.cache
+def _schema() -> jsonschema.Draft4Validator:
+    plain = json.loads((Path(__file__).parent / "schemas" / "sarif-2.1.0.json").read_text(encoding="utf-8"))
+    return jsonschema.Draft4Validator(plain, format_checker=jsonschema.Draft4Validator.FORMAT_CHECKER)
+
+
 def check(log: Any) -> None:
-    """Raises AssertionError: where ``log`` is not what the schema allows, or what code scanning needs is not there."""
+    """Raises ValidationError where ``log`` is not what the schema of SARIF 2.1.0 allows, and AssertionError where it
+    has more than is listed here, or what code scanning needs is not there."""
+    _schema().validate(log)
     _check(log, "log", "log")
     for run in log["runs"]:
         rules = run["tool"]["driver"]["rules"]

@@ -153,6 +153,29 @@ def test_the_installed_libzmq_serves_beside_silent_connections(kind: str) -> Non
     assert beside.during.got > 0
 
 
+WELCOME = """
+import sys, zmq
+with zmq.Context() as context, context.socket(zmq.XPUB) as sock:
+    sock.bind(sys.argv[1])
+    while True:
+        if sock.poll(200) and sock.recv()[:1] == b"\\x01":
+            sock.send(b"welcome")
+"""
+
+
+def test_a_publisher_that_greets_the_first_subscriber_only_starves_nobody(tmp_path: Path) -> None:
+    (tmp_path / "welcome.py").write_text(WELCOME)
+    peer = Attack((Script((Connect(), Shake("SUB"), Send((Frame(b"\x01"),)))),))
+
+    async def work(harness: Harness, key: str) -> Examination:
+        return await Examiner(harness).beside(peer, key)
+
+    seen = examined(Spec((sys.executable, str(tmp_path / "welcome.py"), "{endpoint}")), work)
+    assert seen.trials[-1].observation.beside is not None
+    assert seen.trials[-1].observation.beside.during.got == 0, "not what this test is about"
+    assert ZF103.judge(seen, Limits()) is None
+
+
 def test_beside_a_peer_that_rightly_gets_its_share_nobody_is_asked() -> None:
     library = hosted(BUNDLED, "PUSH")
     peer = Attack((Script((Connect(), Shake("PULL"))),))

@@ -14,7 +14,8 @@ import trio
 import zmq
 
 from zmqfuzz.budget import TOLERANCE, Budget, Limits
-from zmqfuzz.campaign.triage import Confirmed, Triage
+from zmqfuzz.campaign.confirmed import Confirmed
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import Situation, families, invariants
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.drawing import RandomDraw

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import trio
 
 from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.campaign.confirmed import Confirmed
 from zmqfuzz.campaign.events import Event, Outcome, Plan
 from zmqfuzz.campaign.exposing import examine as look_at
 from zmqfuzz.campaign.runner import Campaign
-from zmqfuzz.campaign.triage import Confirmed, Triage
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import check_allowed
@@ -30,7 +31,7 @@ from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget, parse_signal
 from zmqfuzz.targets.library import hosted
-from zmqfuzz.trial import Surface
+from zmqfuzz.trial import Examination, Surface, Trial
 from zmqfuzz.watched import inside
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
@@ -213,11 +214,18 @@ def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def check(spec: Spec, plan: Plan, tell: Callable[[Event], None], budget: Budget | None = None) -> Outcome:
-    """Run a campaign. Raises ZmqfuzzError, Interrupted (what was found so far has been told)."""
+def check(
+    spec: Spec,
+    plan: Plan,
+    tell: Callable[[Event], None],
+    budget: Budget | None = None,
+    tap: Callable[[Trial | Examination, int], None] | None = None,
+) -> Outcome:
+    """Run a campaign; ``tap`` as of :class:`Harness`. Raises ZmqfuzzError, Interrupted (what was found was told)."""
 
     async def work() -> Outcome:
         async with spec.harness(budget) as harness:
+            harness.tap = tap or harness.tap
             return await Campaign(harness, plan, tell).run()
 
     return run(work)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import importlib.util
 import inspect
 import pkgutil
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hypothesis.strategies import SearchStrategy
@@ -35,6 +38,7 @@ __all__ = [
     "families",
     "invariant",
     "invariants",
+    "load_file",
     "metric",
     "metrics",
     "select_families",
@@ -265,6 +269,24 @@ def _load(room: str) -> None:
                 f"The plug-in {point.name!r} ({point.value}) cannot be loaded ({type(error).__name__}: {error}); "
                 "mend it, or uninstall the package that brings it."
             ) from error
+
+
+def load_file(file: Path) -> tuple[str, ...]:
+    """Register what a Python file of the user's registers; the codes of its invariants. Raises UsageError."""
+    before = set(invariants())
+    name = f"zmqfuzz_of_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file) if file.suffix == ".py" and file.is_file() else None
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file} is no Python file; give one that registers invariants with @zmqfuzz.invariant.")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"{file} cannot be loaded ({type(error).__name__}: {error}); mend it.") from error
+    codes = tuple(sorted(set(_invariants) - before))
+    if not codes:
+        raise UsageError(f"{file} registers no invariant that is not there already; see @zmqfuzz.invariant.")
+    return codes
 
 
 def families() -> Mapping[str, Family]:

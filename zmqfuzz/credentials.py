@@ -78,6 +78,11 @@ class Credentials:
         given = (("CURVE", bool(self.server_key)), ("PLAIN", self.username is not None))
         return tuple(mechanism for mechanism, there in given if there)
 
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """What goes over the wire as it is, and is stored nowhere."""
+        return (self.password.encode(),) if self.password else ()
+
     def unused(self, mechanisms: Collection[str]) -> str:
         """What was given although no door asks for it: such a door may be open to everyone. Empty: nothing."""
         if self.server_key and "CURVE" not in mechanisms:

@@ -22,7 +22,7 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
 
-__all__ = ["DEFAULTS", "FILE", "SECRETS", "Declared", "defaults", "find", "named", "read", "shown"]
+__all__ = ["DEFAULTS", "FILE", "SECRETS", "Declared", "defaults", "find", "listed", "named", "read", "shown", "table"]
 
 FILE = "pyproject.toml"
 
@@ -105,7 +105,7 @@ def named(name: str, start: Path) -> Declared:
     targets = read(file)
     if name not in targets:
         near = difflib.get_close_matches(name, targets, 1)
-        hint = f"did you mean {near[0]!r}?" if near else _listed(targets) + command
+        hint = f"did you mean {near[0]!r}?" if near else listed(targets) + "; " + command
         raise UsageError(f"{shown(file)}: tool.zmqfuzz.targets: there is no target {name!r}; {hint}")
     return targets[name]
 
@@ -122,6 +122,14 @@ def read(file: Path) -> dict[str, Declared]:
 def defaults(file: Path) -> dict[str, Any]:
     """What ``file`` sets for all targets, as it stands there, by name. Raises UsageError."""
     return {key.replace("-", "_"): value for key, value in _Reader(file).top().items() if key in DEFAULTS}
+
+
+def table(file: Path, name: str) -> Mapping[str, Any]:
+    """The table ``[tool.zmqfuzz.NAME]`` as it stands there. Raises UsageError."""
+    value = _Reader(file).top().get(name, {})
+    if not isinstance(value, dict):
+        raise UsageError(f"{shown(file)}: tool.zmqfuzz.{name} is not a table; write [tool.zmqfuzz.{name}.NAME].")
+    return value
 
 
 def shown(file: Path) -> str:
@@ -169,7 +177,9 @@ class _Reader:
     def top(self) -> dict[str, Any]:
         """``[tool.zmqfuzz]``; only its keys are looked at."""
         return self.table(
-            _table(self.file) or {}, "tool.zmqfuzz", dict.fromkeys(("targets", "audit", *DEFAULTS), self.any)
+            _table(self.file) or {},
+            "tool.zmqfuzz",
+            dict.fromkeys(("targets", "profiles", "audit", *DEFAULTS), self.any),
         )
 
     def any(self, value: Any, path: str) -> Any:
@@ -211,7 +221,7 @@ class _Reader:
         kind = self.text(value, path).upper()
         if kind not in SOCKET_TYPES:
             near = difflib.get_close_matches(kind, SOCKET_TYPES, 1)
-            hint = f"did you mean {near[0]!r}?" if near else _listed(SOCKET_TYPES).rstrip("; ") + "."
+            hint = f"did you mean {near[0]!r}?" if near else listed(SOCKET_TYPES) + "."
             raise self.error(path, f"there is no socket type {value!r}; {hint}")
         return kind
 
@@ -274,19 +284,9 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
         raise reader.error(path, 'there is nothing to test; add command = ["python", "server.py"], or connect.')
     if "bind" in given and "command" not in given:
         raise reader.error(f"{path}.bind", "it needs the program that connects to it; add command.")
-    fields = (
-        "command",
-        "connect",
-        "bind",
-        "socket-type",
-        "ready",
-        "start-within",
-        "stop-signal",
-        "probe",
-        "counter",
-        "allow-remote",
-    )
-    description = {key.replace("-", "_"): given[key] for key in fields if key in given}
+    fields = {"command", "connect", "bind", "socket-type", "ready", "start-within", "stop-signal", "probe"}
+    fields |= {"counter", "allow-remote"}
+    description = {key.replace("-", "_"): given[key] for key in given if key in fields}
     return Declared(
         name,
         reader.file,
@@ -307,12 +307,12 @@ def _no_such(key: str, keys: Iterable[str]) -> str:
         if key in theirs and table in keys:
             return f"there is no such key here; did you mean '{table}.{key}'?"
     near = difflib.get_close_matches(key, keys, 1)
-    return "there is no such key; " + (f"did you mean {near[0]!r}?" if near else _listed(keys).rstrip("; ") + ".")
+    return "there is no such key; " + (f"did you mean {near[0]!r}?" if near else listed(keys) + ".")
 
 
-def _listed(names: Iterable[str]) -> str:
-    listed = ", ".join(names)
-    return f"there are {listed}; " if listed else ""
+def listed(names: Iterable[str]) -> str:
+    """``there are a, b``, or that there is none."""
+    return f"there are {said}" if (said := ", ".join(names)) else "there is none"
 
 
 def _path(name: str) -> str:

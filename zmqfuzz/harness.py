@@ -28,7 +28,7 @@ from zmqfuzz.probe import UserProbe
 from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
 from zmqfuzz.target import Running, Target
-from zmqfuzz.trial import Observation, ProbeResult, Sample, Surface, Trial
+from zmqfuzz.trial import Examination, Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
@@ -59,7 +59,8 @@ how. Raises nothing."""
 class Harness:
     """Plays attacks against one target. All methods belong to one trio task.
 
-    ``between`` is called before each attack: there a run can be cancelled with none of them broken off.
+    ``between`` is called before each attack: there a run can be cancelled with none of them broken off. ``tap`` is
+    given each trial, and what examinations are made of them, with the number of the target's start.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Harness:
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
         self.between: Callable[[], None] = _nothing
+        self.tap: Callable[[Trial | Examination, int], None] = _nothing
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
         self._inside = inside
@@ -334,8 +336,10 @@ class Harness:
             beside=witness.seen,
         )
         self.asking.heard[key].learn(transcripts)
-        return Trial(attack, surface, transcripts, observation, seconds)
+        trial = Trial(attack, surface, transcripts, observation, seconds)
+        self.tap(trial, self.starts)
+        return trial
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass

@@ -20,6 +20,9 @@ __all__ = ["Holding", "comparable", "held_by", "idle_peers", "may_be_ready", "si
 _SPREADS = ("PUSH", "DEALER", "REQ", "")
 """Types that give each message to one of several peers (RFC 28, 30); a type that is not known may be one of them."""
 
+_PUBLISH = ("PUB", "XPUB")
+"""Types to which a message that begins with 1 is a subscription to what the rest of it begins (RFC 29)."""
+
 _SIGNATURE, _VERSIONED, _GREETING = 10, 11, 64
 """Octets after which a connection may be one of ZMTP 1.0, of 2.0, of 3.x (RFC 37, RFC 15)."""
 
@@ -106,8 +109,14 @@ def _start(unit: object) -> bytes:
 
 
 def idle_peers(surface: Surface, count: int) -> Attack:
-    """``count`` honest peers that shake hands, read what comes, and say nothing: what an attack is compared with."""
-    steps = (Connect(), Shake(peer_type(surface.socket_type)[0], mechanism=surface.mechanism))
+    """``count`` honest peers that shake hands, read what comes, and say nothing: what an attack is compared with.
+
+    Of a publisher they want everything, as the honest client does that is asked beside them: the first subscription of
+    its kind may be news to a program, and a second one never is, unless it has set ZMQ_XPUB_VERBOSE.
+    """
+    steps: tuple[Step, ...] = (Connect(), Shake(peer_type(surface.socket_type)[0], mechanism=surface.mechanism))
+    if surface.socket_type in _PUBLISH:
+        steps += (Send((Frame(b"\x01"),)),)
     return Attack((Script(steps, max(1, count), "honest"),) if count else (), strategy="control")
 
 

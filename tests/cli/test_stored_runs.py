@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
+from tests import junit_shape
 from tests.sarif_shape import check
 from zmqfuzz.cli.commands import cli
 from zmqfuzz.cli.exits import guarded
@@ -71,6 +73,7 @@ def test_a_run_writes_its_reports_and_they_can_be_made_again(folder: Path, insid
         assert text == (folder / "out" / file).read_text()
         assert name in text
     check(json.loads(inside("report", "--format", "sarif")[1]))
+    junit_shape.check((folder / "out/junit.xml").read_text())
     page = folder / inside("report")[1].strip()
     assert page.name == "report.html"
     (run,) = (folder / ".zmqfuzz/runs").iterdir()
@@ -120,6 +123,28 @@ def test_a_run_that_was_killed_is_reported_as_such(folder: Path, inside: Inside)
     (case,) = Tree.fromstring(text).findall(".//testcase[@name='the run']")
     assert "did not come to its end" in Tree.tostring(case, encoding="unicode")
     assert read_run(run).outcome.cases
+
+
+def test_two_runs_are_compared(folder: Path, inside: Inside) -> None:
+    name = finding(folder)
+    (old,) = (folder / ".zmqfuzz/runs").iterdir()
+    assert inside("report", "diff")[0] == 2  # there is none before
+    new = old.with_name("2999-01-01T00-00-00Z-worker_crash.py")
+    shutil.copytree(old, new)
+    try:
+        code, text, _ = inside("report", "diff")
+        assert code == 0
+        assert text.splitlines()[0] == f"from {old.name} (violated) to {new.name} (violated)"
+        assert text.splitlines()[1] == f"  still there: {name}"
+        events = [line for line in (old / EVENTS).read_text().splitlines() if '"found"' not in line]
+        (new / EVENTS).write_text("\n".join(events) + "\n")
+        code, text, _ = inside("report", "diff", new.name, old.name)
+        assert code == 1
+        assert f"  new: {name} CRITICAL " in text
+        code, text, _ = inside("report", old.name, "--against", new.name, "--format", "markdown")
+        assert f"new: {name}" in text
+    finally:
+        shutil.rmtree(new)
 
 
 def test_a_target_that_does_not_start_is_an_error_in_the_report(folder: Path) -> None:

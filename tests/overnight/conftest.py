@@ -121,8 +121,12 @@ def campaign(tmp_path: Path) -> Iterator[Started]:
         return made[-1]
 
     yield start
-    left = marked(mark)
-    for pid in left:
+    end_marked(mark, made)
+
+
+def end_marked(mark: str, made: list[Campaign]) -> None:
+    """Kill what is left of campaigns."""
+    for pid in marked(mark):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -290,3 +290,34 @@ def test_a_journal_is_plain_json(tmp_path: Path) -> None:
     ledger.write("begun", said="\x1b[31m\udc80")
     ledger.close()
     assert json.loads((tmp_path / "campaigns/c" / JOURNAL).read_text("ascii"))["event"] == "begun"
+
+
+def test_what_was_not_triaged_in_time_is_given_to_the_next_slice_and_not_for_ever() -> None:
+    waiting = {"door": "D", "family": "flood", "code": "ZF101", "said": "D: ZF101? seen", "attack": [], "history": []}
+    outcome = {"checks": [], "observed": [], "cases": [], "reach": {"impossible": [], "cells": []}}
+    ended = {"event": "ended", "outcome": outcome, "known": [], "seen": [[], []], "waiting": [waiting]}
+    tally = Tally()
+
+    def take(event: str, number: int, **values: Any) -> None:
+        tally.take({"event": event, "slice": number, **values})
+
+    def doubts() -> list[str]:
+        return list(amounts_to(tally, (), Limits(), False)["doubts"])
+
+    take("slice-began", 1, seconds=60.0)
+    tally.take({"slice": 1, **ended})
+    take("slice-over", 1)
+    assert tally.waiting == [waiting]
+    take("slice-began", 2, replay="ZF101-abcd")
+    assert tally.waiting == [waiting], "a replay does nothing about it"
+    take("slice-over", 2)
+    for number in (3, 4):
+        take("slice-began", number, seconds=60.0)
+        assert not tally.waiting
+        assert doubts() == ["D: ZF101? seen"]
+        take("slice-over", number, died=True)
+    assert [one["tries"] for one in tally.waiting] == [2]
+    take("slice-began", 5, seconds=60.0)
+    take("slice-over", 5, died=True)
+    assert not tally.waiting
+    assert doubts() == ["D: ZF101? seen"]

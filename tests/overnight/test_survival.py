@@ -46,7 +46,7 @@ def recorded(folder: Path, name: str) -> Records:
 
 def same(record: dict[str, Any]) -> str:
     """What names a record of a slice."""
-    light = {key: value for key, value in record.items() if key not in ("elapsed", "files", "name", "text")}
+    light = {key: value for key, value in record.items() if key not in ("elapsed", "files", "name", "text", "z")}
     return json.dumps(light, sort_keys=True)
 
 
@@ -109,13 +109,7 @@ def killed_again_and_again(campaign: Started, folder: Path, times: int, numbers:
 
 
 def test_a_campaign_that_is_killed_loses_nothing(campaign: Started, tmp_path: Path) -> None:
-    killed_again_and_again(campaign, tmp_path, 1, random.Random())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fifth", range(5))
-def test_a_campaign_that_is_killed_a_hundred_times_loses_nothing(campaign: Started, tmp_path: Path, fifth: int) -> None:
-    killed_again_and_again(campaign, tmp_path, 20, random.Random(fifth))
+    killed_again_and_again(campaign, tmp_path, 1, random.Random())  # a hundred times: benchmarks/survival.py
 
 
 def test_a_worker_that_dies_is_replaced_and_ctrl_c_ends_it_all(campaign: Started, tmp_path: Path) -> None:

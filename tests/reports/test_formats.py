@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
+from tests import junit_shape
 from tests.reports.conftest import Record, finding
 from tests.sarif_shape import check
 from zmqfuzz.catalogue import invariants
-from zmqfuzz.finding import Finding
-from zmqfuzz.reports.difference import difference
+from zmqfuzz.finding import Finding, Severity
+from zmqfuzz.reports.difference import difference, lines
 from zmqfuzz.reports.formats import FORMATS, make
 from zmqfuzz.reports.record import Gate, Run
 from zmqfuzz.reports.shelf import Shelf
@@ -98,20 +100,37 @@ def test_the_difference_to_the_run_before(record: Record, tmp_path: Path) -> Non
     changed = difference(run, older)
     assert changed is not None
     assert [one.finding.id for one in changed.new] == ["ZF203-cccc"]
-    assert [(one.finding.id, played) for one, played in changed.gone] == [("ZF203-aaaa", True)]
+    assert [(one.found.finding.id, one.fixed) for one in changed.gone] == [("ZF203-aaaa", False)]
+    assert "not found this time" in changed.gone[0].why
     for name in ("html", "markdown", "json"):
         assert "ZF203-aaaa" in make(name, run, older)
         assert "ZF203-aaaa" not in make(name, run, None)
 
 
+def test_a_difference_in_lines(record: Record) -> None:
+    before = record(finding("ZF203-aaaa"), finding("ZF203-bbbb"), finding("ZF203-dddd"))
+    run = record(finding("ZF203-bbbb", severity=Severity.LOW), finding("ZF203-cccc"))
+    run = replace(run, outcome=replace(run.outcome, fixed=("ZF203-dddd",), checks=()))
+    changed = difference(run, before)
+    assert changed is not None
+    said = list(lines(run, changed))
+    assert said[0].startswith("new: ZF203-cccc HIGH ")
+    assert said[1].startswith("gone: ZF203-aaaa ")
+    assert said[2].startswith("fixed: ZF203-dddd ")
+    assert said[3:] == [
+        "severity: ZF203-bbbb is low, and was high",
+        "still there: ZF203-bbbb",
+        "tested then, and not now: ZF101",
+    ]
+    page = make("html", run, before)
+    assert '<b class="good">fixed</b> ZF203-dddd' in page
+    assert "is low, and was high" in page
+
+
 def suite(run: Run) -> Tree.Element:
-    suites = Tree.fromstring(make("junit", run, None))
-    assert suites.tag == "testsuites"
-    (found,) = suites
-    cases = found.findall("testcase")
-    assert found.get("tests") == str(len(cases))
-    for tag, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-        assert found.get(count) == str(sum(case.find(tag) is not None for case in cases))
+    text = make("junit", run, None)
+    junit_shape.check(text)
+    (found,) = Tree.fromstring(text)
     return found
 
 

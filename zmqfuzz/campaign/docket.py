@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import trio
 
 from zmqfuzz.campaign.attribution import publicly_known
-from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.confirmed import Triaged
+from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed, Waiting
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Suspicions
-from zmqfuzz.campaign.triage import Triage, Triaged
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
@@ -48,7 +49,7 @@ LATE = 0.5
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Caught:
     """A catch, and what was played before it. ``sofar``: what a triage that was broken off had confirmed."""
 
     lane: Lane
@@ -78,7 +79,7 @@ class Docket:
         self._suspicions = suspicions
         self._outcome = outcome
         self._tell = tell
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Caught] = []
         self._triaging = 0.0
 
     @property
@@ -87,13 +88,28 @@ class Docket:
         new = [finding for finding in self._outcome.findings if finding.id not in self._plan.accepted]
         return self._plan.stop_after is not None and len(new) >= self._plan.stop_after
 
-    def unheard(self) -> list[str]:
-        """What was never triaged, in words; what is looked at last only because there was time is not missed."""
+    def unheard(self) -> list[Waiting]:
+        """What was never triaged; what is looked at last only because there was time is not missed."""
         return [
-            f"{one.lane.surface.key}: {one.catch.violation.code}? seen, and not confirmed in time"
+            Waiting(
+                one.lane.surface.key,
+                one.lane.family.name,
+                one.catch.violation.code,
+                one.catch.original,
+                one.history,
+                f"{one.lane.surface.key}: {one.catch.violation.code}? seen, and not confirmed in time",
+            )
             for one in self._waiting
             if one.catch.violation.code != LAST
         ]
+
+    async def settle(self, lane: Lane, catch: Catch, history: tuple[Attack, ...]) -> None:
+        """Triage something that has waited long enough, with all the time that it needs."""
+        before, self.first_turns = self.first_turns, False
+        try:
+            await self._triaged(_Caught(lane, catch, history))
+        finally:
+            self.first_turns = before
 
     async def caught(self, lane: Lane, catch: Catch) -> None:
         """Triage at once, unless that has taken too long already from families that are still to have a turn.
@@ -102,7 +118,7 @@ class Docket:
         """
         code = catch.violation.code
         history = tuple(attack for attack in self._harness.last_history if attack.scripts)
-        one = _Waiting(lane, catch, history)
+        one = _Caught(lane, catch, history)
         if self.enough:
             self._waiting.append(one)
             return
@@ -166,7 +182,7 @@ class Docket:
         if catch is not None:
             await self.caught(lane, catch)
 
-    async def _triaged(self, one: _Waiting) -> bool:
+    async def _triaged(self, one: _Caught) -> bool:
         """Triage; False when there was no time for it, and what it had come to is kept."""
         lane, catch, code = one.lane, one.catch, one.catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
@@ -190,11 +206,11 @@ class Docket:
         self._told_of(one, triaged, settled=not scope.cancelled_caught)
         return True
 
-    def _told_of(self, one: _Waiting, triaged: Triaged, *, settled: bool = False) -> None:
+    def _told_of(self, one: _Caught, triaged: Triaged, *, settled: bool = False) -> None:
         if triaged.finding is None or triaged.trial is None:
             self._unconfirmed(one.lane, one.catch, triaged.reason, settled=settled)
         else:
-            self._found(one.lane, one.catch, Found(triaged.finding, triaged.trial, triaged.control))
+            self._found(one.lane, one.catch, Found(triaged.finding, triaged.trial, triaged.control, triaged.evidence))
 
     def _unconfirmed(self, lane: Lane, catch: Catch, reason: str, *, settled: bool) -> None:
         code = catch.violation.code

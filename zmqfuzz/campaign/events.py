@@ -11,11 +11,24 @@ from hypothesis.strategies import SearchStrategy
 from zmqfuzz.campaign.envelope import Envelope
 from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
+from zmqfuzz.exposure import Exposure
 from zmqfuzz.finding import Finding, Verdict
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Reached, Surface, Trial
+from zmqfuzz.trial import Examination, Reached, Surface, Trial
 
-__all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced", "Suspected", "Unconfirmed"]
+__all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced", "Suspected", "Unconfirmed", "Waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What was caught, and not triaged in time: ``history`` are the attacks before it, ``said`` a sentence."""
+
+    door: str
+    family: str
+    code: str
+    attack: Attack
+    history: tuple[Attack, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Plan:
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
     ``known``: ways of failing that are findings already, as door, code and signature: they are not caught again.
     ``corpus``: attacks by the door they were kept for, played before others are drawn.
+    ``again``: what has waited for its triage since an earlier run; ``settle``: that, and nothing else, is played.
     """
 
     families: tuple[Family, ...]
@@ -49,6 +63,8 @@ class Plan:
     known: frozenset[tuple[str, str, str]] = frozenset()
     corpus: tuple[tuple[str, Attack], ...] = ()
     rates: bool = True
+    again: tuple[Waiting, ...] = ()
+    settle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +110,15 @@ class Unconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A confirmed finding, the trial that showed it last, and honest traffic of the same volume, if any was played."""
+    """A confirmed finding, the trial that showed it last, and honest traffic of the same volume, if any was played.
+
+    ``evidence``: what was judged when it was confirmed.
+    """
 
     finding: Finding
     trial: Trial
     control: Trial | None = None
+    evidence: tuple[Trial | Examination | Exposure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +136,8 @@ class Outcome:
     """What a run amounts to.
 
     ``seen``: those of the ``doubts``, and of ``not_covered``, that are not about how much was played. ``known``: ways
-    of failing that are findings, as door, code and signature.
+    of failing that are findings, as door, code and signature. ``waiting``: what was caught and not triaged, which are
+    doubts, too.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -130,6 +151,7 @@ class Outcome:
     surfaces: list[Surface] = field(default_factory=list)
     seen: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     known: frozenset[tuple[str, str, str]] = frozenset()
+    waiting: tuple[Waiting, ...] = ()
     starts: int = 0
     seconds: float = 0.0
     seed: int = 0

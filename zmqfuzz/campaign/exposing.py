@@ -16,10 +16,10 @@ from datetime import date
 import trio
 
 from zmqfuzz.binds import allows, every_address
+from zmqfuzz.campaign.confirmed import Confirmed
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.shown import libraries, places, tells, untold
-from zmqfuzz.campaign.triage import Confirmed
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.elsewhere import connect_from_elsewhere
 from zmqfuzz.exposure import EXPOSURE, Exposure, Listening
@@ -229,7 +229,7 @@ class Exposing:
         trial = replace(_trial(seen, 0.0), surface=surface)
         finding = told(violation, trial, self._harness.target.name, shown, tried, notes)
         self._outcome.findings.append(finding)
-        self._tell(Found(finding, trial))
+        self._tell(Found(finding, trial, evidence=(seen,)))
 
 
 def told(

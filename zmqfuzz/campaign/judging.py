@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import stayed
+from zmqfuzz.exposure import Exposure
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.trial import Trial
+from zmqfuzz.trial import Examination, Trial
 
-__all__ = ["judge_trial", "left_behind", "violations"]
+__all__ = ["broken", "judge_trial", "left_behind", "violations"]
 
 EXECUTED = "ZF301"
 """The invariant that is judged first: code that was executed may end the process, too."""
@@ -28,6 +30,13 @@ def violations(trial: Trial, harness: Harness) -> Iterator[Violation]:
             violation = entry.judge(trial, harness.limits)
             if violation is not None:
                 yield violation
+
+
+def broken(seen: Trial | Examination | Exposure, limits: Limits) -> list[Violation]:
+    """All that ``seen`` shows by itself, by every invariant that judges such a thing."""
+    kind = "" if isinstance(seen, Trial) else seen.kind
+    judged = (entry.judge(seen, limits) for entry in invariants().values() if entry.examines == kind)
+    return [violation for violation in judged if violation is not None]
 
 
 def left_behind(entry: Invariant, trial: Trial | None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zmqfuzz.campaign.judging import left_behind
-from zmqfuzz.campaign.naming import SHAPED, shape, signature_of
+from zmqfuzz.campaign.naming import ANYWHERE, SHAPED, shape, signature_of, way_of
 from zmqfuzz.campaign.volleys import FIRST
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.finding import Violation
@@ -20,9 +20,9 @@ __all__ = ["Known", "Lane"]
 CLEARED = 2
 """Examinations that came out clean, after which suspects need twice the growth, or their share of the time."""
 
-HELD, ANYWHERE, WARM = "ZF203", "", 16 << 20
-"""What is examined at once, the place of all doors together, and octets up to which a clean examination of it counts at
-each of them: a process warms up once, whichever door it is asked at."""
+HELD, WARM = "ZF203", 16 << 20
+"""What is examined at once, and octets up to which a clean examination of it counts at every door: a process warms up
+once, whichever door it is asked at."""
 
 LEAK_SHARE = 0.3
 """Of a run, for examinations for leaks, after the first CLEARED of a door."""
@@ -69,7 +69,7 @@ class Known:
 
     def remember(self, ways: Iterable[tuple[str, str, str]]) -> None:
         """Findings of other runs, as door, code and signature."""
-        self._known |= set(ways)
+        self._known |= {way_of(*way) for way in ways}
 
     def ways(self) -> frozenset[tuple[str, str, str]]:
         """All findings so far, as door, code and signature."""
@@ -77,7 +77,7 @@ class Known:
 
     def learn(self, lane: Lane, code: str, signature: str) -> bool:
         """Note a finding; False when it was known."""
-        marker = (lane.surface.key, code, signature)
+        marker = way_of(lane.surface.key, code, signature)
         fresh = marker not in self._known
         self._known.add(marker)
         return fresh
@@ -93,7 +93,8 @@ class Known:
     def knows(self, lane: Lane, violation: Violation, attack: Attack, trial: Trial) -> bool:
         """Whether this way of failing is a finding already, or could not be confirmed twice."""
         signature = signature_of(violation, attack, trial.observation.log_tail)
-        return (lane.surface.key, violation.code, signature) in self._known or lane.unconfirmed[violation.code] > 1
+        known = way_of(lane.surface.key, violation.code, signature) in self._known
+        return known or lane.unconfirmed[violation.code] > 1
 
     def clear(self, lane: Lane, code: str, trial: Trial) -> None:
         """An examination came out clean."""

@@ -8,18 +8,27 @@ from __future__ import annotations
 import re
 
 from zmqfuzz.campaign.attribution import LIBRARY_SAYS, owner_of
+from zmqfuzz.campaign.cost import cost_of, weighed
 from zmqfuzz.campaign.decode import describe_attack
+from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Finding, Violation, finding_id
 from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size
 from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["SHAPED", "finding_of", "shape", "signature_of"]
+__all__ = ["ANYWHERE", "SHAPED", "finding_of", "shape", "signature_of", "way_of"]
 
 SHAPED = ("ZF203", "ZF206")
 """Invariants whose findings differ by what the attack is made of: parts of a message, or one announced frame, are held
 for different reasons. What is left behind says nothing of the kind."""
+
+
+ANYWHERE = ""
+"""The place of all doors together."""
+
+_PLACE = re.compile(r": [^:]+\.\w+:\S+$")
+"""At the end of a signature: file and function."""
 
 
 def shape(attack: Attack) -> str:
@@ -57,6 +66,13 @@ def signature_of(violation: Violation, attack: Attack, log: str) -> str:
     return ": ".join(parts)
 
 
+def way_of(door: str, code: str, signature: str) -> tuple[str, str, str]:
+    """What names a way of failing. Where the signature says at which place the program ends, it is one bug at whichever
+    door it is met (ANYWHERE)."""
+    named = code == "ZF101" and (LIBRARY_SAYS in signature or _PLACE.search(signature) is not None)
+    return (ANYWHERE if named else door), code, signature
+
+
 def finding_of(
     violation: Violation,
     trial: Trial,
@@ -82,11 +98,15 @@ def finding_of(
     attack, surface, log = attack or trial.attack, surface or trial.surface, trial.observation.log_tail
     signature = signature_of(violation, attack, log)
     measured = next((measure.observed for measure in violation.measures if measure.name == "control"), "")
+    door = way_of(surface.key, violation.code, signature)[0]
+    entry = invariants().get(violation.code)
+    cost = cost_of(attack, surface, trial.sent, trial.seconds)
+    severity, why = weighed(violation.severity, cost, lock=entry is not None and entry.locked)
     return Finding(
-        id=finding_id(violation.code, target, surface.key, signature),
+        id=finding_id(violation.code, target, *((door,) if door else ()), signature),
         code=violation.code,
         title=violation.title,
-        severity=violation.severity,
+        severity=severity,
         sentence=f"{violation.sentence} Attack: {describe_attack(attack)}.",
         signature=signature,
         measures=tuple(measure for measure in violation.measures if measure.name != "control"),
@@ -103,7 +123,7 @@ def finding_of(
         log_tail=log,
         seconds=trial.seconds,
         sent=trial.sent,
-        notes=notes,
+        notes=(*notes, why) if why else notes,
         source=opened[0],
         opened=opened[1],
     )

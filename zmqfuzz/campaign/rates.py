@@ -120,7 +120,7 @@ class Rates:
             if told.finding is not None and told.trial is not None:
                 self._outcome.findings.append(told.finding)
                 self._outcome.checks[KEPT] += 1
-                self._tell(Found(told.finding, told.trial, told.control))
+                self._tell(Found(told.finding, told.trial, told.control, told.evidence))
             return False
         reason = confirmed.doubts[-1] if confirmed.doubts else f"seen once, then {confirmed.shown} of {confirmed.tried}"
         self._outcome.doubts.append(f"{surface.key}: {KEPT}? {reason}")

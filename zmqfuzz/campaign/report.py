@@ -14,15 +14,16 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from zmqfuzz.campaign.capture import CAPTURE
+from zmqfuzz.campaign.cost import cost_of
 from zmqfuzz.campaign.decode import decode_attack, printable, quantity
 from zmqfuzz.campaign.repro import cannot_play
 from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.finding import Finding
-from zmqfuzz.script import Attack, Send, Shake, Wait
+from zmqfuzz.script import Attack, Send, Wait
 from zmqfuzz.trial import Trial
 from zmqfuzz.zmtp.wire import Frame
 
-__all__ = ["COLUMNS", "failure_message", "printable", "relative", "spark", "summary_line"]
+__all__ = ["COLUMNS", "cost_line", "failure_message", "printable", "relative", "spark", "summary_line"]
 
 COLUMNS = 100
 
@@ -110,7 +111,7 @@ def _evidence(finding: Finding, observed: Trial | None) -> list[str]:
     rows += [
         ("control", finding.control or "none was run", ""),
         ("repeat", _repeat(finding), ""),
-        ("cost", _cost(finding), ""),
+        ("cost", cost_line(finding), ""),
         ("door", f"{door} ({surface.mechanism or 'no mechanism'}, ZMTP {surface.version}, {who})", ""),
         ("target", finding.target, ""),
     ]
@@ -142,15 +143,11 @@ def _repeat(finding: Finding) -> str:
     return f"{finding.confirmed}/{finding.tried} on fresh processes"
 
 
-def _cost(finding: Finding) -> str:
+def cost_line(finding: Finding) -> str:
+    """What the attack costs whoever plays it, in words."""
     if finding.attack.strategy == EXPOSURE:
         return "none: the target was only looked at"
-    peers = sum(max(1, script.times) for script in finding.attack.scripts)
-    shakes = [step for script in finding.attack.scripts for step in script.steps if isinstance(step, Shake)]
-    known = [step.mechanism for step in shakes if not step.stranger]
-    secrets = dict.fromkeys(mechanism for mechanism in known if mechanism not in ("", "NULL"))
-    keys = f"{' and '.join(secrets)} credentials" if secrets else "no key"
-    return f"{_plural(peers, 'connection')}, {keys}, {quantity(finding.sent)}, {finding.seconds:.1f} s"
+    return str(cost_of(finding.attack, finding.surface, finding.sent, finding.seconds))
 
 
 def _transcript(finding: Finding, observed: Trial | None) -> list[str]:

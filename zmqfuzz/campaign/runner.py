@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from zmqfuzz.campaign.again import Again
 from zmqfuzz.campaign.claims import (
     claim_asked,
     claim_cover,
@@ -82,6 +83,7 @@ class Campaign:
         self._besides: list[Catch] = []  # what an attack shows beside what it was caught for
         self._served: list[Surface] = []
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
+        self._again = Again(harness, plan, self._known, self._docket, self.outcome)
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
@@ -102,8 +104,9 @@ class Campaign:
             self.outcome.doubts.append("the run was stopped before its end")
             raise
         finally:
-            self.outcome.doubts += self._docket.unheard()
             self.outcome.seen = tuple(self.outcome.doubts), tuple(self.outcome.not_covered)
+            self.outcome.waiting = (*self._again.left, *self._docket.unheard())
+            self.outcome.doubts += [one.said for one in self.outcome.waiting]
             self.outcome.known = self._known.ways()
             claim_reach(self.outcome, self._plan.families)
             claim_tested(self.outcome, self._harness.limits, self._harness.budget, self._plan.families)
@@ -116,6 +119,9 @@ class Campaign:
 
     async def _play(self, deadline: float) -> None:
         played = lanes = await self._lanes()
+        await self._again.settle(lanes, deadline)
+        if self._plan.settle:
+            return
         await self._exposing.look()
         full = True
         end = deadline

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from zmqfuzz.campaign.confirmed import Triaged
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
-from zmqfuzz.campaign.triage import Triage, Triaged
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness
@@ -180,4 +181,4 @@ class Shutdown:
         if told.finding is not None and told.trial is not None:
             self._outcome.findings.append(told.finding)
             self._outcome.checks[told.finding.code] += 1
-            self._tell(Found(told.finding, told.trial))
+            self._tell(Found(told.finding, told.trial, evidence=told.evidence))

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.attribution import bare_socket_too, publicly_known
+from zmqfuzz.campaign.confirmed import Confirmed, Triaged
 from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.naming import finding_of, shape, signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import COUNTED, Examiner, growth
-from zmqfuzz.finding import Finding, Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.stopper import Stopper
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Confirmed", "Triage", "Triaged"]
+__all__ = ["Triage"]
 
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
@@ -45,42 +45,6 @@ _UNSHOWN = {
 
 CONFIRMATIONS = 3
 """Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
-
-    ``growth``: octets that each round of an examination left behind. ``control``: the honest traffic beside it.
-    """
-
-    shown: int
-    tried: int
-    violation: Violation | None = None
-    trial: Trial | None = None
-    doubts: tuple[str, ...] = ()
-    growth: float = 0.0
-    control: Trial | None = None
-
-    @property
-    def attack(self) -> Attack | None:
-        """What was played in the end, enlarged where that tells more."""
-        return self.trial.attack if self.trial is not None else None
-
-    @property
-    def holds(self) -> bool:
-        """At least two thirds showed it."""
-        return self.tried > 0 and self.shown * 3 >= self.tried * 2
-
-
-@dataclass(frozen=True, slots=True)
-class Triaged:
-    """A confirmed finding, the trial that showed it last and its control; or none of them, and the ``reason``."""
-
-    finding: Finding | None = None
-    trial: Trial | None = None
-    reason: str = ""
-    control: Trial | None = None
 
 
 class Triage:
@@ -197,16 +161,19 @@ class Triage:
         """
         entry, limits = invariants()[code], self._harness.limits
         shown, tested, violation, seen = 0, 0, None, None
+        evidence: list[Trial] = []
         for _ in range(times):
             trials = await self._harness.fresh_trials(attacks, key, recover=recover)
             tested += entry.tests is None or any(entry.tested(trial, limits) for trial in trials)
+            evidence += trials[-1:]
             for trial in trials:
                 found = entry.judge(trial, limits)
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
+                    evidence[-1] = trial
                     break
         doubts = () if shown or tested else ("nothing put it to the test here, or zmqfuzz was kept from looking",)
-        return Confirmed(shown, times if shown else tested, violation, seen, doubts)
+        return Confirmed(shown, times if shown else tested, violation, seen, doubts, evidence=tuple(evidence))
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
@@ -306,6 +273,7 @@ class Triage:
                 self.leaking[key] = examination.rounds[-1]
         else:
             examination = await self._examiner.rounds(attack, key, entry.code)
+        self._harness.tap(examination, self._harness.starts)
         count = 1 if entry.examines == "rounds" else len(examination.trials)
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
@@ -317,7 +285,8 @@ class Triage:
             return Confirmed(0, max(count, 1))
         control = examination.controls[0] if examination.controls else None
         shown = examination.trials[0]
-        return Confirmed(count, count, violation, shown, growth=growth(examination.trials), control=control)
+        grown = growth(examination.trials)
+        return Confirmed(count, count, violation, shown, growth=grown, control=control, evidence=(examination,))
 
     def _make(
         self,
@@ -347,4 +316,4 @@ class Triage:
             notes=notes,
             opened=self._harness.inside.get(surface.key, ("", "")),
         )
-        return Triaged(finding, trial, control=confirmed.control)
+        return Triaged(finding, trial, control=confirmed.control, evidence=confirmed.evidence or (trial,))

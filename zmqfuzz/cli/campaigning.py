@@ -263,7 +263,7 @@ def _closed(wanted: Wanted, ledger: Ledger, accepted: tuple[Accepted, ...], call
     gate = judged([one.finding for one in shown], outcome["doubts"], accepted, called, wanted.policy)
     if interrupted:
         gate = replace(gate, code=130)
-    run, stored = store_run(wanted.store, name, begun, tally, outcome, gate)
+    run, stored = store_run(wanted.store, name, begun, tally, outcome, gate, ledger.trials)
     written = all([write_report(run, report, wanted.store) for report in wanted.policy.reports])
     for line in _summary(ledger, outcome, end):
         click.echo(printable(line))

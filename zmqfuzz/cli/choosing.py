@@ -13,7 +13,7 @@ import click
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.catalogue import Family, select_families
-from zmqfuzz.cli.options import DURATION, credential_options, gate_options, names, promise_options
+from zmqfuzz.cli.options import DURATION, credential_options, gate_options, names, profile_option, promise_options
 from zmqfuzz.cli.recording import Policy
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.declared import FILE, Declared, named
@@ -70,7 +70,7 @@ def target_options(command: Command) -> Command:
     """The target, what it promises, what is played, what decides the exit code, and where all is kept."""
     for option in reversed(_BEHAVIOUR):
         command = option(command)
-    command = promise_options(credential_options(gate_options(command)))
+    command = promise_options(credential_options(gate_options(profile_option(command))))
     for option in reversed(_TARGET):
         command = option(command)
     return command

@@ -18,9 +18,10 @@ from zmqfuzz.audit.auditor import rules
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Plan
 from zmqfuzz.campaign.report import printable
-from zmqfuzz.catalogue import families, invariants, select_families
+from zmqfuzz.catalogue import families, invariants, load_file, select_families
 from zmqfuzz.cli.auditing import audit_command
 from zmqfuzz.cli.campaigning import campaign_command
+from zmqfuzz.cli.checking import check_command, invariants_option
 from zmqfuzz.cli.choosing import choose, target_options
 from zmqfuzz.cli.corpora import corpus_command
 from zmqfuzz.cli.doctoring import doctor_command
@@ -47,6 +48,7 @@ for _command in (
     audit_command,
     baseline_command,
     campaign_command,
+    check_command,
     compare_command,
     corpus_command,
     doctor_command,
@@ -62,7 +64,8 @@ for _command in (
 @target_options
 @click.option("--for", "seconds", type=DURATION, default=60.0, help="Wall time of the run. [default: 60s]")
 @click.option("--reach", is_flag=True, help="Show the whole reach map: which family acted where, and why not.")
-def run_command(words: tuple[str, ...], seconds: float, reach: bool, **options: Any) -> int:
+@invariants_option
+def run_command(words: tuple[str, ...], seconds: float, reach: bool, own: Path | None, **options: Any) -> int:
     """Start COMMAND (or attach to it), find its ZMTP doors, attack each, check what must hold.
 
     NAME is a target declared in pyproject.toml ([tool.zmqfuzz.targets.NAME]); what is given here goes before what is
@@ -75,6 +78,8 @@ def run_command(words: tuple[str, ...], seconds: float, reach: bool, **options: 
         zmqfuzz run --bind tcp://127.0.0.1:5555 -- python my_client.py
         zmqfuzz run --libzmq /usr/lib/libzmq.so.5 --socket ROUTER
     """
+    if own is not None:
+        load_file(own)
     wanted = choose(*started(words), options)
     plan = Plan(
         families=wanted.families,
@@ -118,6 +123,7 @@ def demo_command(seed: int, store: Path) -> int:
 @click.option("--connect", multiple=True, metavar="EP", help="Replay against this endpoint instead.")
 @click.option("--pid", type=int, help="The process behind --connect.")
 @click.option("--times", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh processes to replay on.")
+@invariants_option
 @credential_options
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
 def replay_command(
@@ -126,6 +132,7 @@ def replay_command(
     connect: tuple[str, ...],
     pid: int | None,
     times: int,
+    own: Path | None,
     store: Path,
     **secrets: str | None,
 ) -> int:
@@ -133,6 +140,8 @@ def replay_command(
 
     With -- COMMAND it is played against that program instead of the one it was found in.
     """
+    if own is not None:
+        load_file(own)
     found, plain = Corpus(store).load(finding)
     spec = Spec.from_plain(plain, Credentials.read(**secrets))
     if command or connect:

@@ -11,16 +11,19 @@ import click
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Severity
+from zmqfuzz.profiles import PROFILES, profile
 from zmqfuzz.quantities import parse_duration
 from zmqfuzz.reports.settings import POLICIES
 
 __all__ = [
     "DURATION",
+    "SEVERITIES",
     "TargetCommand",
     "credential_options",
     "gate_options",
     "heard",
     "names",
+    "profile_option",
     "promise_options",
     "started",
 ]
@@ -118,6 +121,32 @@ def gate_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def profile_option(command: Command) -> Command:
+    """Options by one word; what is given beside it wins."""
+
+    def use(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+        if name is None:
+            return
+        chosen = profile(name, Path.cwd())
+        options = {word.removeprefix("--"): option for option in ctx.command.params for word in option.opts}
+        ctx.default_map = {}
+        for key, value in chosen.values.items():
+            if (option := options.get(key)) is None or option.name is None:
+                continue  # of the other command
+            try:
+                option.type_cast_value(ctx, value)
+            except (UsageError, click.BadParameter) as error:
+                said = str(error).removeprefix(f"--{key}: ") if isinstance(error, UsageError) else error.message
+                raise UsageError(f"{chosen.places[key]}: {said}") from None
+            ctx.default_map[option.name] = value
+
+    said = (
+        f"Options by one word: {', '.join(PROFILES)}, or as pyproject.toml declares it; what is given beside it wins."
+    )
+    option = click.option("--profile", metavar="NAME", is_eager=True, expose_value=False, callback=use, help=said)
+    return option(command)
 
 
 def promise_options(command: Command) -> Command:

@@ -58,7 +58,16 @@ def play(spec: Spec, plan: Plan, corpus: Corpus, policy: Policy, *, reach: bool 
     set_hypothesis_home_dir(store / "hypothesis")  # not into the user's folder
     with Screen(spec, corpus, seconds=plan.seconds, reach=reach) as screen:
         words = {"fail_on": policy.fail_on, "inconclusive": policy.inconclusive}
-        recorder = Recorder(store, target, spec.to_plain(), plan, words, lambda said: screen.say(f"  {said}"))
+        recorder = Recorder(
+            store,
+            target,
+            spec.to_plain(),
+            plan,
+            words,
+            lambda said: screen.say(f"  {said}"),
+            limits=spec.limits,
+            secrets=spec.credentials.secrets,
+        )
 
         def tell(event: Event) -> None:
             observed = event.outcome.envelope.observed(spec.limits) if isinstance(event, Ended) else ()
@@ -68,7 +77,7 @@ def play(spec: Spec, plan: Plan, corpus: Corpus, policy: Policy, *, reach: bool 
         gate = Gate(70, "zmqfuzz itself failed")
         error = gate.sentence
         try:
-            outcome = check(spec, plan, tell)
+            outcome = check(spec, plan, tell, tap=recorder.saw)
             gate, error = _judged(outcome, accepted, target, policy), ""
         except Interrupted:
             gate = Gate(130, error := "the run was interrupted")

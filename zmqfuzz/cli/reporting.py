@@ -14,6 +14,7 @@ from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.errors import UsageError
 from zmqfuzz.reports.baseline import Accepted, check_until, read_baseline, write_baseline
 from zmqfuzz.reports.comparison import compare
+from zmqfuzz.reports.difference import difference, lines
 from zmqfuzz.reports.formats import FORMATS, make
 from zmqfuzz.reports.record import Run
 from zmqfuzz.reports.settings import settings
@@ -57,27 +58,35 @@ def write_report(run: Run, path: Path, store: Path) -> bool:
 
 
 @click.command("report", epilog=EXIT_CODES)
-@click.argument("run", default="")
+@click.argument("words", nargs=-1, metavar="[RUN] | diff [OLD [NEW]]")
+@click.option("--against", metavar="RUN", help="The run to compare with. [default: the one before, of its target]")
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), help="[default: as FILE ends, or html]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="`-`: standard output.")
 @_STORE
-def report_command(run: str, format_: str | None, output: Path | None, store: Path) -> int:
+def report_command(
+    words: tuple[str, ...], against: str | None, format_: str | None, output: Path | None, store: Path
+) -> int:
     """Make a report of a stored RUN: a folder, its name or the beginning of it. [default: the newest]
 
-    Without -o, html is written into the run's folder, and all else to standard output.
+    Without -o, html is written into the run's folder, and all else to standard output. `report diff` says what has
+    changed from OLD to NEW (by default the newest, and the one before it), with exit code 1 where a finding is new.
 
     \b
         zmqfuzz report
         zmqfuzz report --format junit -o zmqfuzz.xml
         zmqfuzz report --format markdown >> "$GITHUB_STEP_SUMMARY"
+        zmqfuzz report diff 2026-11-21 2026-11-28
     """
-    folder = Shelf(store).folder(run)
-    stored = read_run(folder)
-    for said in stored.said:
-        click.echo(printable(f"zmqfuzz: {said}"), err=True)
+    if words[:1] == ("diff",) and len(words) <= 3 and not (against or format_ or output):
+        return _diff(Shelf(store), *words[1:])
+    if len(words) > 1:
+        raise UsageError(f"One run is reported at a time, not {' '.join(words)!a}; `report diff OLD NEW` compares two.")
+    folder = Shelf(store).folder("".join(words))
+    stored = _read(folder)
     plain = str(output) == "-"
     name = format_ or (format_of(output) if output is not None and not plain else "") or "html"
-    text = make(name, stored, Shelf(folder.parent.parent).before(stored))
+    shelf = Shelf(folder.parent.parent)
+    text = make(name, stored, _read(Shelf(store).folder(against)) if against else shelf.before(stored))
     if output is None and name == "html":
         output = folder / FORMATS["html"].file
     if output is None or plain:
@@ -123,6 +132,29 @@ def compare_command(before: str, after: str, store: Path) -> int:
     if not (found.worse or found.better or found.unequal):
         click.echo("  every verdict is the same")
     return 1 if found.worse else 3 if found.unequal else 0
+
+
+def _read(folder: Path) -> Run:
+    """A stored run; what could not be read of it is said."""
+    stored = read_run(folder)
+    for said in stored.said:
+        click.echo(printable(f"zmqfuzz: {said}"), err=True)
+    return stored
+
+
+def _diff(shelf: Shelf, old: str = "", new: str = "") -> int:
+    run = _read(shelf.folder(new))
+    before = _read(shelf.folder(old)) if old else shelf.before(run)
+    if before is None:
+        raise UsageError(
+            f"There is no run of {run.started.target!a} before {run.name}; name both: report diff OLD NEW."
+        )
+    changed = difference(run, before)
+    assert changed is not None
+    click.echo(printable(f"from {before.name} ({before.outcome.verdict}) to {run.name} ({run.outcome.verdict})"))
+    for line in lines(run, changed):
+        click.echo(printable(f"  {line}"))
+    return int(any(run.status(one.finding.id) != "known" for one in changed.new))
 
 
 @click.group("baseline")

@@ -122,6 +122,10 @@ def _leaks_in_words(after: list[float]) -> str:
     return "possible: memory after disconnect goes on growing"
 
 
+DEAR = 0.02
+"""Octets left behind for each that was sent, below which a leak is less bad: fifty are sent for one that stays."""
+
+
 def _suspects_leak(trial: Trial, limits: Limits) -> bool:
     baseline, settled = trial.observation.baseline, trial.observation.settled
     return baseline is not None and settled is not None and settled.rss - baseline.rss > MIB // 2
@@ -140,8 +144,9 @@ def memory_returns(seen: Examination, limits: Limits, violated: type[Violation])
     Why: a leak that a peer can feed ends the process, slowly. Measured: resident memory after each of twelve rounds
     (more where little stays behind each time) on one process, all peers gone and the target at rest; the first warms
     up. Growth in three of four rounds, of 3 MiB and more together, that does not slow down is a leak; memory that
-    stays high but level is the allocator's retention. Inconclusive: no process to watch, a target that does not come
-    to rest. To fix: bound what is remembered per message and per peer; free what belonged to a peer that has gone.
+    stays high but level is the allocator's retention. Of medium severity where less than one octet stays for fifty
+    that are sent. Inconclusive: no process to watch, a target that does not come to rest. To fix: bound what is
+    remembered per message and per peer; free what belonged to a peer that has gone.
     """
     grown = _grown(seen)
     if not grown:
@@ -151,6 +156,7 @@ def memory_returns(seen: Examination, limits: Limits, violated: type[Violation])
         Measure("resident memory per round", grown.series, "levels off"),
         signature="memory left behind",
         advice="Bound what is kept per message and per peer, in octets, and free it when the peer has gone.",
+        severity=Severity.MEDIUM if grown.each < DEAR * grown.sent else None,
     )
 
 

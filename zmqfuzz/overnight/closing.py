@@ -6,6 +6,7 @@ What slices were in doubt about because of their time is looked at again over al
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from zmqfuzz.finding import Verdict
 from zmqfuzz.overnight.tally import Sighting, Tally
 from zmqfuzz.reports.journal import Journal
 from zmqfuzz.reports.record import Gate, Run, build
-from zmqfuzz.reports.shelf import EVENTS, OUTCOME, new_folder, write_whole
+from zmqfuzz.reports.shelf import EVENTS, OUTCOME, TRIALS, new_folder, write_whole
 from zmqfuzz.reports.telling import outcome_to_plain
 from zmqfuzz.trial import Reached
 
@@ -62,6 +63,7 @@ def amounts_to(tally: Tally, families: Sequence[Family], limits: Limits, interru
     for check in plain["checks"]:
         check["result"] = "violated" if check["code"] in there else check["result"]
     plain["findings"] = [one.id for one in present(tally)]
+    plain["fixed"] = [one.id for one in tally.found.values() if one.state == "fixed"]
     plain["reach"] = _reach(tally)
     unsure = Verdict.INCONCLUSIVE if plain["doubts"] or not tally.total else Verdict.HELD
     plain["verdict"] = (Verdict.VIOLATED if there else unsure).value
@@ -82,6 +84,9 @@ def _doubts(tally: Tally, families: Sequence[Family]) -> list[str]:
         key = f"{door} {code}" if code in invariants() else doubt
         first, count = seen.get(key, (doubt, 0))
         seen[key] = first, count + times
+    for one in (*tally.waiting, *(one for given in tally.given.values() for one in given)):
+        if (one["door"], one["code"]) not in known:
+            seen.setdefault(f"{one['door']} {one['code']}", (one["said"], 1))
     for door, code in sorted(tally.broken_off - known):
         seen.setdefault(f"{door} {code}", (f"{door}: {code}? seen, and its examination was broken off", 1))
     doubts = [f"{doubt} (so in {count} slices)" if count > 1 else doubt for doubt, count in seen.values()]
@@ -124,9 +129,12 @@ def _as_told(one: Sighting) -> dict[str, Any]:
 
 
 def store_run(
-    store: Path, name: str, started: dict[str, Any], tally: Tally, outcome: dict[str, Any], gate: Gate
+    store: Path, name: str, started: dict[str, Any], tally: Tally, outcome: dict[str, Any], gate: Gate, trials: Path
 ) -> tuple[Run, Path]:
-    """Keep the campaign as a run called ``name``; ``started`` is its first event. Raises OSError."""
+    """Keep the campaign as a run called ``name``; ``started`` is its first event, ``trials`` what can be judged again.
+
+    Raises OSError.
+    """
     events = [{"event": "started", "at": 0.0, **started}]
     events += [{"at": 0.0, **door} for door in tally.doors.values()]
     events += [
@@ -147,6 +155,8 @@ def store_run(
                 raise error
     finally:
         journal.close()
+    if trials.exists():
+        shutil.copyfile(trials, folder / TRIALS)
     write_whole(folder / OUTCOME, json.dumps(outcome, indent=1) + "\n")
     run = build(folder.name, events, json.loads(json.dumps(outcome)), ())
     return replace(run, name=folder.name), folder

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from zmqfuzz.campaign.again import waiting_from_plain
+from zmqfuzz.campaign.events import Waiting
 from zmqfuzz.errors import TargetError, UsageError, ZmqfuzzError
 from zmqfuzz.finding import Finding
 from zmqfuzz.overnight.crew import Crew, Slice
@@ -96,6 +98,7 @@ class Conductor:
         self._show, self._say = show, say
         self._replays = list(known)
         self._failures = 0
+        self._settled = False
         self._base = self._before = 0.0
         self._status_at = 0.0
         self._corpus = self.ledger.pool.entries()
@@ -211,7 +214,7 @@ class Conductor:
             self.stopping = End.CASES  # slices that go on come to their end
         elif ends.plateau is not None and tally.elapsed - tally.last_cell >= ends.plateau:
             self.stopping = End.PLATEAU
-        elif self._left() <= 0 and not self.working:
+        elif self._left() <= 0 and not self.working and (self._settled or not tally.waiting):
             self.stopping = End.TIME
 
     def _left(self) -> float:
@@ -228,6 +231,9 @@ class Conductor:
             self._begin(seat, replace(self._task, finding=finding, times=times, seconds=0.0))
             return
         if left <= 0:
+            if self.tally.waiting and not self._settled and not self.working:
+                self._settled = True  # what was caught last is not left in doubt for want of a slice
+                self._begin(seat, replace(self._task, seconds=self.ends.slice, settle=True))
             return
         cases = None if self.ends.cases is None else max(1, self.ends.cases - self.tally.leg_cases) // self.crew.seats
         seconds = min(self.ends.slice, left)
@@ -245,12 +251,17 @@ class Conductor:
             cells=frozenset(self.tally.cells),
             best=dict(self.tally.best),
             corpus=self._played_first(seed),
+            again=self._waiting() if task.finding is None else (),
             file=str(self.ledger.file(number)) if self.crew.follows else "",
         )
         what = {"replay": task.finding.id} if task.finding is not None else {"seconds": round(task.seconds, 1)}
         self.ledger.write("slice-began", slice=number, worker=seat + 1, seed=seed, **what)
         self.working[seat] = self.crew.submit(seat, task), task
         self._heard[seat] = time.monotonic()
+
+    def _waiting(self) -> tuple[Waiting, ...]:
+        read = map(waiting_from_plain, self.tally.waiting)
+        return tuple(one for one in read if one is not None)
 
     def _played_first(self, seed: int) -> tuple[tuple[str, Any], ...]:
         """Some entries of the corpus, others in each slice."""

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.errors import UsageError
 from zmqfuzz.overnight.entries import Pool
 from zmqfuzz.overnight.lines import Lines, Tail, read_lines
 from zmqfuzz.overnight.tally import Tally
-from zmqfuzz.reports.shelf import write_whole
+from zmqfuzz.reports.shelf import TRIALS, write_whole
 
 __all__ = ["JOURNAL", "STATUS", "Ledger", "check_name", "set_aside"]
 
@@ -27,8 +28,11 @@ JOURNAL, STATUS, SLICES = "events.jsonl", "status.json", "slices"
 
 FORMAT = 1
 
-_HEAVY = {"found": ("files",), "learned": ("name", "text")}
-"""What a record brings, and the journal does not keep: it is in the findings, or in the corpus."""
+_HEAVY = {"found": ("files",), "learned": ("name", "text"), "trials": ("z",)}
+"""What a record brings, and the journal does not keep: it is in the findings, in the corpus, or beside the journal."""
+
+MOST_TRIALS = 32 * MIB
+"""Octets of trials that a campaign keeps, to be judged again; half of them for what is behind findings."""
 
 
 def check_name(name: str) -> str:
@@ -58,6 +62,7 @@ class Ledger:
         self._findings = Corpus(store)
         self.pool = Pool(store, target)
         self._tails: dict[int, Tail] = {}
+        self._trials: Lines | None = None
         (folder / SLICES).mkdir(parents=True, exist_ok=True)
         if not (store / ".gitignore").exists():
             write_whole(store / ".gitignore", "*\n")
@@ -117,6 +122,8 @@ class Ledger:
     def close(self) -> None:
         """Let another process open it."""
         self._lines.close()
+        if self._trials is not None:
+            self._trials.close()
 
     # slices
 
@@ -138,9 +145,24 @@ class Ledger:
             self._findings.put(record["finding"]["id"], record["files"])
         if record["event"] == "learned" and "name" in record:
             self.pool.put(record["name"], record["text"])
+        if record["event"] == "trials":
+            self._put_trials(record)
         heavy = _HEAVY.get(record["event"], ())
         light = {key: value for key, value in record.items() if key not in heavy}
         self._take({**light, "slice": number}, self.tally.elapsed)
+
+    @property
+    def trials(self) -> Path:
+        """The file of what can be judged again; there may be none."""
+        return self.folder / TRIALS
+
+    def _put_trials(self, record: Mapping[str, Any]) -> None:
+        """Twice, after a kill, does no harm: whoever reads them takes each once."""
+        if self._trials is None:
+            self._trials = Lines(self.trials)
+        room = MOST_TRIALS if record["found"] else MOST_TRIALS // 2
+        if self.trials.stat().st_size + len(record["z"]) <= room:
+            self._trials.append({"event": "trials", "z": record["z"]})
 
     def over(self, number: int, **values: Any) -> None:
         """A slice has ended, however; its file is not needed any more. Raises OSError, UsageError."""

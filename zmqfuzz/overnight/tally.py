@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zmqfuzz.campaign.naming import way_of
 from zmqfuzz.trial import Reached
 
 __all__ = ["Sighting", "Tally"]
@@ -20,6 +21,10 @@ _CELL = ("family", "mechanism", "socket_type", "side", "stage")
 
 RECENT = 240
 """Samples of memory and speed that are kept for curves."""
+
+
+TRIES = 2
+"""Slices that may end in the middle of a triage before what was to be triaged is left in doubt."""
 
 
 @dataclass(slots=True)
@@ -53,7 +58,8 @@ class Tally:
     """All counters. Seconds are of wall time while the campaign went on; keys of ``cases`` are door and family.
 
     ``examined``: door and code of what each slice is minimising and confirming now; ``broken_off``: of what a slice was
-    at when it was stopped, or its worker died.
+    at when it was stopped, or its worker died. ``waiting``: what was caught and is to be triaged by the next slice,
+    ``given``: by those that go on.
     """
 
     begun: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +85,8 @@ class Tally:
     unconfirmed: dict[str, str] = field(default_factory=dict)
     examined: dict[int, tuple[str, str]] = field(default_factory=dict)
     broken_off: set[tuple[str, str]] = field(default_factory=set)
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    given: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     doors: dict[str, dict[str, Any]] = field(default_factory=dict)
     reached: dict[tuple[str, str], str] = field(default_factory=dict)
     checks: Counter[str] = field(default_factory=Counter)
@@ -132,6 +140,8 @@ class Tally:
     def _slice_began(self, record: Mapping[str, Any]) -> None:
         self.slices = max(self.slices, int(record["slice"]))
         self.open.add(int(record["slice"]))
+        if "replay" not in record:
+            self.given[int(record["slice"])], self.waiting = self.waiting, []
 
     def _slice_over(self, record: Mapping[str, Any]) -> None:
         number = int(record["slice"])
@@ -141,6 +151,11 @@ class Tally:
         self.rss.pop(number, None)
         if number in self.examined:
             self.broken_off.add(self.examined.pop(number))
+        for one in self.given.pop(number, []):  # it did not come to its end; what kills a worker is not tried for ever
+            if one.get("tries", 0) < TRIES:
+                self.waiting.append(one | {"tries": one.get("tries", 0) + 1})
+            else:
+                self.doubts[one["said"]] += 1
         self.slices_over += 1
         self.died += bool(record.get("died"))
 
@@ -174,7 +189,7 @@ class Tally:
     def _found(self, record: Mapping[str, Any]) -> None:
         finding = record["finding"]
         self.examined.pop(record.get("slice", 0), None)
-        self.known.add((record["door"], finding["code"], finding["signature"]))
+        self.known.add(way_of(record["door"], finding["code"], finding["signature"]))
         before = self.found.get(finding["id"])
         if before is None or before.state == "fixed":
             told = {key: value for key, value in record.items() if key not in ("slice", "elapsed")}
@@ -187,7 +202,7 @@ class Tally:
     def _kept(self, record: Mapping[str, Any]) -> None:
         """A finding of an earlier run, that is replayed."""
         finding = record["finding"]
-        self.known.add((record["door"], finding["code"], finding["signature"]))
+        self.known.add(way_of(record["door"], finding["code"], finding["signature"]))
         if finding["id"] not in self.found:
             told = {key: value for key, value in record.items() if key != "elapsed"} | {"event": "found"}
             self.found[finding["id"]] = Sighting(
@@ -202,7 +217,7 @@ class Tally:
         sighting.replays, sighting.sentence = (shown, tried), record["sentence"]
         sighting.state = "still" if record["holds"] else "rare" if shown else "fixed" if tried else "unclear"
         finding = sighting.told["finding"]
-        way = (sighting.told["door"], finding["code"], finding["signature"])
+        way = way_of(sighting.told["door"], finding["code"], finding["signature"])
         (self.known.discard if sighting.state == "fixed" else self.known.add)(way)
 
     def _closed(self, record: Mapping[str, Any]) -> None:
@@ -219,6 +234,8 @@ class Tally:
         outcome = record["outcome"]
         self.known |= {(door, code, way) for door, code, way in record["known"]}
         self.doubts.update(record["seen"][0])
+        self.given.pop(record["slice"], None)
+        self.waiting += record.get("waiting", [])
         self.uncovered |= dict.fromkeys(record["seen"][1])
         self.checks.update({check["code"]: check["count"] for check in outcome["checks"]})
         self.observed = outcome["observed"]

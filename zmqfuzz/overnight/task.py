@@ -27,8 +27,11 @@ import trio
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from zmqfuzz.assembly import Spec, replayed
+from zmqfuzz.budget import MIB
+from zmqfuzz.campaign.again import waiting_to_plain
 from zmqfuzz.campaign.corpus import contents
-from zmqfuzz.campaign.events import Ended, Event, Found, Plan, Sliced
+from zmqfuzz.campaign.events import Ended, Event, Found, Plan, Sliced, Waiting
+from zmqfuzz.campaign.keeper import Keeper
 from zmqfuzz.campaign.novelty import Novelty
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.catalogue import select_families
@@ -46,6 +49,9 @@ __all__ = ["Task", "enter", "play"]
 Way = tuple[str, str, str]
 """Of failing: door, code and signature."""
 
+KEPT = 2 * MIB
+"""Octets of trials that a slice keeps at most, half of them behind findings."""
+
 COUNTED = 0.5
 """Seconds between two records of how many attacks were played."""
 
@@ -58,6 +64,7 @@ class Task:
     """What to play: the engine for ``seconds``, or, where it is given, ``finding`` again on fresh processes.
 
     ``known``, ``cells`` and ``best``: what needs not be found again. ``corpus``: attacks to play first, by door.
+    ``again`` and ``settle`` as in :class:`Plan`.
     ``file``: where its lines go; empty: they are returned. ``store``: where findings will be, for people.
     """
 
@@ -75,6 +82,8 @@ class Task:
     cells: frozenset[str] = frozenset()
     best: Mapping[str, float] = field(default_factory=dict)
     corpus: tuple[tuple[str, Attack], ...] = ()
+    again: tuple[Waiting, ...] = ()
+    settle: bool = False
     finding: Finding | None = None
     times: int = 3
     file: str = ""
@@ -94,6 +103,8 @@ class Task:
             rates=self.rates,
             known=self.known,
             corpus=self.corpus,
+            again=self.again,
+            settle=self.settle,
         )
 
 
@@ -133,7 +144,7 @@ class _Pen:
     def write(self, record: dict[str, Any]) -> None:
         now = time.monotonic()
         record["at"] = round(now - self._began, 3)
-        if record["event"] not in ("learned", "played"):
+        if record["event"] not in ("learned", "played", "trials"):
             record["took"] = round(now - self._last, 3)
             self._last = now
         if self._lines is None:
@@ -248,9 +259,13 @@ async def _work(task: Task, pen: _Pen, scope: trio.CancelScope) -> None:
             await _again(task, task.finding, pen, harness)
             return
         plan, novelty = task.plan(), Novelty(task.cells, task.best)
+        keeper = _keeper(task, pen)
+        harness.tap = keeper.take
 
         def told(event: Event) -> None:
             played.flush()
+            if isinstance(event, Found):
+                keeper.evidence(event.finding.id, event.evidence)
             pen.write(_record(event, task, plan))
             if isinstance(event, Sliced):
                 between()
@@ -266,6 +281,16 @@ async def _work(task: Task, pen: _Pen, scope: trio.CancelScope) -> None:
             await Campaign(harness, plan, told, watch).run()
         finally:
             played.flush()
+            keeper.flush()
+
+
+def _keeper(task: Task, pen: _Pen) -> Keeper:
+    """What a slice keeps of its trials, to be judged again."""
+
+    def put(text: str, found: bool) -> None:
+        pen.write({"event": "trials", "found": found, "z": text})
+
+    return Keeper(put, task.spec.limits, most=KEPT, secrets=task.spec.credentials.secrets, run=f"{task.number}.")
 
 
 def _record(event: Event, task: Task, plan: Plan) -> dict[str, Any]:
@@ -277,6 +302,7 @@ def _record(event: Event, task: Task, plan: Plan) -> dict[str, Any]:
         plain["outcome"] = outcome_to_plain(outcome, plan.families, outcome.envelope.observed(task.spec.limits))
         plain["seen"] = [list(texts) for texts in outcome.seen]
         plain["known"] = sorted(outcome.known)
+        plain["waiting"] = [waiting_to_plain(one) for one in outcome.waiting]
     return plain
 
 

@@ -25,10 +25,10 @@ def compare(before: Run, after: Run) -> Comparison:
     changed = difference(after, before)
     assert changed is not None  # there is a run before
     worse = [f"{one.finding.id} is new: {one.finding.title}, at {one.door}" for one in changed.new]
-    better = [f"{one.finding.id} is gone: {one.finding.title}" for one, asked in changed.gone if asked]
+    better = [f"{gone.found.finding.id} is gone: {gone.found.finding.title}" for gone in changed.gone if gone.played]
     other = [f"{one.finding.id} is still there" for one in changed.still]
     unequal = _unequal(before, after)
-    unequal += [f"{one.finding.id} was not looked for again" for one, asked in changed.gone if not asked]
+    unequal += [f"{gone.found.finding.id} was not looked for again" for gone in changed.gone if not gone.played]
     then, now = ({check.code: check for check in run.outcome.checks} for run in (before, after))
     for code in sorted({*then, *now}):
         first, last = _result(then.get(code)), _result(now.get(code))

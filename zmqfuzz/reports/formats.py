@@ -63,7 +63,11 @@ def _plain(run: Run, before: Run | None) -> dict[str, Any]:
         plain["before"] = {
             "name": changed.before.name,
             "new": [one.finding.id for one in changed.new],
-            "gone": [one.finding.id for one, _ in changed.gone],
+            "gone": [one.found.finding.id for one in changed.gone],
+            "fixed": [one.found.finding.id for one in changed.gone if one.fixed],
             "still": [one.finding.id for one in changed.still],
+            "reached": list(changed.reached),
+            "missed": list(changed.missed),
+            "untested": list(changed.untested),
         }
     return plain

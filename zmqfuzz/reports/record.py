@@ -78,6 +78,7 @@ class Finding:
     notes: tuple[str, ...] = ()
     source: str = ""
     opened: str = ""
+    cost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the run amounts to. ``complete``: it was written at the end of the run; ``error``: how the run failed."""
+    """What the run amounts to. ``complete``: it was written at the end of the run; ``error``: how the run failed.
+
+    ``fixed``: IDs of findings of earlier runs that their replay did not show any more.
+    """
 
     verdict: str
     findings: tuple[str, ...] = ()
@@ -155,6 +159,7 @@ class Outcome:
     gate: Gate | None = None
     error: str = ""
     complete: bool = True
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from typing import Any
 import zmq
 
 from zmqfuzz import __version__
-from zmqfuzz.campaign.events import Ended, Event, Plan, Sliced
+from zmqfuzz.budget import Limits
+from zmqfuzz.campaign.events import Ended, Event, Found, Plan, Sliced
+from zmqfuzz.campaign.keeper import Keeper
 from zmqfuzz.campaign.text import printable
 from zmqfuzz.finding import Verdict
 from zmqfuzz.reports.journal import Journal
 from zmqfuzz.reports.record import FORMAT, Gate, Run, build
-from zmqfuzz.reports.shelf import EVENTS, OUTCOME, new_folder, write_whole
+from zmqfuzz.reports.shelf import EVENTS, OUTCOME, TRIALS, new_folder, write_whole
 from zmqfuzz.reports.telling import outcome_to_plain, tell
+from zmqfuzz.trial import Examination, Trial
 
 __all__ = ["Recorder"]
 
@@ -29,6 +32,7 @@ class Recorder:
 
     ``description`` is the target as plain data, without secrets; ``policy`` is what decides the exit code
     (``fail_on``, ``inconclusive``); ``say`` takes a sentence for the user. ``whole``: all could be written so far.
+    ``limits`` are the target's; ``secrets`` are octets that are stored nowhere.
     """
 
     def __init__(
@@ -39,8 +43,13 @@ class Recorder:
         plan: Plan,
         policy: Mapping[str, str],
         say: Callable[[str], None],
+        *,
+        limits: Limits | None = None,
+        secrets: Sequence[bytes] = (),
     ) -> None:
         self.folder: Path | None = None
+        self._trials: Journal | None = None
+        self._keeper = Keeper(self._packed, limits or Limits(), secrets=secrets)
         self._plan = plan
         self._store = store
         self._say = say
@@ -52,6 +61,7 @@ class Recorder:
         try:
             self.folder = new_folder(store, target)
             self._journal = Journal(self.folder / EVENTS)
+            self._trials = Journal(self.folder / TRIALS)
         except OSError as error:
             self._failed(error)
         self._write(
@@ -77,11 +87,21 @@ class Recorder:
     def tell(self, event: Event, observed: tuple[str, ...] = ()) -> None:
         """Take one event; ``observed``: see :func:`outcome_to_plain`, used with the last one."""
         plain = tell(event, self._store)
+        if isinstance(event, Found):
+            self._keeper.evidence(event.finding.id, event.evidence)
         if isinstance(event, Sliced):
             plain["took"] = round(time.monotonic() - self._last, 3)
         if isinstance(event, Ended):
             self._outcome = outcome_to_plain(event.outcome, self._plan.families, observed)
         self._write(plain)
+
+    def saw(self, seen: Trial | Examination, start: int) -> None:
+        """Something was seen on the target's start of this number: some of it is kept, to be judged again."""
+        self._keeper.take(seen, start)
+
+    def _packed(self, text: str, found: bool) -> None:
+        if self._trials is not None and (error := self._trials.write({"event": "trials", "z": text})) is not None:
+            self._failed(error)
 
     def _write(self, plain: dict[str, Any]) -> None:
         self._last = time.monotonic()
@@ -98,9 +118,11 @@ class Recorder:
         outcome |= {"error": error, "complete": True}
         if gate is not None:
             outcome["gate"] = {name: getattr(gate, name) for name in Gate.__slots__}
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._keeper.flush()
+        for journal in (self._journal, self._trials):
+            if journal is not None:
+                journal.close()
+        self._journal = self._trials = None
         if self.folder is not None:
             try:
                 write_whole(self.folder / OUTCOME, json.dumps(outcome, indent=1) + "\n")

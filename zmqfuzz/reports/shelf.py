@@ -1,6 +1,7 @@
 """Where runs are kept: a folder each under ``.zmqfuzz/runs/``, named by UTC time and target, so that names sort by age.
 
 ``events.jsonl`` is written as the run goes, ``run.json`` at its end. A run without ``run.json`` was killed, or goes on.
+``trials.jsonl`` has what can be judged again; the newest runs have it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from zmqfuzz.errors import UsageError
 from zmqfuzz.reports.journal import read_journal
 from zmqfuzz.reports.record import FORMAT, Run, build
 
-__all__ = ["EVENTS", "OUTCOME", "Shelf", "new_folder", "read_run", "write_whole"]
+__all__ = ["EVENTS", "OUTCOME", "TRIALS", "Shelf", "new_folder", "read_run", "write_whole"]
 
-EVENTS, OUTCOME = "events.jsonl", "run.json"
+EVENTS, OUTCOME, TRIALS = "events.jsonl", "run.json", "trials.jsonl"
+
+WITH_TRIALS = 20
+"""Runs that keep what can be judged again; of older ones the reports are kept."""
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -31,6 +35,8 @@ def new_folder(store: Path, target: str, now: datetime | None = None) -> Path:
     name = f"{time}-{_UNFIT.sub('-', target).strip('-.')[:60] or 'target'}"
     shelf = store / "runs"
     shelf.mkdir(parents=True, exist_ok=True)
+    for old in sorted(shelf.glob(f"*/{TRIALS}"))[: 1 - WITH_TRIALS]:
+        old.unlink(missing_ok=True)
     if not (store / ".gitignore").exists():
         write_whole(store / ".gitignore", "*\n")
     for number in range(1, 1000):

@@ -8,6 +8,7 @@ from html import escape
 from zmqfuzz.campaign.reach import summary as reach_line
 from zmqfuzz.campaign.text import count
 from zmqfuzz.reports.difference import Difference
+from zmqfuzz.reports.difference import lines as differences
 from zmqfuzz.reports.hostile import fenced, markdown, shown
 from zmqfuzz.reports.record import Run
 
@@ -42,7 +43,7 @@ def summary(run: Run, changed: Difference | None) -> str:
     if gate is not None:
         lines += _list("Baseline", gate.lines)
     if changed is not None:
-        lines += _list("Since the run before", _changes(changed))
+        lines += _list("Since the run before", list(differences(run, changed)))
     lines += _list("Inconclusive", outcome.doubts) + _list("Not covered", outcome.not_covered)
     for one in run.found[:MOST]:
         lines += [
@@ -54,14 +55,6 @@ def summary(run: Run, changed: Difference | None) -> str:
             "",
         ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _changes(changed: Difference) -> list[str]:
-    gone = [
-        f"gone: {one.finding.id} {one.finding.title}" + ("" if played else " (its family was not played this time)")
-        for one, played in changed.gone
-    ]
-    return [f"new: {one.finding.id} {one.finding.title}" for one in changed.new] + gone
 
 
 def _list(title: str, items: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from zmqfuzz.campaign.decode import decode_attack
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
 from zmqfuzz.campaign.plain import surface_to_plain
-from zmqfuzz.campaign.report import failure_message
+from zmqfuzz.campaign.report import cost_line, failure_message
 from zmqfuzz.catalogue import Family, invariants
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import Send, Shake
@@ -99,6 +99,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     plain["measures"] = [[item.name, item.observed, item.limit] for item in finding.measures]
     plain["history"] = len(finding.history)
     plain["notes"] = list(finding.notes)
+    plain["cost"] = cost_line(finding)
     return {**plain, "door": finding.surface.key, "surface": surface_to_plain(finding.surface)}
 
 
