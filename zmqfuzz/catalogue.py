@@ -114,7 +114,7 @@ class Invariant:
 
     def tested(self, trial: Trial, limits: Limits) -> bool:
         """Whether the trial put the promise to the test: it was made, and could have been seen to be broken."""
-        if self.examines in ("beside", "stop", "rate", EXPOSURE) or not self.applies(limits):
+        if self.examines in ("beside", "stop", "rate", "unread", "intake", EXPOSURE) or not self.applies(limits):
             return False
         return self.tests(trial, limits) if self.tests is not None else trial.observation.baseline is not None
 

@@ -219,6 +219,7 @@ class SuiteTarget:
 
     def attacks(self, families: Words = (), exclude: Words = ()) -> list[FamilyAttack]:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
+        from zmqfuzz.backlog import BACKLOG
         from zmqfuzz.catalogue import select_families
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
@@ -229,6 +230,7 @@ class SuiteTarget:
             STOPPING: started and (limits.linger is not None or limits.delivers is not None),
             RATING: started and limits.rate is not None and not self._description["bind"],
             EXPOSURE: limits.expose is not None,
+            BACKLOG: False,  # where it is asked for
         }
         looks = [
             name

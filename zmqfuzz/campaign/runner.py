@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from zmqfuzz.campaign.backlogs import Backlogs
 from zmqfuzz.campaign.claims import (
     claim_asked,
     claim_cover,
@@ -85,6 +86,7 @@ class Campaign:
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
+        self._backlogs = Backlogs(harness, plan, triage, self.outcome, tell)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -120,7 +122,7 @@ class Campaign:
         full = True
         end = deadline
         doors = len(self.outcome.surfaces)
-        deadline -= self._shutdown.kept(doors) + self._rates.kept(doors)
+        deadline -= self._shutdown.kept(doors) + self._rates.kept(doors) + self._backlogs.kept(doors)
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -144,6 +146,8 @@ class Campaign:
         await self._exposing.look_again()
         if not self._docket.enough:
             await self._rates.look(self._served, end)
+        if not self._docket.enough:
+            await self._backlogs.look(self._served, end)
         if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
@@ -199,7 +203,9 @@ class Campaign:
             raise TargetServesNobody(
                 f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
-        if not lanes and not (self._shutdown.wanted or self._rates.wanted or self._exposing.wanted):
+        if not lanes and not (
+            self._shutdown.wanted or self._rates.wanted or self._backlogs.named or self._exposing.wanted
+        ):
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
+from zmqfuzz.backlogger import Backlogger
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.attribution import bare_socket_too
 from zmqfuzz.campaign.judging import left_behind
@@ -89,6 +90,7 @@ class Triage:
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._stopper = Stopper(harness)
         self._rater = Rater(harness)
+        self._backlogger = Backlogger(harness)
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
@@ -291,6 +293,10 @@ class Triage:
             examination = await self._stopper.examine(attack, key, times=times)
         elif entry.examines == "rate":
             examination = await self._rater.examine(attack, key, times=times)
+        elif entry.examines == "unread":
+            examination = await self._backlogger.examine_unread(attack, key, times=times)
+        elif entry.examines == "intake":
+            examination = await self._backlogger.examine_intake(attack, key, times=times)
         elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)
             if growth(examination.rounds) > MIB and key not in self.leaking:
@@ -301,7 +307,7 @@ class Triage:
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
         violation = entry.judge(examination, self._harness.limits)
-        if violation is None and entry.examines in ("stop", "rate"):
+        if violation is None and entry.examines in ("stop", "rate", "unread", "intake"):
             alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
             return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
         if violation is None:
