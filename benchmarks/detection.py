@@ -94,6 +94,13 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF653", "exposed, ipc", exposure, python("exposed", *socket), python("exposed", *socket, "--hardened")),
     ]
     found += locks_and_rates(python)
+    for kind in ("PUB", "XPUB", "PUSH", "DEALER", "ROUTER", "REP"):
+        feed = python("feed", "--socket", kind)
+        found.append(Pair("ZF210", f"feed, {kind}", ("--only", "backlog"), feed, (*feed, "--hardened")))
+    for words in ((), ("--queue",)):
+        slow = python("slow_consumer", *words)
+        name = " ".join(("slow_consumer", *words))
+        found.append(Pair("ZF211", name, ("--only", "backlog"), slow, (*slow, "--hardened")))
     program = str(folder / "cserver")
     build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / "cserver.c"), "-lzmq"]
     try:
