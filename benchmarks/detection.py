@@ -97,6 +97,15 @@ def pairs(folder: Path) -> list[Pair]:
     for kind in ("PUB", "XPUB", "PUSH", "DEALER", "ROUTER", "REP"):
         feed = python("feed", "--socket", kind)
         found.append(Pair("ZF210", f"feed, {kind}", ("--only", "backlog"), feed, (*feed, "--hardened")))
+    for code, words, promise in (
+        ("ZF701", (), ()),
+        ("ZF702", ("--repeats",), ()),
+        ("ZF703", ("--drops",), ("--bystander-loss", "0")),
+        ("ZF704", ("--one-queue",), ("--bystander-p99", "500ms")),
+    ):
+        desk = python("desk", *words)
+        name = " ".join(("desk", *words))
+        found.append(Pair(code, name, ("--only", "company", *promise), desk, (*desk, "--hardened")))
     for words in ((), ("--queue",)):
         slow = python("slow_consumer", *words)
         name = " ".join(("slow_consumer", *words))

@@ -131,19 +131,24 @@ class Backlogger:
         observer.begin(meter)
         baseline = observer.sample()
         over = trio.Event()
+        kept: Kept | None = None
         transcripts: tuple[Transcript, ...] = ()
+
+        async def held() -> None:
+            nonlocal kept
+            kept = _kept(sounded.size, baseline, observer.series)  # while the peer is there: it may be freed then
+
         async with observer.watching() as capped, trio.open_nursery() as nursery:
             if not calm:
                 nursery.start_soon(self._until_told, observer.series, baseline, sounded, capped, over)
-            transcripts = await self._inject(attack, surface, meter, stop=over)
+            transcripts = await self._inject(attack, surface, meter, stop=over, held=held)
             nursery.cancel_scope.cancel()
         seconds = meter.now()
-        held = max(observer.series, key=lambda sample: sample.rss, default=None)
-        kept = _kept(sounded.size, baseline, observer.series)
+        most = max(observer.series, key=lambda sample: sample.rss, default=None)
         gone = running.running.exit()
         observation = Observation(
             baseline,
-            held,
+            most,
             series=tuple(observer.series),
             exit=gone,
             log_tail=running.running.log_tail() if gone is not None else "",

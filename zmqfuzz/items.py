@@ -106,6 +106,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.events import Found, Plan
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.company import COMPANY
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
         from zmqfuzz.seeds import read_seeds
@@ -120,7 +121,7 @@ class FamilyAttack:
 
         ending, exposed = (self.family == name for name in (STOPPING, EXPOSURE))
         seconds, material = session.seconds, self.target.material
-        chosen = () if self.family in (STOPPING, EXPOSURE, RATING, BACKLOG) else select_families([self.family])
+        chosen = () if self.family in (STOPPING, EXPOSURE, RATING, BACKLOG, COMPANY) else select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -134,7 +135,7 @@ class FamilyAttack:
             payloads=material["payloads"],
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",
-            looks=frozenset({self.family} & {RATING, BACKLOG}),
+            looks=frozenset({self.family} & {RATING, BACKLOG, COMPANY}),
             isolated=session.isolation == "case",
         )
 

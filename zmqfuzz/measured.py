@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Kept"]
+__all__ = ["Company", "Kept", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,40 @@ class Kept:
     lately: int
     seconds: float
     worked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What two honest clients got of what they ``asked``, one question at a time each, in ``seconds``.
+
+    ``lost``: not answered in two seconds; ``twice``: answers to what was answered; ``foreign``: with what belongs to
+    another; ``other``: with nothing of the question, where answers have that. ``p50`` and ``p99``: seconds that an
+    answer took, one that never came as two; ``machine``: the latter of an echo that nothing attacks.
+    """
+
+    asked: int
+    got: int
+    lost: int
+    twice: int
+    foreign: int
+    other: int
+    seconds: float
+    p50: float
+    p99: float
+    machine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Two honest clients ``alone``, ``during`` an attack, and ``after`` it.
+
+    ``carries``: how answers tell whose they are (empty: they do not). ``private``: before, nothing came to who had not
+    asked, and one answer to who had. ``strays``: messages to the attackers with what belongs to an honest client.
+    """
+
+    carries: str
+    private: bool
+    alone: Span
+    during: Span
+    after: Span
+    strays: int

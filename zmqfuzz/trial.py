@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from zmqfuzz.measured import Kept
+from zmqfuzz.measured import Company, Kept
 from zmqfuzz.script import Attack, Script
 
 __all__ = [
@@ -265,6 +265,7 @@ class Observation:
     (:mod:`zmqfuzz.canary`). ``beside``: how an honest client was served while the connections were held; None: it was
     not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
     ``flow``: what it took of a flood that was counted. ``kept``: what it kept of messages that waited in it.
+    ``company``: what two honest clients got meanwhile.
     """
 
     baseline: Sample | None = None
@@ -281,6 +282,7 @@ class Observation:
     stop: Stop | None = None
     flow: Flow | None = None
     kept: Kept | None = None
+    company: Company | None = None
 
     @property
     def peak_rss(self) -> int:
@@ -333,7 +335,7 @@ class Examination:
     connected, and in the second the same peers met a target that was not told to stop. Or ``rate``: what fresh
     processes took of a flood was counted; the first of the ``controls`` is an honest peer at half of the limit. Or
     ``unread``: peers did not read what they were sent, and the first of the ``controls`` did. Or ``intake``: messages
-    came faster than they were worked off.
+    came faster than they were worked off. Or ``company``: two honest clients asked before, during and after the attack.
     ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
     """
 

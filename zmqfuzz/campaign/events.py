@@ -29,7 +29,7 @@ class Plan:
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
     ``exposure``: when it is looked at what it shows without an attack (:mod:`zmqfuzz.exposure`), likewise.
     ``looks``: by name, what else is looked at, each door by itself: :data:`~zmqfuzz.rating.RATING`, where a rate is
-    promised; :data:`~zmqfuzz.backlog.BACKLOG`.
+    promised; :data:`~zmqfuzz.backlog.BACKLOG`; :data:`~zmqfuzz.company.COMPANY`.
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
     ``known``: ways of failing that are findings already, as door, code and signature: they are not caught again.
     ``corpus``: attacks by the door they were kept for, played before others are drawn.

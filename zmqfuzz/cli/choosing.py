@@ -16,6 +16,7 @@ from zmqfuzz.backlog import BACKLOG
 from zmqfuzz.catalogue import Family, select_families
 from zmqfuzz.cli.options import DURATION, credential_options, gate_options, names, promise_options
 from zmqfuzz.cli.recording import Policy
+from zmqfuzz.company import COMPANY
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
@@ -77,7 +78,7 @@ def target_options(command: Command) -> Command:
     return command
 
 
-LOOKS = (RATING, BACKLOG)
+LOOKS = (RATING, BACKLOG, COMPANY)
 """What is looked at for each door by itself, by names like those of families."""
 
 
@@ -137,8 +138,10 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         credentials=credentials,
         limits=declared.contract(limits),
     )
-    seeds = declared.seeds if options["seeds"] is None else options["seeds"]
     chosen, stop, exposure, looks = _chosen(declared, names(options["only"]), names(options["exclude"]))
+    promised = spec.limits.bystander_p99 is not None or spec.limits.bystander_loss is not None
+    looks |= {COMPANY} - set(names(options["exclude"])) if promised else set()
+    seeds = declared.seeds if options["seeds"] is None else options["seeds"]
     return Wanted(
         called,
         spec,
@@ -168,8 +171,8 @@ def _chosen(
     looks = (STOPPING, EXPOSURE, *LOOKS)
     families, left_out = ([name for name in words if name not in looks] for words in (only, exclude))
     chosen = frozenset(name for name in LOOKS if name not in exclude and (name in only or not only))
-    if RATING not in exclude and families:
-        chosen |= {RATING}  # it was promised
+    if families:
+        chosen |= {RATING} - set(exclude)  # it was promised
     if only and not families:
         return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never", chosen
     try:
