@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent / "targets" / "examples"
+JEROMQ = "/usr/share/java/jeromq.jar"
+"""Of Debian's libjeromq-java."""
 QUIET = ("--exclude", "multipart,oversized-frame")
 """For pairs that are not about held memory: a default socket holds an endless message, and finding that takes time."""
 PLAIN = ("--username", "ada", "--password", "lovelace")
@@ -46,7 +48,7 @@ class Pair:
 
 
 def pairs(folder: Path) -> list[Pair]:
-    """The pairs there are; the C program only where it can be compiled."""
+    """The pairs there are; those in C and Java only where they can be compiled."""
 
     def python(name: str, *words: str) -> tuple[str, ...]:
         return (sys.executable, str(EXAMPLES / f"{name}.py"), *words)
@@ -94,16 +96,64 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF653", "exposed, ipc", exposure, python("exposed", *socket), python("exposed", *socket, "--hardened")),
     ]
     found += locks_and_rates(python)
-    program = str(folder / "cserver")
-    build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / "cserver.c"), "-lzmq"]
-    try:
-        subprocess.run(build, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        print("cserver.c was not compiled (gcc and libzmq3-dev are needed): left out", file=sys.stderr)
-    else:
-        weak = (program, "rep", "tcp://127.0.0.1:{port}")
-        found.append(Pair("ZF101", "cserver rep (C)", QUIET, weak, (*weak, "hardened")))
+    for kind in ("PUB", "XPUB", "PUSH", "DEALER", "ROUTER", "REP"):
+        feed = python("feed", "--socket", kind)
+        found.append(Pair("ZF210", f"feed, {kind}", ("--only", "backlog"), feed, (*feed, "--hardened")))
+    for code, words, promise in (
+        ("ZF701", (), ()),
+        ("ZF702", ("--repeats",), ()),
+        ("ZF703", ("--drops",), ("--bystander-loss", "0")),
+        ("ZF704", ("--one-queue",), ("--bystander-p99", "500ms")),
+    ):
+        desk = python("desk", *words)
+        name = " ".join(("desk", *words))
+        found.append(Pair(code, name, ("--only", "company", *promise), desk, (*desk, "--hardened")))
+    for words in ((), ("--queue",)):
+        slow = python("slow_consumer", *words)
+        name = " ".join(("slow_consumer", *words))
+        found.append(Pair("ZF211", name, ("--only", "backlog"), slow, (*slow, "--hardened")))
+    found += in_c(folder) + in_java(folder)
     return found
+
+
+def in_c(folder: Path) -> list[Pair]:
+    """Programs in C, with the libzmq of the system; none where they cannot be compiled."""
+    found = []
+    ways = (
+        ("cserver", "rep", "ZF101", QUIET),
+        ("cdesk", "feed", "ZF210", ("--only", "backlog")),
+        ("cdesk", "slow", "ZF211", ("--only", "backlog")),
+        ("cdesk", "mixed", "ZF701", ("--only", "company")),
+    )
+    for name in dict.fromkeys(way[0] for way in ways):
+        program = str(folder / name)
+        build = ["gcc", "-O1", "-g", "-fstack-protector-strong", "-o", program, str(EXAMPLES / f"{name}.c"), "-lzmq"]
+        if not built(build, f"{name}.c", "gcc and libzmq3-dev"):
+            continue
+        for _, mode, code, options in (way for way in ways if way[0] == name):
+            weak = (program, mode, "tcp://127.0.0.1:{port}")
+            found.append(Pair(code, f"{name} {mode} (C)", options, weak, (*weak, "hardened")))
+    return found
+
+
+def in_java(folder: Path) -> list[Pair]:
+    """A program on JeroMQ, a ZMTP of its own: no libzmq at all; none where it cannot be compiled."""
+    build = ["javac", "-cp", JEROMQ, "-d", str(folder), str(EXAMPLES / "Upper.java")]
+    if not built(build, "Upper.java", "a JDK and libjeromq-java"):
+        return []
+    java = ("java", "-XX:TieredStopAtLevel=1", "-cp", f"{JEROMQ}:{folder}")
+    weak = (*java, "Upper", "tcp://127.0.0.1:{port}")
+    return [Pair("ZF101", "Upper (JeroMQ)", ("--only", "malformed-message"), weak, (*weak, "hardened"))]
+
+
+def built(command: list[str], source: str, needs: str) -> bool:
+    """Whether a program could be compiled."""
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        print(f"{source} was not compiled ({needs} are needed): left out", file=sys.stderr)
+        return False
+    return True
 
 
 def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:

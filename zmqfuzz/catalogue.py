@@ -90,6 +90,10 @@ class Family:
         return self.mechanism in ("", surface.mechanism or "NULL") and (surface.known or not self.known)
 
 
+LOOKED_AT = ("beside", "stop", "rate", "unread", "intake", "company", EXPOSURE)
+"""Kinds of what is examined that no attack of a family puts to the test: they are looked at by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invariant:
     """A promise that is checked.
@@ -122,7 +126,7 @@ class Invariant:
 
     def tested(self, trial: Trial, limits: Limits) -> bool:
         """Whether the trial put the promise to the test: it was made, and could have been seen to be broken."""
-        if self.examines in ("beside", "stop", "rate", EXPOSURE) or not self.applies(limits):
+        if self.examines in LOOKED_AT or not self.applies(limits):
             return False
         return self.tests(trial, limits) if self.tests is not None else trial.observation.baseline is not None
 

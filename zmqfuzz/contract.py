@@ -75,6 +75,18 @@ PROMISES = (
     Promise("linger", parse_duration, "TIME", "Promise: told to stop, it ends within this and a grace (LINGER)."),
     Promise("delivers", parse_share, "NUMBER", "Promise: told to stop, it delivers this share of what it accepted."),
     Promise(
+        "bystander_p99",
+        parse_duration,
+        "TIME",
+        "Promise: beside an attack 99 of 100 answers to honest clients come within this.",
+    ),
+    Promise(
+        "bystander_loss",
+        parse_share,
+        "NUMBER",
+        "Promise: beside an attack no larger share of honest questions stays without an answer (0: none).",
+    ),
+    Promise(
         "expose",
         parse_expose,
         "EP",

@@ -106,9 +106,11 @@ class FamilyAttack:
     def _campaign(self, session: Session, cases: int | None, stop_after: int | None, found: _Found) -> Outcome:
         """Fills ``found`` as findings come: an error at the end must not cost them."""
         __tracebackhide__ = True
+        from zmqfuzz.backlog import BACKLOG
         from zmqfuzz.campaign.events import Found, Plan
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.company import COMPANY
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
         from zmqfuzz.seeds import read_seeds
@@ -121,9 +123,9 @@ class FamilyAttack:
             if isinstance(event, Found):
                 found.take(event.finding, event.trial, spec)
 
-        ending, rating, exposed = (self.family == name for name in (STOPPING, RATING, EXPOSURE))
+        ending, exposed = (self.family == name for name in (STOPPING, EXPOSURE))
         seconds, material = session.seconds, self.target.material
-        chosen = () if ending or rating or exposed else select_families([self.family])
+        chosen = () if self.family in (STOPPING, EXPOSURE, RATING, BACKLOG, COMPANY) else select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -137,7 +139,7 @@ class FamilyAttack:
             payloads=material["payloads"],
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",
-            rates=rating,
+            looks=frozenset({self.family} & {RATING, BACKLOG, COMPANY}),
             isolated=session.isolation == "case",
         )
 

@@ -148,12 +148,14 @@ class Prober:
             return ProbeResult(UNASKED, True, 0.0, f"{surface.mechanism} needs a key or a password")
         if surface.mechanism == "PLAIN" and not self._credentials.password:  # zmq_setsockopt(3): at least one octet
             return ProbeResult(UNASKED, True, 0.0, "libzmq's clients cannot send an empty password")
+        older = surface.version.startswith(("1.", "2."))  # libzmq tells nothing of a handshake that has no READY
+        done = zmq.EVENT_CONNECTED if older else zmq.EVENT_HANDSHAKE_SUCCEEDED
         with self.socket(surface, kind) as sock:
             monitor = sock.get_monitor_socket(zmq.EVENT_CONNECTED | _BROKEN_OFF | zmq.EVENT_HANDSHAKE_SUCCEEDED)
             seen = 0
             try:
                 sock.connect(surface.address)
-                while seen != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                while seen != done:
                     left = within - (time.monotonic() - started)
                     if left <= 0 or not monitor.poll(int(left * 1000) + 1):
                         break
@@ -162,9 +164,9 @@ class Prober:
             finally:
                 sock.disable_monitor()
                 monitor.close(linger=0)
-        ok = seen == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        ok = seen == done
         said = _said(ok, within)
-        if seen == zmq.EVENT_CONNECTED:
+        if seen == zmq.EVENT_CONNECTED and not ok:
             said += "; connected, but its handshake is not completed: does its ZAP handler (RFC 27) answer?"
         elif not ok and surface.mechanism in ("PLAIN", "CURVE"):
             said += "; are the keys and the password the right ones?"

@@ -18,9 +18,10 @@ from zmqfuzz.procfs import (
     parse_open_files,
     parse_stat,
     parse_statm,
+    parse_switches,
 )
 
-__all__ = ["Usage", "Watch", "descendants", "descriptors_left", "entries", "runnable", "stat", "tree"]
+__all__ = ["Usage", "Watch", "descendants", "descriptors_left", "entries", "runnable", "stat", "switches", "tree"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -95,6 +96,12 @@ def runnable(pids: Iterable[int]) -> int:
     """How many threads of these processes run or wait for a processor: work that is not done, on a busy machine too."""
     threads = (f"/proc/{pid}/task/{thread}/stat" for pid in pids for thread in entries(f"/proc/{pid}/task"))
     return sum(b") R " in _read(path) for path in threads)
+
+
+def switches(pids: Iterable[int]) -> int:
+    """How often threads of these processes have gone to sleep, or were put there by the kernel, since their start."""
+    threads = (f"/proc/{pid}/task/{thread}/status" for pid in pids for thread in entries(f"/proc/{pid}/task"))
+    return sum(map(parse_switches, map(_read, threads)))
 
 
 def descriptors_left(pids: Iterable[int]) -> int | None:

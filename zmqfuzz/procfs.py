@@ -24,6 +24,7 @@ __all__ = [
     "parse_open_files",
     "parse_stat",
     "parse_statm",
+    "parse_switches",
     "parse_tcp",
     "parse_unix_listeners",
     "socket_inode",
@@ -122,6 +123,12 @@ def parse_statm(record: bytes) -> Statm:
     if len(fields) < 2:
         raise ValueError("not a /proc/PID/statm record")
     return Statm(int(fields[0]), int(fields[1]))
+
+
+def parse_switches(status: bytes) -> int:
+    """Context switches of a thread, voluntary and not, in /proc/PID/task/TID/status; 0 where there are none."""
+    lines = (line.split() for line in status.splitlines() if b"ctxt_switches:" in line)
+    return sum(int(fields[1]) for fields in lines if len(fields) == 2 and fields[1].isdigit())
 
 
 def parse_open_files(limits: bytes) -> int | None:

@@ -78,6 +78,8 @@ def target(
     vanished_within: Duration | None = None,
     linger: Duration | None = None,
     delivers: float | None = None,
+    bystander_p99: str | float | None = None,
+    bystander_loss: float | None = None,
     expose: Words | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
@@ -121,6 +123,7 @@ def target(
         "vanished_within": vanished_within,
     }
     declared |= {"linger": linger, "delivers": delivers, "expose": expose}
+    declared |= {"bystander_p99": bystander_p99, "bystander_loss": bystander_loss}
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),
@@ -220,7 +223,9 @@ class SuiteTarget:
 
     def attacks(self, families: Words = (), exclude: Words = ()) -> list[FamilyAttack]:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
+        from zmqfuzz.backlog import BACKLOG
         from zmqfuzz.catalogue import select_families
+        from zmqfuzz.company import COMPANY
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
         from zmqfuzz.stopping import STOPPING
@@ -230,6 +235,8 @@ class SuiteTarget:
             STOPPING: started and (limits.linger is not None or limits.delivers is not None),
             RATING: started and limits.rate is not None and not self._description["bind"],
             EXPOSURE: limits.expose is not None,
+            BACKLOG: False,  # where it is asked for
+            COMPANY: started and (limits.bystander_p99 is not None or limits.bystander_loss is not None),
         }
         looks = [
             name

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from zmqfuzz.measured import Company, Kept
 from zmqfuzz.script import Attack, Script
 
 __all__ = [
@@ -263,7 +264,8 @@ class Observation:
     the target still holds after settling although their peers are gone. ``executed``: code that a peer sent was run
     (:mod:`zmqfuzz.canary`). ``beside``: how an honest client was served while the connections were held; None: it was
     not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
-    ``flow``: what it took of a flood that was counted.
+    ``flow``: what it took of a flood that was counted. ``kept``: what it kept of messages that waited in it.
+    ``company``: what two honest clients got meanwhile.
     """
 
     baseline: Sample | None = None
@@ -279,6 +281,8 @@ class Observation:
     beside: Beside | None = None
     stop: Stop | None = None
     flow: Flow | None = None
+    kept: Kept | None = None
+    company: Company | None = None
 
     @property
     def peak_rss(self) -> int:
@@ -329,7 +333,9 @@ class Examination:
     client was asked before, during and after the attack on fresh processes, and beside idle peers in ``controls``. Or
     ``stop``: fresh processes were told to stop while the peers were there; the first of the ``controls`` with nobody
     connected, and in the second the same peers met a target that was not told to stop. Or ``rate``: what fresh
-    processes took of a flood was counted; the first of the ``controls`` is an honest peer at half of the limit.
+    processes took of a flood was counted; the first of the ``controls`` is an honest peer at half of the limit. Or
+    ``unread``: peers did not read what they were sent, and the first of the ``controls`` did. Or ``intake``: messages
+    came faster than they were worked off. Or ``company``: two honest clients asked before, during and after the attack.
     ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
     """
 

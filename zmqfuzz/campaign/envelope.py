@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from zmqfuzz.budget import MIB, Limits
 from zmqfuzz.campaign.objectives import Extremes
+from zmqfuzz.company import told as told_of
+from zmqfuzz.measured import Company
 from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
@@ -38,8 +40,9 @@ class Envelope:
     largest that were taken while the connection stayed open; ``refused``: the smallest honest frame that ended its
     connection. ``idle``: the shortest and the longest silence after which the target ended the connection of a
     peer that had done nothing wrong, by where it fell silent: in its greeting (GREETING), or in TRAFFIC. ``ends``: how
-    it ended, each time it was told to stop. ``flows``: what it took of floods that were counted. ``places`` and
-    ``libraries``: where it listens, and which libzmq it runs, in words. ``metrics``: those of the user's own.
+    it ended, each time it was told to stop. ``flows``: what it took of floods that were counted. ``companies``: what
+    honest clients got beside a crowd. ``places`` and ``libraries``: where it listens, and which libzmq it runs, in
+    words. ``metrics``: those of the user's own.
     """
 
     rest: int = 0
@@ -50,6 +53,7 @@ class Envelope:
     idle: dict[Reached, tuple[float, float]] = field(default_factory=dict)
     ends: list[Stop] = field(default_factory=list)
     flows: list[Flow] = field(default_factory=list)
+    companies: list[Company] = field(default_factory=list)
     places: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     metrics: Extremes = field(default_factory=Extremes)
@@ -124,7 +128,7 @@ class Envelope:
             said.append(_ended(self.ends))
         if self.places and limits.expose is None:
             said.append(f"listens at {' and '.join(self.places)}")
-        return [*said, *map(told, self.flows), *self.libraries, *self.metrics.told()]
+        return [*said, *map(told, self.flows), *map(told_of, self.companies), *self.libraries, *self.metrics.told()]
 
 
 def _ended(ends: list[Stop]) -> str:

@@ -13,6 +13,7 @@ from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
 from zmqfuzz.exposure import Exposure
 from zmqfuzz.finding import Finding, Verdict
+from zmqfuzz.rating import RATING
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Examination, Reached, Surface, Trial
 
@@ -40,7 +41,8 @@ class Plan:
     IDs of findings that are known already, and do not count for ``stop_after``.
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
     ``exposure``: when it is looked at what it shows without an attack (:mod:`zmqfuzz.exposure`), likewise.
-    ``rates``: where a rate is promised, it is looked at.
+    ``looks``: by name, what else is looked at, each door by itself: :data:`~zmqfuzz.rating.RATING`, where a rate is
+    promised; :data:`~zmqfuzz.backlog.BACKLOG`; :data:`~zmqfuzz.company.COMPANY`.
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
     ``known``: ways of failing that are findings already, as door, code and signature: they are not caught again.
     ``corpus``: attacks by the door they were kept for, played before others are drawn.
@@ -62,7 +64,7 @@ class Plan:
     isolated: bool = False
     known: frozenset[tuple[str, str, str]] = frozenset()
     corpus: tuple[tuple[str, Attack], ...] = ()
-    rates: bool = True
+    looks: frozenset[str] = frozenset({RATING})
     again: tuple[Waiting, ...] = ()
     settle: bool = False
 

@@ -44,7 +44,7 @@ class Rates:
     @property
     def wanted(self) -> bool:
         """Whether a rate is promised, and may be looked at."""
-        return self._plan.rates and self._harness.limits.rate is not None
+        return RATING in self._plan.looks and self._harness.limits.rate is not None
 
     def kept(self, doors: int) -> float:
         """Seconds of the budget to be left for it."""

@@ -11,9 +11,11 @@ import re
 import textwrap
 from collections.abc import Iterator
 
+from zmqfuzz.backlog import BACKLOG
 from zmqfuzz.campaign.decode import next_framing, printable
 from zmqfuzz.campaign.repro_player import PLAYER
 from zmqfuzz.canary import carries
+from zmqfuzz.company import COMPANY
 from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import (
@@ -46,6 +48,10 @@ def cannot_play(attack: Attack) -> str:
     """Why a script of the standard library alone cannot play ``attack``, in one sentence; empty when it can."""
     if attack.strategy == STOPPING:
         return "repro.py cannot tell the program to stop; use zmqfuzz replay instead."
+    if attack.strategy == COMPANY:
+        return "repro.py has no honest clients; use zmqfuzz replay instead."
+    if attack.strategy == BACKLOG:
+        return "repro.py cannot see what is kept for whom; use zmqfuzz replay instead."
     if attack.strategy == EXPOSURE:
         return "there is nothing to send; use zmqfuzz replay, which looks again."
     if carries(attack):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from zmqfuzz.campaign.again import Again
+from zmqfuzz.campaign.backlogs import Backlogs
 from zmqfuzz.campaign.claims import (
     claim_asked,
     claim_cover,
@@ -21,12 +22,14 @@ from zmqfuzz.campaign.claims import (
     claim_time,
     open_doors,
 )
+from zmqfuzz.campaign.companies import Companies
 from zmqfuzz.campaign.docket import Docket
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.judging import violations
 from zmqfuzz.campaign.known import Known, Lane
+from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.shutdown import Shutdown
@@ -87,6 +90,8 @@ class Campaign:
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
+        every = harness, plan, triage, self.outcome, tell
+        self._looks: tuple[Looks, ...] = (Companies(*every), Backlogs(*every))
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -126,7 +131,7 @@ class Campaign:
         full = True
         end = deadline
         doors = len(self.outcome.surfaces)
-        deadline -= self._shutdown.kept(doors) + self._rates.kept(doors)
+        deadline -= self._shutdown.kept(doors) + self._rates.kept(doors) + sum(look.kept(doors) for look in self._looks)
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -150,6 +155,9 @@ class Campaign:
         await self._exposing.look_again()
         if not self._docket.enough:
             await self._rates.look(self._served, end)
+        for look in self._looks:
+            if not self._docket.enough:
+                await look.look(self._served, end)
         if not self._docket.enough:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
@@ -205,7 +213,8 @@ class Campaign:
             raise TargetServesNobody(
                 f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
             )
-        if not lanes and not (self._shutdown.wanted or self._rates.wanted or self._exposing.wanted):
+        alone = any(look.wanted for look in (self._shutdown, self._rates, self._exposing))
+        if not lanes and not (alone or any(look.insists for look in self._looks)):
             doors = ", ".join(surface.key for surface in surfaces)
             raise NothingSelected(
                 f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."

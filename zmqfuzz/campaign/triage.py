@@ -8,6 +8,7 @@ from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.attribution import bare_socket_too, publicly_known
 from zmqfuzz.campaign.confirmed import Confirmed, Triaged
+from zmqfuzz.campaign.examinations import SINGLY, examinations
 from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.naming import finding_of, shape, signature_of
@@ -15,9 +16,7 @@ from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import COUNTED, Examiner, growth
 from zmqfuzz.harness import Harness
-from zmqfuzz.rater import Rater
 from zmqfuzz.script import Attack, Script
-from zmqfuzz.stopper import Stopper
 from zmqfuzz.trial import Surface, Trial
 
 __all__ = ["Triage"]
@@ -53,8 +52,7 @@ class Triage:
     def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
-        self._stopper = Stopper(harness)
-        self._rater = Rater(harness)
+        self._examinations = examinations(harness, self._examiner)
         self._seconds = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
@@ -259,14 +257,9 @@ class Triage:
         self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
     ) -> Confirmed:
         """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
-        if entry.examines == "beside":
-            examination = await self._examiner.beside(attack, key, times=times)
-        elif entry.examines == "workers":
-            examination = await self._examiner.workers(attack, key, times=times)
-        elif entry.examines == "stop":
-            examination = await self._stopper.examine(attack, key, times=times)
-        elif entry.examines == "rate":
-            examination = await self._rater.examine(attack, key, times=times)
+        examine = self._examinations.get(entry.examines)
+        if examine is not None:
+            examination = await examine(attack, key, times=times)
         elif entry.examines == "held":
             examination = await self._examiner.held(attack, key, seen, times=times)
             if growth(examination.rounds) > MIB and key not in self.leaking:
@@ -278,7 +271,7 @@ class Triage:
         if examination.doubts:
             return Confirmed(0, 0, doubts=examination.doubts)
         violation = entry.judge(examination, self._harness.limits)
-        if violation is None and entry.examines in ("stop", "rate"):
+        if violation is None and entry.examines in SINGLY:
             alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
             return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
         if violation is None:

@@ -118,7 +118,7 @@ def campaign_command(
             seed=seed,
             stop=wanted.stop,
             exposure=wanted.exposure,
-            rates=wanted.rates,
+            looks=wanted.looks,
             seeds=wanted.seeds,
             store=str(wanted.store),
         )

@@ -12,9 +12,11 @@ from typing import Any, Literal
 import click
 
 from zmqfuzz.assembly import Spec
+from zmqfuzz.backlog import BACKLOG
 from zmqfuzz.catalogue import Family, select_families
 from zmqfuzz.cli.options import DURATION, credential_options, gate_options, names, profile_option, promise_options
 from zmqfuzz.cli.recording import Policy
+from zmqfuzz.company import COMPANY
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
@@ -76,6 +78,10 @@ def target_options(command: Command) -> Command:
     return command
 
 
+LOOKS = (RATING, BACKLOG, COMPANY)
+"""What is looked at for each door by itself, by names like those of families."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What was chosen; ``name`` is that of a declared target, if one was. ``drawn``: nobody gave the ``seed``."""
@@ -85,7 +91,7 @@ class Wanted:
     families: tuple[Family, ...]
     stop: When
     exposure: When
-    rates: bool
+    looks: frozenset[str]
     seed: int
     drawn: bool
     seeds: tuple[tuple[bytes, ...], ...]
@@ -132,15 +138,17 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         credentials=credentials,
         limits=declared.contract(limits),
     )
+    chosen, stop, exposure, looks = _chosen(declared, names(options["only"]), names(options["exclude"]))
+    promised = spec.limits.bystander_p99 is not None or spec.limits.bystander_loss is not None
+    looks |= {COMPANY} - set(names(options["exclude"])) if promised else set()
     seeds = declared.seeds if options["seeds"] is None else options["seeds"]
-    chosen, stop, exposure, rates = _chosen(declared, names(options["only"]), names(options["exclude"]))
     return Wanted(
         called,
         spec,
         chosen,
         "promised" if stop == "always" and chosen and options["cases"] is not None else stop,
         exposure,
-        rates,
+        looks,
         random.SystemRandom().getrandbits(31) if options["seed"] is None else options["seed"],
         options["seed"] is None,
         read_seeds(seeds) if seeds is not None else (),
@@ -153,25 +161,27 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
 
 def _chosen(
     declared: Declared, only: tuple[str, ...], exclude: tuple[str, ...]
-) -> tuple[tuple[Family, ...], When, When, bool]:
+) -> tuple[tuple[Family, ...], When, When, frozenset[str]]:
     """The families that were given, else those that were declared; when it is looked at how the target ends, and when
-    at what it shows without an attack; and whether a promised rate is looked at."""
+    at what it shows without an attack; and the names of what else is looked at."""
     given = bool(only or exclude)
     if not given:
         only, exclude = declared.families, declared.exclude
     stop, exposure = _when(STOPPING, only, exclude), _when(EXPOSURE, only, exclude)
-    looks = (STOPPING, EXPOSURE, RATING)
+    looks = (STOPPING, EXPOSURE, *LOOKS)
     families, left_out = ([name for name in words if name not in looks] for words in (only, exclude))
-    rates = RATING not in exclude and (RATING in only or not only or bool(families))
+    chosen = frozenset(name for name in LOOKS if name not in exclude and (name in only or not only))
+    if families:
+        chosen |= {RATING} - set(exclude)  # it was promised
     if only and not families:
-        return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never", rates
+        return (), stop if STOPPING in only else "never", exposure if EXPOSURE in only else "never", chosen
     try:
         found = select_families(families, left_out)
     except UsageError as error:
         raise error if given else declared.blamed("families", error) from None
     if found:
-        return found, stop, exposure, rates
-    return found, stop if STOPPING in only else "promised", exposure if EXPOSURE in only else "promised", rates
+        return found, stop, exposure, chosen
+    return found, stop if STOPPING in only else "promised", exposure if EXPOSURE in only else "promised", chosen
 
 
 def _when(name: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> When:

@@ -91,7 +91,7 @@ def run_command(words: tuple[str, ...], seconds: float, reach: bool, own: Path |
         seeds=wanted.seeds,
         stop=wanted.stop,
         exposure=wanted.exposure,
-        rates=wanted.rates,
+        looks=wanted.looks,
     )
     return play(wanted.spec, plan, Corpus(wanted.store), wanted.policy, reach=reach)[1]
 

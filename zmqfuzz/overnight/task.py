@@ -40,6 +40,7 @@ from zmqfuzz.finding import Finding
 from zmqfuzz.harness import Harness
 from zmqfuzz.overnight.entries import entry_lines
 from zmqfuzz.overnight.lines import Lines
+from zmqfuzz.rating import RATING
 from zmqfuzz.reports.telling import outcome_to_plain, tell
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
@@ -75,7 +76,7 @@ class Task:
     seconds: float = 60.0
     stop: Literal["never", "promised", "always"] = "promised"
     exposure: Literal["never", "promised", "always"] = "promised"
-    rates: bool = True
+    looks: frozenset[str] = frozenset({RATING})
     cases: int | None = None
     seeds: tuple[tuple[bytes, ...], ...] = ()
     known: frozenset[Way] = frozenset()
@@ -100,7 +101,7 @@ class Task:
             seeds=self.seeds,
             stop=self.stop,
             exposure=self.exposure,
-            rates=self.rates,
+            looks=self.looks,
             known=self.known,
             corpus=self.corpus,
             again=self.again,

@@ -1,0 +1,278 @@
+"""Two honest clients in a process of their own, that ask a target in turns and count what comes back to whom.
+
+``python -m zmqfuzz.bystanding`` reads one JSON object, then one line for each thing to do, and prints one JSON object
+for each; it ends with its input. A process of its own, as in that of the attackers an answer would wait for Python's
+interpreter lock, and be told as late. Beside them a third client asks an echo in this process: how late that is, is the
+machine's part.
+
+Each question holds a token of its own, where the target gives such back in its answer: so it is known whose an answer
+is. Contract: standard library and pyzmq only. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import zmq
+
+__all__ = ["CARRIES", "Asker", "Tally", "carried", "question"]
+
+CARRIES = ("json", "last", "append")
+"""How a question holds its token: as ``id`` of the JSON object in the last frame, as the last frame, or behind it."""
+
+PATIENCE = 2.0
+"""Seconds after which a question counts as not answered."""
+
+PACE = 0.002
+"""Seconds between two questions of a client at least: it is no flood itself."""
+
+ECHO_PACE = 0.01
+TURNS = 8
+"""Questions of each client while the other one only listens."""
+
+
+def carried(parts: Sequence[bytes], mode: str, token: bytes) -> list[bytes] | None:
+    """The frames with the token in them; None where this mode does not fit them."""
+    *before, last = parts
+    if mode == "last":
+        return [*before, token]
+    if mode == "append":
+        return [*before, last + b" " + token]
+    try:
+        document = json.loads(last)
+    except (ValueError, RecursionError):
+        return None
+    return [*before, json.dumps(document | {"id": token.decode()}).encode()] if isinstance(document, dict) else None
+
+
+def question(parts: Sequence[bytes], mode: str, token: bytes) -> list[bytes]:
+    """The frames of one question; without a mode always the same."""
+    return (carried(parts, mode, token) if mode else None) or list(parts)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came back in one phase. ``foreign``: with a token of somebody else; ``other``: with none of ours."""
+
+    asked: int = 0
+    got: int = 0
+    lost: int = 0
+    twice: int = 0
+    foreign: int = 0
+    other: int = 0
+    took: list[float] = field(default_factory=list)
+
+    def plain(self) -> dict[str, float]:
+        """For JSON; quantiles in seconds."""
+        times = sorted(self.took)
+        counts = {name: getattr(self, name) for name in ("asked", "got", "lost", "twice", "foreign", "other")}
+        return {**counts, "p50": quantile(times, 0.5), "p99": quantile(times, 0.99)}
+
+
+def quantile(times: Sequence[float], share: float) -> float:
+    """The smallest of the sorted ``times`` that so many of them do not pass; 0 without any."""
+    return times[max(0, math.ceil(share * len(times)) - 1)] if times else 0.0
+
+
+class Asker:
+    """One client, with one question at a time."""
+
+    def __init__(self, make: Callable[[], zmq.Socket[bytes]], prefix: bytes, pace: float) -> None:
+        self._make = make
+        self._prefix = prefix
+        self._pace = pace
+        self._number = 0
+        self._sent_at = 0.0
+        self._answered: set[bytes] = set()
+        self._given_up: set[bytes] = set()
+        self.waits = b""
+        self.sock = make()
+
+    def due(self, now: float) -> float:
+        """Seconds until it may ask again, or gives up."""
+        return (self._sent_at + PATIENCE if self.waits else self._sent_at + self._pace) - now
+
+    def ask(self, parts: Sequence[bytes], mode: str, tally: Tally) -> None:
+        """Send the next question."""
+        self._number += 1
+        token = self._prefix + b"%08x" % self._number
+        try:
+            self.sock.send_multipart(question(parts, mode, token), zmq.NOBLOCK)
+        except zmq.Again:
+            self._sent_at = time.monotonic()
+            return
+        self.waits, self._sent_at = token, time.monotonic()
+        tally.asked += 1
+
+    def give_up(self, tally: Tally) -> None:
+        """The question was not answered; what comes now is late."""
+        tally.lost += 1
+        tally.took.append(PATIENCE)
+        self._given_up.add(self.waits)
+        self.waits = b""
+        if self.sock.type == zmq.REQ:  # it cannot ask again
+            self.sock.close(linger=0)
+            self.sock = self._make()
+
+    def take(self, mode: str, strangers: Sequence[bytes], tally: Tally) -> bool:
+        """One message that has come; whether it answers the question."""
+        data = b"\0".join(self.sock.recv_multipart())
+        if not mode:
+            return self._answer(tally)
+        if any(prefix in data for prefix in strangers):
+            tally.foreign += 1
+        if self.waits and self.waits in data:
+            return self._answer(tally)
+        if any(token in data for token in self._given_up):
+            return False
+        place = data.find(self._prefix)
+        if place >= 0:
+            tally.twice += data[place : place + len(self._prefix) + 8] in self._answered
+            return False
+        tally.other += 1
+        if self.sock.type == zmq.REQ:
+            self.waits = b""
+        return False
+
+    def _answer(self, tally: Tally) -> bool:
+        if not self.waits:
+            return False
+        tally.got += 1
+        tally.took.append(time.monotonic() - self._sent_at)
+        self._answered.add(self.waits)
+        self.waits = b""
+        return True
+
+
+def _echo(context: zmq.Context[zmq.Socket[bytes]], ready: list[str], there: threading.Event) -> None:
+    with context.socket(zmq.REP) as sock:
+        sock.linger = 0
+        sock.bind("tcp://127.0.0.1:*")
+        ready.append(sock.get_string(zmq.LAST_ENDPOINT))
+        there.set()
+        while True:
+            sock.send_multipart(sock.recv_multipart())
+
+
+class _Room:
+    """The clients, and what they do."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+        self._context = zmq.Context()
+        self._parts = [bytes.fromhex(part) for part in told["parts"]]
+        self._mode = ""
+        prefixes = [prefix.encode() for prefix in told["prefixes"]]
+        marks = [mark.encode() for mark in told["marks"]]
+        self._strangers = [[*marks, prefixes[1]], [*marks, prefixes[0]]]
+        self._askers = [Asker(self._socket, prefix, PACE) for prefix in prefixes]
+        place: list[str] = []
+        there = threading.Event()
+        threading.Thread(target=_echo, args=(self._context, place, there), daemon=True).start()
+        there.wait()
+        self._machine = Asker(lambda: self._plain(place[0]), b"machine", ECHO_PACE)
+
+    def _plain(self, address: str) -> zmq.Socket[bytes]:
+        sock = self._context.socket(zmq.REQ)
+        sock.linger = 0
+        sock.connect(address)
+        return sock
+
+    def _socket(self) -> zmq.Socket[bytes]:
+        told = self._told
+        sock = self._context.socket(getattr(zmq, told["kind"]))
+        sock.linger = 0
+        sock.ipv6 = "[" in told["address"]
+        for name, value in told["security"].items():
+            setattr(sock, name, value.encode())
+        sock.connect(told["address"])
+        return sock
+
+    def learn(self) -> dict[str, Any]:
+        """Whether answers hold the token of their question, and come to nobody but who asked."""
+        for mode in CARRIES:
+            if carried(self._parts, mode, b"token") is None:
+                continue
+            tally = Tally()
+            if all(self._one(asker, mode, tally, 1.0) for asker in self._askers for _ in range(2)):
+                self._mode = mode
+                return {"carries": mode, "private": self._private()}
+        return {"carries": "", "private": False}
+
+    def _one(self, asker: Asker, mode: str, tally: Tally, within: float) -> bool:
+        asker.ask(self._parts, mode, tally)
+        end = time.monotonic() + within
+        while asker.waits and (left := end - time.monotonic()) > 0:
+            if asker.sock.poll(int(left * 1000) + 1) and asker.take(mode, (), tally):
+                return True
+        if asker.waits:
+            asker.give_up(tally)
+        return False
+
+    def _private(self) -> bool:
+        """Each asks while the other listens: nothing may come to who did not ask, and one answer to who did."""
+        tally = Tally()
+        for turn in range(2 * TURNS):
+            asks, listens = self._askers[turn % 2], self._askers[1 - turn % 2]
+            if not self._one(asks, self._mode, tally, PATIENCE):
+                return False
+            if asks.sock.poll(20) or listens.sock.poll(20):
+                return False
+        return not (tally.foreign or tally.twice or tally.other or tally.lost)
+
+    def run(self, stop: Callable[[int], bool]) -> dict[str, Any]:
+        """All ask until ``stop``, which is asked every so many milliseconds, and what is open is answered or lost."""
+        tallies, machine = [Tally(), Tally()], Tally()
+        players = [
+            (self._askers[0], self._parts, self._mode, self._strangers[0], tallies[0]),
+            (self._askers[1], self._parts, self._mode, self._strangers[1], tallies[1]),
+            (self._machine, [b"echo"], "last", [], machine),
+        ]
+        began, ending, last = time.monotonic(), False, 0.0
+        while not ending or any(asker.waits for asker, *_ in players):
+            now = time.monotonic()
+            for asker, parts, mode, _, tally in players:
+                if asker.due(now) <= 0:
+                    if asker.waits:
+                        asker.give_up(tally)
+                    if not ending:
+                        asker.ask(parts, mode, tally)
+            pause = max(0.0, min(asker.due(time.monotonic()) for asker, *_ in players))
+            poller = zmq.Poller()
+            for asker, *_ in players:
+                poller.register(asker.sock, zmq.POLLIN)
+            came = dict(poller.poll(min(int(pause * 1000) + 1, 20)))
+            for asker, _, mode, strangers, tally in players:
+                if asker.sock in came:
+                    asker.take(mode, strangers, tally)
+            if not ending and now - last > 0.01:
+                ending, last = stop(0), now
+        seconds = time.monotonic() - began
+        return {"clients": [tally.plain() for tally in tallies], "machine": machine.plain(), "seconds": seconds}
+
+
+def main() -> None:
+    """Do what the lines say."""
+    lines = sys.stdin
+    room = _Room(json.loads(lines.readline()))
+    poller = zmq.Poller()
+    poller.register(lines.fileno(), zmq.POLLIN)
+    for line in iter(lines.readline, ""):
+        match line.strip():
+            case "learn":
+                print(json.dumps(room.learn()), flush=True)
+            case "run":  # until the next line
+                print(json.dumps(room.run(lambda wait: bool(poller.poll(wait)))), flush=True)
+    os._exit(0)  # the echo waits for ever
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What honest clients get while a crowd asks the same as they do: looked at at each door, before the run ends."""
+
+from __future__ import annotations
+
+from zmqfuzz.campaign.looks import Looks
+from zmqfuzz.companion import Companion
+from zmqfuzz.company import COMPANY, fair, late, lost, mixed, twice
+from zmqfuzz.trial import Surface
+
+__all__ = ["Companies"]
+
+OWN, ONCE, ANSWERED, IN_TIME = "ZF701", "ZF702", "ZF703", "ZF704"
+
+
+class Companies(Looks):
+    """Two honest clients alone, beside a crowd, and after it."""
+
+    name, about = COMPANY, "what honest clients get beside a crowd"
+
+    @property
+    def insists(self) -> bool:
+        """Also where something about it is promised."""
+        limits = self._harness.limits
+        return self.named or limits.bystander_p99 is not None or limits.bystander_loss is not None
+
+    async def _door(self, surface: Surface) -> None:
+        companion = Companion(self._harness)
+        if not companion.asks(surface):
+            self._not_covered(surface, "it answers no honest client that asks")
+            return
+        trial = await companion.crowd(surface.key)
+        self._outcome.cases[(surface.key, COMPANY)] += 1
+        seen, limits = trial.observation.company, self._harness.limits
+        if seen is None or trial.observation.exit is not None or not seen.alone.got:
+            self._not_covered(surface, "it ended meanwhile" if trial.observation.exit else "no honest client was asked")
+            return
+        if not (seen.carries and seen.private):
+            why = "answers do not tell whose they are" if not seen.carries else "it tells all what one has said"
+            self._not_covered(surface, f"{OWN}, {ONCE}: {why}")
+        suspects = {
+            OWN: bool(mixed(seen)),
+            ONCE: bool(twice(seen)),
+            ANSWERED: limits.bystander_loss is not None and lost(seen) > limits.bystander_loss,
+            IN_TIME: limits.bystander_p99 is not None and seen.during.p99 > limits.bystander_p99,
+        }
+        self._outcome.envelope.companies.append(seen)
+        for code, suspected in suspects.items():
+            if suspected and code == IN_TIME and not late(seen, limits.bystander_p99 or 0.0):
+                machine = max(seen.alone.machine, seen.during.machine) * 1000
+                said = f"p99 {seen.during.p99 * 1000:,.0f} ms, {seen.alone.p99 * 1000:,.0f} ms alone"
+                self._outcome.doubts.append(f"{surface.key}: {code}? {said}; an echo meanwhile {machine:,.0f} ms")
+            elif suspected:
+                said, cleared = "honest clients got less than their own beside a crowd; examining", "not again"
+                await self._examined(surface, trial, code, said, cleared)
+            elif self._checked(code, bool(seen.carries and seen.private)) and (code != ANSWERED or fair(seen)):
+                self._outcome.checks[code] += 1
+
+    def _checked(self, code: str, told: bool) -> bool:
+        limits = self._harness.limits
+        if code in (OWN, ONCE):
+            return told
+        return (limits.bystander_loss if code == ANSWERED else limits.bystander_p99) is not None

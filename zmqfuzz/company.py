@@ -1,0 +1,113 @@
+"""The attack beside which two honest clients ask: a crowd that asks the same as they do, and peers that leave. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zmqfuzz.bystanding import CARRIES, question
+from zmqfuzz.measured import Company
+from zmqfuzz.script import Attack, Close, Connect, Script, Send, Shake, Step, Wait
+from zmqfuzz.trial import Surface
+from zmqfuzz.zmtp.wire import Frame, Unit
+
+__all__ = [
+    "COMPANY",
+    "LASTS",
+    "asks_alike",
+    "comparable",
+    "crowd",
+    "fair",
+    "late",
+    "lost",
+    "mark_of",
+    "mixed",
+    "told",
+    "twice",
+]
+
+COMPANY = "company"
+"""Instead of the name of a family."""
+
+LASTS = 2.5
+"""Seconds of the attack."""
+
+MARK = "mark of "
+"""Before the mark in the label of a script: how its messages are known where they should not come."""
+
+MOST_MACHINE = 0.5
+"""Share of a promised time that an echo which nothing attacks may take: more is the machine's."""
+
+_CROWD, _LEAVERS = 4, 4
+_TIMES = 50_000
+MOST_ECHO = 0.5
+"""Seconds that the slowest answers of an echo may take where answers in two seconds are counted."""
+
+_VISITS = 10
+
+
+def mark_of(attack: Attack) -> bytes:
+    """What the messages of the attack hold; empty: nothing."""
+    labels = (script.label.partition(MARK)[2] for script in attack.scripts)
+    return next((label.encode() for label in labels if label), b"")
+
+
+def asks_alike(surface: Surface, kind: str, parts: Sequence[bytes]) -> bool:
+    """Whether several honest clients can ask at this door, and are answered."""
+    return surface.side == "bind" and kind in ("REQ", "DEALER") and bool(parts)
+
+
+def crowd(surface: Surface, kind: str, parts: Sequence[bytes], mode: str, mark: bytes) -> Attack:
+    """Peers that ask as honest ones do, as fast as they are let; and such that leave before they are answered."""
+    asked = question(parts, mode if mode in CARRIES else "", mark + b"%08x" % 0)
+    frames = [b"", *asked] if kind == "REQ" else asked  # RFC 28: an empty delimiter
+    units: tuple[Unit, ...] = tuple(Frame(frame, more=place < len(frames)) for place, frame in enumerate(frames, 1))
+    opening: tuple[Step, ...] = (Connect(), Shake("DEALER", mechanism=surface.mechanism))
+    asks = Script((*opening, Send(units, times=_TIMES), Wait(LASTS)), _CROWD, f"crowd, {MARK}{mark.decode()}")
+    visit = (*opening, Send(units, times=4), Wait(0.01), Close())
+    leaves = Script(visit * _VISITS, _LEAVERS, f"leaver, {MARK}{mark.decode()}")
+    return Attack((asks, leaves), strategy=COMPANY)
+
+
+def mixed(company: Company) -> int:
+    """Messages with what belongs to another, where answers tell whose they are and came to nobody else before."""
+    if not (company.carries and company.private):
+        return 0
+    return company.alone.foreign + company.during.foreign + company.after.foreign + company.strays
+
+
+def twice(company: Company) -> int:
+    """Answers to what was answered, where that had not been before."""
+    if not (company.carries and company.private) or company.alone.twice:
+        return 0
+    return company.during.twice + company.after.twice
+
+
+def lost(company: Company) -> float:
+    """Share of questions that were not answered beside the attack, where all were before and after; else 0."""
+    if company.alone.lost or company.after.lost or not company.after.got or not fair(company):
+        return 0.0
+    return company.during.lost / max(company.during.asked, 1)
+
+
+def fair(company: Company) -> bool:
+    """Whether the machine left an echo that nothing attacks so much time that none of its answers was nearly lost."""
+    return company.during.machine <= MOST_ECHO
+
+
+def late(company: Company, promised: float) -> bool:
+    """Whether answers took longer than promised beside the attack, and not by the machine's fault."""
+    return company.during.p99 > promised and comparable(company, promised)
+
+
+def comparable(company: Company, promised: float) -> bool:
+    """Whether the promise was kept alone, and by far by an echo that nothing attacks: else the machine is busy."""
+    machine = max(company.alone.machine, company.during.machine)
+    return company.alone.p99 <= promised and machine <= MOST_MACHINE * promised
+
+
+def told(company: Company) -> str:
+    """What the honest clients got, in a few words."""
+    spans = company.alone, company.during
+    times = [f"{span.p50 * 1000:,.1f} and {span.p99 * 1000:,.1f} ms" for span in spans]
+    unanswered = f", {company.during.lost} of {company.during.asked:,} not answered" if company.during.lost else ""
+    return f"honest clients' p50 and p99 {times[0]} alone, {times[1]} beside a crowd{unanswered}"
