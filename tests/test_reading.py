@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,10 +15,12 @@ import zmq
 
 from zmqfuzz.endpoints import connect
 from zmqfuzz.peer import Peer
+from zmqfuzz.reading import Record, counted
 from zmqfuzz.script import Close, Connect, Expect, ReadOn, Script, Send, Shake, Step, StopReading, Wait
 from zmqfuzz.trial import ClosedBy, Direction, Transcript
 from zmqfuzz.writer import Meter
-from zmqfuzz.zmtp.wire import Frame
+from zmqfuzz.zmtp.connection import Connection
+from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Property, encode
 
 BODY = bytes(100_000)
 RESET = struct.pack("ii", 1, 0)
@@ -192,3 +195,24 @@ def test_a_small_receive_buffer_is_small_from_the_start() -> None:
         with server(fill) as endpoint:
             play(endpoint, Connect(buffer), StopReading(), Expect("close", 20))
     assert filled[0] < 32_768 < filled[1]
+
+
+def test_skimmed_frames_are_told_as_read_ones() -> None:
+    """What nobody wants the bodies of is read faster, and told in the same words, however the octets were cut."""
+    ordinary = (Frame(b"one", more=True), Frame(Fill(300)), Frame(b""))
+    odd = (Frame(b"x", long=True), Frame(b"y", reserved=0x80), Command(b"PING", b"\0\0ctx"), Frame(b"z", more=True))
+    units = (*ordinary, Command(b"PONG"), *ordinary * 4, *odd, *ordinary, Frame(b"cut", declared_size=9))
+    hello = (Greeting(), Command(b"READY", properties=(Property(b"Socket-Type", b"PUSH"),)))
+    stream = b"".join([encode(unit) for unit in (*hello, *units)])
+    for size in (1, 2, 7, 100, len(stream)):
+        told = []
+        for tap in (None, lambda parts: None):
+            meter = Meter(tap=tap)
+            connection, record, seen = Connection(), Record(meter), Counter[str]()
+            connection.send(Greeting())
+            pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+            notes = [counted(connection, piece, seen, record) for piece in (*pieces, b"")]
+            seen_of_all = record.transcript("")
+            told.append((notes, seen, meter.messages, seen_of_all.messages, seen_of_all.reached, seen_of_all.breaches))
+        assert told[0] == told[1]
+        assert told[0][2] == 14

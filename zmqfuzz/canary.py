@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -51,8 +52,11 @@ def _octets(unit: Unit) -> bytes:
 
 def carries(attack: Attack) -> bool:
     """Whether the canary is in it."""
-    steps = (step for script in attack.scripts for step in script.steps if isinstance(step, Send))
-    return any(PLACEHOLDER in _octets(unit) for step in steps for unit in step.units)
+    return any(PLACEHOLDER in octets for script in attack.scripts for octets in _sent(script))
+
+
+def _sent(script: Script) -> Iterator[bytes]:
+    return (_octets(unit) for step in script.steps if isinstance(step, Send) for unit in step.units)
 
 
 class Canary:
@@ -74,6 +78,8 @@ class Canary:
         return replace(attack, scripts=tuple(map(self._script, attack.scripts))) if carries(attack) else attack
 
     def _script(self, script: Script) -> Script:
+        if not any(PLACEHOLDER in octets for octets in _sent(script)):
+            return script
         steps = (
             replace(step, units=tuple(map(self._unit, step.units))) if isinstance(step, Send) else step
             for step in script.steps

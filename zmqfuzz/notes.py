@@ -14,7 +14,7 @@ from zmqfuzz.zmtp.connection import (
 )
 from zmqfuzz.zmtp.wire import body_bytes
 
-__all__ = ["why", "words"]
+__all__ = ["frame_words", "why", "words"]
 
 
 def words(event: Event) -> str:
@@ -26,13 +26,18 @@ def words(event: Event) -> str:
             pairs = [f"{_text(item.name)}={_text(item.value)}" for item in command.properties]
             return " ".join([_text(command.name), *pairs])
         case FrameReceived(frame):
-            return f"frame MORE={int(frame.more)} size={len(body_bytes(frame.body))}"
+            return frame_words(frame.more, len(body_bytes(frame.body)))
         case ErrorReceived(reason):
             return f"ERROR {_text(reason)}"
         case Breach(reason):
             return f"breach: {reason}"
         case HandshakeComplete() | Closed():
             return ""
+
+
+def frame_words(more: bool, size: int) -> str:
+    """A few words for one frame of a message."""
+    return f"frame MORE={int(more)} size={size}"
 
 
 def _text(octets: bytes) -> str:

@@ -40,6 +40,8 @@ EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 """What a poll loop is to tell a Player of its connection."""
 
 _ENDS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_WRITABLE = select.EPOLLOUT | select.EPOLLERR
+_READABLE = ~select.EPOLLOUT
 
 Turns = Generator[float, None, None]
 """A peer's turns: each gives the time until which it waits, unless something happens to its connection before."""
@@ -93,11 +95,12 @@ class Player:
         self._connection = Connection()
         self._seen: Counter[str] = Counter()
         self._replies = b""
+        self._used = False  # a connection was opened before
         self._at = 0
         self._listens = max(
             (at for at, step in enumerate(script.steps) if isinstance(step, Shake | Expect)), default=-1
         )
-        self._writable = self._connected = self._heard_enough = self._deaf = False
+        self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
         self._turns = self._play()
 
     def resume(self) -> bool:
@@ -134,8 +137,10 @@ class Player:
 
     def _connect(self, step: Connect) -> Turns:
         self._leave(rst=True)
-        self._connection, self._seen, self._replies = Connection(), Counter(), b""
-        self._writable = self._connected = self._heard_enough = self._deaf = False
+        if self._used:
+            self._connection, self._seen, self._replies = Connection(), Counter(), b""
+        self._used = True
+        self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
         deadline = perf_counter() + CONNECT_WITHIN
         try:
             sock = self._place.opened(step.buffer)
@@ -149,7 +154,7 @@ class Player:
                 self._refused(TimeoutError())
                 return
             yield deadline
-        if number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if self._failed and (number := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
             self._refused(OSError(number, ""))
             return
         self._connected = True
@@ -181,12 +186,13 @@ class Player:
 
     def happened(self, events: int) -> None:
         """What the poll loop says of the connection."""
-        if events & select.EPOLLOUT or events & select.EPOLLERR:
+        if events & _WRITABLE:
             self._writable = True
+            self._failed = bool(events & _ENDS)
         if self._deaf:
             if events & _ENDS and "close" not in self._seen:
                 self._closed(ClosedBy.RST if events & select.EPOLLERR else ClosedBy.FIN)
-        elif self._connected and events & ~select.EPOLLOUT:
+        elif self._connected and events & _READABLE:
             enough = AT_ONCE if events & _ENDS == 0 else 1  # edges are told once: read up to the end, if it has come
             while self._sock is not None and self._read(self._sock) >= enough:
                 pass
@@ -231,7 +237,8 @@ class Player:
         sent = yield from self._written(greeting)
         self.record.sent(at, greeting[:sent], sent, note=note)
         yield from self._until(lambda: self._sock is None or (connection.complete and self._flushed()), step.within)
-        yield from self._flush()
+        if not self._flushed():
+            yield from self._flush()
         self.record.shaken(connection, step, Role.CLIENT)
 
     def _flushed(self) -> bool:
@@ -253,7 +260,8 @@ class Player:
             break
 
     def _send(self, step: Send) -> Turns:
-        yield from self._flush()
+        if not self._flushed():
+            yield from self._flush()
         if self._sock is None:
             return
         seals, stage, at = self._connection.seals, self.record.stage, self.record.now()
@@ -277,8 +285,8 @@ class Player:
 
     def _written(self, octets: bytes) -> Generator[float, None, int]:
         """Send; returns how many octets the target took. Why it took no more is noted."""
-        rest, sent = memoryview(octets), 0
-        deadline = perf_counter() + STALL
+        rest: bytes | memoryview = octets
+        sent, deadline = 0, perf_counter() + STALL
         while rest and self._sock is not None:
             try:
                 count = self._sock.send(rest)
@@ -294,9 +302,11 @@ class Player:
                 while self._sock is not None and perf_counter() < deadline:
                     yield deadline
                 break
-            rest, sent = rest[count:], sent + count
+            sent += count
             self._meter.sent += count
-            deadline = perf_counter() + STALL
+            if sent == len(octets):
+                break
+            rest, deadline = memoryview(octets)[sent:], perf_counter() + STALL
         return sent
 
     def _pieces(self, octets: bytes, size: int, every: float) -> Generator[float, None, int]:
@@ -319,8 +329,11 @@ class Player:
         """Answer honestly, where the script shook hands, until ``condition`` holds or ``within`` seconds are over."""
         deadline = perf_counter() + within
         while not condition():
-            yield from self._flush()
-            if condition() or perf_counter() >= deadline:
+            if not self._flushed():
+                yield from self._flush()
+                if condition():
+                    return
+            if perf_counter() >= deadline:
                 return
             yield deadline
 

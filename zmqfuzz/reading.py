@@ -13,7 +13,7 @@ from collections import Counter
 
 import trio
 
-from zmqfuzz.notes import words
+from zmqfuzz.notes import frame_words, words
 from zmqfuzz.script import Shake
 from zmqfuzz.signals import Bell
 from zmqfuzz.trial import ClosedBy, Direction, Entry, Gone, Reached, Stage, Transcript
@@ -42,6 +42,9 @@ KEPT = 256 * 1024
 
 MOST_ENTRIES = 4000
 """Entries of a transcript after which what arrives is only counted."""
+
+MOST_NOTES = 8
+"""Events of one read that a transcript puts in words."""
 
 AT_ONCE = 65536
 """Octets of one read, at most."""
@@ -79,6 +82,8 @@ class Record:
 
     def reach(self, state: Reached) -> None:
         """The target has confirmed ``state``; CONNECTED begins another connection."""
+        if state is self._here is Reached.TRAFFIC:  # so is every frame
+            return
         self._reached = max(self._reached, state)
         fresh = state is Reached.CONNECTED
         self._here = state if fresh else max(self._here, state)
@@ -156,6 +161,19 @@ class Record:
         """A process still holds its side of a connection that vanished."""
         self._gone[number] = Gone(self._gone[number].at, self.now(), unacknowledged)
 
+    @property
+    def tapped(self) -> bool:
+        """Whether somebody wants the frames of messages."""
+        return self._meter.tap is not None
+
+    def frames(self, frames: list[tuple[bool, int]]) -> None:
+        """Frames of messages have arrived, each with MORE or without; nobody wants their bodies."""
+        self.reach(Reached.TRAFFIC)
+        if complete := sum(not more for more, _ in frames):
+            self._messages += complete
+            self._meter.messages += complete
+            self._last_at = self.now()
+
     def frame(self, frame: Frame) -> None:
         """A frame of a message has arrived; the last one completes it."""
         if self._meter.tap is not None:
@@ -173,7 +191,7 @@ class Record:
         """``data`` arrived; kept while there is room."""
         self._received += len(data)
         if self._received <= KEPT and len(self._entries) < MOST_ENTRIES:
-            self._entries.append(Entry(self.now(), Direction.RECEIVED, data, note="; ".join(notes[:8])))
+            self._entries.append(Entry(self.now(), Direction.RECEIVED, data, note="; ".join(notes)))
 
     def transcript(self, label: str) -> Transcript:
         """All of it, in the order in which it began."""
@@ -264,16 +282,25 @@ class Reading:
 def counted(connection: Connection, data: bytes, seen: Counter[str], record: Record) -> list[str]:
     """Read ``data`` (empty: the end) and count the events, by how far they show the connection to be; their words."""
     connection.receive_data(data)
-    notes = []
-    while (event := connection.next_event()) is not None:
+    notes: list[str] = []
+    while True:
+        if not record.tapped and (frames := connection.skim()):
+            seen["message"] += len(frames)
+            record.frames(frames)
+            notes += [frame_words(more, size) for more, size in frames[: MOST_NOTES - len(notes)]]
+        if (event := connection.next_event()) is None:
+            return notes
         _count(event, seen, record)
-        if note := words(event):
+        if len(notes) < MOST_NOTES and (note := words(event)):
             notes.append(note)
-    return notes
 
 
 def _count(event: Event, seen: Counter[str], record: Record) -> None:
     match event:
+        case FrameReceived(frame):
+            seen["message"] += 1
+            record.reach(Reached.TRAFFIC)
+            record.frame(frame)
         case GreetingReceived():
             seen["greeting"] += 1
             record.reach(Reached.GREETING)
@@ -284,10 +311,6 @@ def _count(event: Event, seen: Counter[str], record: Record) -> None:
             record.reach(Reached.HANDSHAKE)
         case HandshakeComplete():
             seen["complete"] += 1
-        case FrameReceived(frame):
-            seen["message"] += 1
-            record.reach(Reached.TRAFFIC)
-            record.frame(frame)
         case ErrorReceived():
             seen["ready"] += 1
             record.act(Stage.REFUSED)

@@ -54,7 +54,8 @@ class Keyring:
     def begin(self, connection: Connection, step: Shake, role: Role) -> tuple[bytes, str]:
         """Give ``connection`` what ``step`` asks for; the octets it begins with, and words for them."""
         connection.mechanism = self.mechanism(step, role)
-        connection.instead.extend((*(None for _ in range(min(step.honest, 8))), *step.instead))
+        if step.instead or step.honest:
+            connection.instead.extend((*(None for _ in range(min(step.honest, 8))), *step.instead))
         what = "something else" if step.instead else f"READY Socket-Type={step.socket_type}"
         note = f"greeting {step.version[0]}.{step.version[1]} {step.mechanism or 'NULL'}, then {what}"
         return connection.start(Greeting(major=step.version[0], minor=step.version[1])), note

@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from time import perf_counter
 
 from zmqfuzz.endpoints import Place
@@ -41,29 +42,35 @@ class Volley:
         waiting = deque(self._players)
         running: set[Player] = set()
         looked = 0.0
+        due = inf  # nobody wants a turn before; looked up anew only then, as that takes longer than a turn
         while waiting or running:
             while waiting and len(running) < self._at_once:
                 player = waiting.popleft()
                 if player.resume():
                     running.add(player)
+                    due = min(due, player.until)
             now = perf_counter()
             if now > looked + TICK:
                 looked = now
                 if now > deadline or not go_on():
                     break
-            due = min((player.until for player in running), default=now)
-            for number, happened in self._poll.poll(max(0.0, min(due - now, TICK))):
+            patience = max(0.0, min(due - now, TICK)) if running else 0.0
+            for number, happened in self._poll.poll(patience):
                 if (awake := self._open.get(number)) is None:
                     continue
                 awake.happened(happened)
                 if awake not in running:
                     awake.answer()
-                elif not awake.resume():
+                elif awake.resume():
+                    due = min(due, awake.until)
+                else:
                     running.discard(awake)
             now = perf_counter()
-            for player in [player for player in running if player.until <= now]:
-                if not player.resume():
-                    running.discard(player)
+            if now >= due:
+                for player in [player for player in running if player.until <= now]:
+                    if not player.resume():
+                        running.discard(player)
+                due = min((player.until for player in running), default=inf)
         for player in (*running, *waiting):
             player.record.note("out of time: the rest of the script was not played")
 

@@ -19,7 +19,6 @@ any                   end of stream, or octets that cannot be framed        CLOS
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from enum import Enum
 
 from zmqfuzz.zmtp.events import (
@@ -46,6 +45,7 @@ from zmqfuzz.zmtp.reader import (
     read_frame,
     read_greeting,
 )
+from zmqfuzz.zmtp.skim import skim
 from zmqfuzz.zmtp.wire import (
     Command,
     CurveCommand,
@@ -150,7 +150,8 @@ class Connection:
         """
         greeting = greeting or Greeting()
         if self.mechanism is not None:
-            greeting = replace(greeting, mechanism=self.mechanism.name, as_server=int(self.mechanism.as_server))
+            ours = self.mechanism.name, int(self.mechanism.as_server)
+            greeting = Greeting(greeting.major, greeting.minor, *ours, greeting.signature, greeting.filler)
         octets = self.send(greeting)
         self._started = True
         if self.state is State.HANDSHAKE:
@@ -190,6 +191,13 @@ class Connection:
         while not self._events and self._read():
             pass
         return self._events.popleft() if self._events else None
+
+    def skim(self) -> list[tuple[bool, int]]:
+        """Ordinary message frames that come next, by MORE and size, instead of their events (zmqfuzz.zmtp.skim)."""
+        ordinary = self.state is State.TRAFFIC and self._their_framing is Framing.V2 and not self.seals
+        found = skim(self._buffer, self._max_body) if ordinary and not self._events else []
+        self._within_message = found[-1][0] if found else self._within_message
+        return found
 
     def _read(self) -> bool:
         """Read one thing; False when there is nothing more to read for now."""

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zmqfuzz.zmtp.wire import CurveCommand, Fill, Frame, Framing, Raw, Unit, curve_size, encode, finished
+from zmqfuzz.zmtp.wire import Command, CurveCommand, Fill, Frame, Framing, Raw, Unit, curve_size, encode, finished
 
 __all__ = ["announced_size", "body_size", "head", "unfinished", "unit_size"]
-
-_SMALL = 4096
 
 
 def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
@@ -33,14 +31,26 @@ def head(unit: Unit, framing: Framing = Framing.V2) -> bytes:
 
 def unit_size(unit: Unit, framing: Framing = Framing.V2) -> int:
     """Octets of ``unit`` on the wire."""
-    if isinstance(unit, CurveCommand):
-        return unit_size(Frame(Fill(curve_size(unit))), framing)
-    if isinstance(unit, Frame) and isinstance(unit.body, bytes) and len(unit.body) < _SMALL:
-        return len(encode(unit, framing))
-    if isinstance(unit, Frame) and not isinstance(unit.body, Fill):
-        return len(head(replace(unit, body=Fill(len(unit.body))), framing)) + len(unit.body)
-    data = unit.body if isinstance(unit, Frame) else unit.data if isinstance(unit, Raw) else b""
-    return len(head(unit, framing)) + (max(data.size, 0) if isinstance(data, Fill) else 0)
+    match unit:
+        case Frame():
+            return _framed(body_size(unit), announced_size(unit), unit.long, framing)
+        case Raw(data):
+            return max(data.size, 0) if isinstance(data, Fill) else len(data)
+        case Command():
+            pairs = sum([5 + len(item.name) + len(item.value) for item in unit.properties])
+            size = 1 + len(unit.name) + len(unit.data) + pairs
+            return _framed(size, size, None, framing)
+        case CurveCommand():
+            size = curve_size(unit)
+            return _framed(size, size, None, framing)
+    return len(encode(unit, framing))
+
+
+def _framed(size: int, announced: int, long: bool | None, framing: Framing) -> int:
+    """Octets of a frame whose body has ``size``: RFC 13 counts the flags octet, and has a length of 1 or 9."""
+    if framing is Framing.V1:
+        return size + (10 if (announced + 1 > 254 if long is None else long) else 2)
+    return size + (9 if (announced > 255 if long is None else long) else 2)
 
 
 def body_size(frame: Frame) -> int:

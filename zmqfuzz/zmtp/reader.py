@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 
 from zmqfuzz.zmtp.wire import (
     COMMAND,
@@ -58,7 +59,11 @@ _READABLE_METADATA = (b"NULL", b"PLAIN")
 _GREETING_SIZE = 64
 """RFC 37: ``greeting = signature version mechanism as-server filler``."""
 
-"""Plain numbers: arithmetic with the enumeration takes ten times as long, and is done for each frame."""
+_SMALL = 4096
+"""Octets that are sooner copied twice than looked at through a view."""
+
+_REPEATED = 256
+"""Octets of a command, at most, that is taken for one that comes again and again: what it says is remembered."""
 
 _RESERVED_V1 = 0xFE
 _RESERVED_V2 = 0xF8
@@ -76,37 +81,40 @@ class Unreadable(Exception):
 
 
 class Buffer:
-    """Octets that have arrived and were not read yet."""
+    """``octets`` that have arrived and were not read yet."""
 
-    __slots__ = ("_octets",)
+    __slots__ = ("octets",)
 
     def __init__(self) -> None:
-        self._octets = bytearray()
+        self.octets = bytearray()
 
     def __len__(self) -> int:
-        return len(self._octets)
+        return len(self.octets)
 
     def feed(self, octets: bytes) -> None:
         """Append what arrived."""
-        self._octets += octets
+        self.octets += octets
 
-    def peek(self, size: int) -> bytes:
-        """The first ``size`` octets, fewer when fewer are here; they stay."""
-        return bytes(self._octets[:size])
+    def peek(self, size: int, skip: int = 0) -> bytes:
+        """``size`` octets after the first ``skip``, fewer when fewer are here; they stay."""
+        return bytes(self.octets[skip : skip + size])
 
     def take(self, size: int, skip: int = 0) -> bytes | None:
         """``size`` octets, after ``skip`` that are thrown away; ``None``, and nothing taken, when too few are here."""
         end = skip + size
-        if len(self._octets) < end:
+        if len(self.octets) < end:
             return None
-        with memoryview(self._octets) as view:
-            taken = bytes(view[skip:end])
-        del self._octets[:end]
+        if size < _SMALL:
+            taken = bytes(self.octets[skip:end])
+        else:
+            with memoryview(self.octets) as view:
+                taken = bytes(view[skip:end])
+        del self.octets[:end]
         return taken
 
     def clear(self) -> None:
         """Forget everything."""
-        self._octets.clear()
+        self.octets.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +155,14 @@ def read_greeting(buffer: Buffer, ours: bytes, max_body: int) -> Greeted | None:
     if "2.0" in (theirs, asked):
         return _read_old_greeting(buffer, head, Framing.V2, max_body)
     raw = buffer.take(_GREETING_SIZE)
-    if raw is None:
-        return None
+    return None if raw is None else (_greeting(raw), Framing.V2, ())
+
+
+@lru_cache(64)  # a target says the same to everybody
+def _greeting(raw: bytes) -> GreetingReceived:
     major, minor = raw[10], raw[11]
     version = f"3.{minor}" if major == 3 and minor < 2 else "3.x"
-    return GreetingReceived(version, raw[12:32].rstrip(b"\0"), bool(raw[32]), raw), Framing.V2, ()
+    return GreetingReceived(version, raw[12:32].rstrip(b"\0"), bool(raw[32]), raw)
 
 
 def _version(octets: bytes) -> str:
@@ -189,7 +200,7 @@ def read_frame(buffer: Buffer, framing: Framing, max_body: int, *, skip: int = 0
 
 
 def _read_v1(buffer: Buffer, max_body: int, skip: int) -> Frame | None:
-    head = buffer.peek(skip + 10)[skip:]
+    head = buffer.peek(10, skip)
     long = head[:1] == b"\xff"
     flags_at = 9 if long else 1
     if len(head) < flags_at:
@@ -207,16 +218,16 @@ def _read_v1(buffer: Buffer, max_body: int, skip: int) -> Frame | None:
 
 
 def _read_v2(buffer: Buffer, max_body: int, skip: int) -> Frame | None:
-    head = buffer.peek(skip + 9)[skip:]
+    head = buffer.peek(9, skip)
     if len(head) < 2:
         return None
     flags = head[0]
     long = bool(flags & LONG)
     if long and len(head) < 9:
         return None
-    size = int.from_bytes(head[1:9] if long else head[1:2], "big")
+    size = int.from_bytes(head[1:9], "big") if long else head[1]
     _check_size(size, max_body)
-    body = buffer.take(size, skip=skip + (9 if long else 2))
+    body = buffer.take(size, skip + (9 if long else 2))
     if body is None:
         return None
     return Frame(
@@ -246,20 +257,29 @@ def read_command(frame: Frame, mechanism: bytes) -> tuple[Command, str]:
     all else behind the name is left in ``data``.
     """
     body = frame.body if isinstance(frame.body, bytes) else b""
+    if len(body) > _REPEATED:
+        return _command(body, frame.more, mechanism)
+    return _repeated_command(body, frame.more, mechanism)
+
+
+def _command(body: bytes, more: bool, mechanism: bytes) -> tuple[Command, str]:
     if not body:
-        return Command(b"", name_size=0, more=frame.more), "command frame without a body"
+        return Command(b"", name_size=0, more=more), "command frame without a body"
     size, name, data = body[0], body[1 : 1 + body[0]], body[1 + body[0] :]
     if len(name) < size:
-        return Command(name, name_size=size, more=frame.more), f"command name of {size} octets in {len(body)} octets"
-    command = Command(name, data, more=frame.more)
+        return Command(name, name_size=size, more=more), f"command name of {size} octets in {len(body)} octets"
+    command = Command(name, data, more=more)
     if name not in WITH_METADATA or mechanism not in _READABLE_METADATA:
         return command, "" if size else "command without a name"
     properties, wrong = read_properties(data)
     if properties is not None:
-        command = Command(name, properties=properties, more=frame.more)
+        command = Command(name, properties=properties, more=more)
         if not wrong and property_value(properties, b"Socket-Type") is None:
             wrong = "metadata without Socket-Type"  # RFC 37: the metadata SHALL have it
     return command, f"{name.decode()}: {wrong}" if wrong else ""
+
+
+_repeated_command = lru_cache(256)(_command)
 
 
 def read_properties(octets: bytes) -> tuple[tuple[Property, ...] | None, str]:

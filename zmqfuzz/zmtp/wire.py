@@ -178,7 +178,8 @@ class Command(Brief):
     def body(self) -> bytes:
         """The command's frame body."""
         size = len(self.name) if self.name_size is None else self.name_size
-        return bytes([size & 0xFF]) + self.name + self.data + encode_properties(self.properties)
+        start = bytes([size & 0xFF]) + self.name + self.data
+        return start + encode_properties(self.properties) if self.properties else start
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -287,9 +288,13 @@ def encode_properties(properties: tuple[Property, ...]) -> bytes:
 
 def encode(unit: Unit, framing: Framing = Framing.V2) -> bytes:
     """The octets of ``unit``; ``framing`` matters for frames and commands only. Never raises for odd values."""
-    match unit:
+    match unit:  # the most frequent first: this is done for everything that is sent
+        case Frame():
+            return _frame(unit, framing)
         case Raw(data):
             return body_bytes(data)
+        case Command():
+            return _frame(Frame(unit.body(), command=True, more=unit.more), framing)
         case Greeting():
             return (
                 unit.signature
@@ -304,12 +309,8 @@ def encode(unit: Unit, framing: Framing = Framing.V2) -> bytes:
             return head + _frame(Frame(unit.identity), Framing.V1 if unit.revision & 0xFF == 0 else Framing.V2)
         case Greeting1():
             return _frame_v1(Frame(unit.identity, long=unit.long or None))
-        case Command():
-            return _frame(Frame(unit.body(), command=True, more=unit.more), framing)
         case CurveCommand():
             return _frame(unsealed(unit), framing)
-        case Frame():
-            return _frame(unit, framing)
 
 
 def _frame(frame: Frame, framing: Framing) -> bytes:
