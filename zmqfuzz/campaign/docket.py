@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
-from zmqfuzz.campaign.attribution import publicly_known
+from zmqfuzz.campaign.attribution import by_design, publicly_known
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.naming import signature_of
@@ -125,6 +125,8 @@ class Docket:
                 named = not named
         for lane, catch in await self._suspicions.look_named(deadline):
             await self.caught(lane, catch)
+        for lane, catch in await self._suspicions.look_held():
+            await self.caught(lane, catch)
         await self._take_up(deadline, all_of_them=True)
 
     async def _take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
@@ -205,8 +207,9 @@ def _doors(lanes: Sequence[Lane]) -> list[Lane]:
 
 
 def _last(catch: Catch) -> bool:
-    """Whether it waits until all else is done: LAST, and a crash of the library that is public."""
-    return catch.violation.code == LAST or bool(publicly_known(_drawn(catch)))
+    """Whether it waits until all else is done: LAST, a crash of the library that is public, and what it is made for."""
+    drawn = _drawn(catch)
+    return catch.violation.code == LAST or bool(publicly_known(drawn)) or by_design(catch.violation.code, drawn)
 
 
 def _rank(catch: Catch) -> int:

@@ -76,7 +76,8 @@ class Campaign:
         triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
         self._known = Known()
         self._known.remember(plan.known)
-        self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=LOOKS * plan.seconds)
+        every, last = LOOKS * plan.seconds, plan.stop_after is None
+        self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=every, design_last=last)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
         self._besides: list[Catch] = []  # what an attack shows beside what it was caught for

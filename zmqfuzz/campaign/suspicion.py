@@ -8,10 +8,11 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from zmqfuzz.anonymous import anonymous
-from zmqfuzz.campaign.attribution import share_names
+from zmqfuzz.campaign.attribution import by_design, share_names
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.judging import judge_trial, left_behind
-from zmqfuzz.campaign.known import Known, Lane
+from zmqfuzz.campaign.known import HELD, Known, Lane
+from zmqfuzz.campaign.naming import shape
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import Triage
@@ -86,7 +87,10 @@ class Suspicions:
         tell: Callable[[Event], None],
         *,
         look_every: float,
+        design_last: bool = False,
     ) -> None:
+        """``design_last``: what libzmq holds on purpose is examined when it is asked for (:meth:`look_held`)."""
+        self._design_last = design_last
         self._harness = harness
         self._triage = triage
         self._known = known
@@ -98,6 +102,7 @@ class Suspicions:
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
         self._named: dict[str, tuple[Lane, Trial]] = {}
+        self._held: dict[str, tuple[Lane, Trial]] = {}
         self._picked: dict[str, list[Trial]] = {}
         self._silence = Silence(self._random)
 
@@ -123,14 +128,34 @@ class Suspicions:
                     continue
                 if (catch := self._judged(lane, await self._asked(lane, Attack(())))) is not None:
                     return catch.violation  # it was the only worker
-            sentence, cleared = _WORDS[entry.examines]
-            self._tell(Suspected(lane.surface, lane.family.name, entry.code, f"{sentence}; examining"))
-            confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
-            if confirmed.violation is not None:
-                return confirmed.violation
+            if self._design_last and by_design(entry.code, shape(attack)):
+                _, most = self._held.get(lane.surface.key, (lane, None))
+                if left_behind(entry, trial) > left_behind(entry, most):
+                    self._held[lane.surface.key] = lane, trial
+                continue
+            if (violation := await self._examined(lane, entry, trial)) is not None:
+                return violation
+        return None
+
+    async def _examined(self, lane: Lane, entry: Invariant, trial: Trial) -> Violation | None:
+        sentence, cleared = _WORDS[entry.examines]
+        self._tell(Suspected(lane.surface, lane.family.name, entry.code, f"{sentence}; examining"))
+        confirmed = await self._triage.examine(entry, trial.attack, lane.surface.key, trial, times=1)
+        if confirmed.violation is None:
             self._known.clear(lane, entry.code, trial)
             self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, f"examined: {cleared}"))
-        return None
+        return confirmed.violation
+
+    async def look_held(self) -> list[tuple[Lane, Catch]]:
+        """What is held on purpose, for each door; to be asked for when all else is done: it takes long."""
+        caught = []
+        entry = invariants()[HELD]
+        for lane, trial in self._held.values():
+            if not self._known.knows_shape(lane, entry, trial.attack):
+                violation = await self._examined(lane, entry, trial)
+                caught += [(lane, Catch(violation, trial.attack, trial, trial.attack))] if violation else []
+        self._held.clear()
+        return caught
 
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look at what stays behind."""
@@ -154,7 +179,8 @@ class Suspicions:
         for entry in invariants().values():
             if entry.suspects is None or entry.code == "ZF204" or not entry.suspects(trial, self._harness.limits):
                 continue
-            if entry.examines == "held" and trial.held_growth < HELD_TOGETHER:
+            waits = lane.surface.key in self._held
+            if entry.examines == "held" and (waits or trial.held_growth < HELD_TOGETHER):
                 continue
             if entry.examines == "workers" and not self._lost(trial):
                 continue

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
-from zmqfuzz.campaign.attribution import bare_socket_too
+from zmqfuzz.campaign.attribution import bare_socket_too, by_design
 from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.minimise import minimise, minimise_history
-from zmqfuzz.campaign.naming import finding_of, shape
+from zmqfuzz.campaign.naming import finding_of, shape, signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import Examiner, growth
@@ -49,7 +49,8 @@ CONFIRMATIONS = 3
 class Confirmed:
     """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
 
-    ``growth``: octets that each round of an examination left behind. ``control``: the honest traffic beside it.
+    ``same``: of those shown, how many failed in the way that was asked for. ``growth``: octets that each round of an
+    examination left behind. ``control``: the honest traffic beside it.
     """
 
     shown: int
@@ -59,6 +60,7 @@ class Confirmed:
     doubts: tuple[str, ...] = ()
     growth: float = 0.0
     control: Trial | None = None
+    same: int = 0
 
     @property
     def attack(self) -> Attack | None:
@@ -117,17 +119,19 @@ class Triage:
         code, key = catch.violation.code, surface.key
         if catch.violation.culprit is not None:
             catch = await self._alone(catch, catch.violation.culprit, key)
-        confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER)
+        way = signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
+        confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER, way=way)
         needed: tuple[Attack, ...] = ()
         attack = catch.attack
         if not confirmed.holds and catch.original != catch.attack:
             attack = catch.original
-            confirmed = await self.confirm((attack,), key, code, times=2, recover=SHORT_RECOVER)
+            confirmed = await self.confirm((attack,), key, code, times=2, recover=SHORT_RECOVER, way=way)
         if not confirmed.holds and history:
             played = tuple(part for part in (*history, attack) if part.scripts)
-            confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER)
+            confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER, way=way)
+            only = way if confirmed.same == confirmed.shown else ""
             if confirmed.holds:
-                played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
+                played = await minimise_history(played, lambda part: self._shows(part, key, code, only), self._seconds)
                 needed, attack = played[:-1], played[-1]
                 catch = replace(catch, original=attack)
         crashed = catch.trial.observation.exit is not None and catch.trial.observation.exit.signal is not None
@@ -140,7 +144,8 @@ class Triage:
         if code != "ZF102":
             self.sofar = self._make(catch, attack, confirmed, surface, history=needed, notes=(LARGE,))
         if not needed:
-            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code), self._seconds)
+            only = way if confirmed.same == confirmed.shown else ""  # else one defect fails in several ways
+            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._seconds)
         final = await self.confirm((*needed, attack), key, code)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
             attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)
@@ -172,10 +177,11 @@ class Triage:
                 return self._make(catch, played[-1], seen, surface, history=played[:-1], notes=(RARE,))
         return Triaged(reason=f"{code}? the process crashed once, then in none of {confirmed.tried + attempt} replays")
 
-    async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:
+    async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str, way: str = "") -> bool:
         if not attacks:
             return False
-        return (await self.confirm(attacks, key, code, times=1, recover=SHORT_RECOVER)).holds
+        again = await self.confirm(attacks, key, code, times=1, recover=SHORT_RECOVER, way=way)
+        return again.holds and (not way or again.same > 0)
 
     async def confirm(
         self,
@@ -184,13 +190,15 @@ class Triage:
         code: str,
         times: int = CONFIRMATIONS,
         recover: float | None = None,
+        way: str = "",
     ) -> Confirmed:
         """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?
 
+        ``way``: the signature of a failure, of which it is counted how often it was shown.
         Where none did, those on which nothing put it to the test are not counted as tried.
         """
         entry, limits = invariants()[code], self._harness.limits
-        shown, tested, violation, seen = 0, 0, None, None
+        shown, tested, same, violation, seen = 0, 0, 0, None, None
         for _ in range(times):
             trials = await self._harness.fresh_trials(attacks, key, recover=recover)
             tested += entry.tests is None or any(entry.tested(trial, limits) for trial in trials)
@@ -198,9 +206,10 @@ class Triage:
                 found = entry.judge(trial, limits)
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
+                    same += signature_of(found, trial.attack, trial.observation.log_tail) == way
                     break
         doubts = () if shown or tested else ("nothing put it to the test here, or zmqfuzz was kept from looking",)
-        return Confirmed(shown, times if shown else tested, violation, seen, doubts)
+        return Confirmed(shown, times if shown else tested, violation, seen, doubts, same=same)
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
@@ -229,7 +238,7 @@ class Triage:
         """The finding, and whose it is; what was compared with a bare socket before it was made smaller, once."""
         assert confirmed.trial is not None
         large = confirmed.trial.attack
-        design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
+        design = by_design(entry.code, shape(large))  # measured often enough
         bare: bool | None = design  # and a worker is the application's
         if self.sofar is None and not design and entry.examines != "workers":
             if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:
