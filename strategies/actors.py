@@ -89,5 +89,5 @@ def several_actors(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     if situation.surface.side != "bind":
         return (_alone(first, second),)
     if draw.boolean():
-        second = Script((*second.steps, *ending(draw)), label=second.label)
+        second = Script((*second.steps, *ending(draw, situation)), label=second.label)
     return with_bystander(draw, situation, (first, second) if draw.boolean() else (second, first))

@@ -93,5 +93,5 @@ def commands(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps.append(spoken)
     if draw.boolean():
         steps += [Send(message(draw)), Expect("message", within=0.005)]
-    steps += [Expect("close", within=0.002), *ending(draw)]
+    steps += [Expect("close", within=0.002), *ending(draw, situation)]
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 2))),)

@@ -114,7 +114,7 @@ def curve_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             steps.append(shake)
         if draw.boolean():
             steps.append(Send((_dishonest(draw, _honest(draw.choice(ours), kind), kind), *message(draw))))
-        steps += [Expect("close", within=0.01), *ending(draw)]
+        steps += [Expect("close", within=0.01), *ending(draw, situation)]
         scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 8))))
     return tuple(scripts)
 
@@ -141,5 +141,5 @@ def curve_traffic(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps.append(Send((unit,), times=draw.choice((1, 1, 3))))
     if draw.boolean():
         steps.append(Send(message(draw)))
-    steps += [Expect("close", within=0.005), *ending(draw)]
+    steps += [Expect("close", within=0.005), *ending(draw, situation)]
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 4))),)

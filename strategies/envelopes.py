@@ -55,6 +55,6 @@ def envelope(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             steps += _envelope(draw)
         if draw.choice((False, False, True)):
             steps += _addresses(draw)
-        steps += [Expect("message", within=0.005), *ending(draw)]
+        steps += [Expect("message", within=0.005), *ending(draw, situation)]
         scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 2))))
     return tuple(scripts)

@@ -84,6 +84,6 @@ def descriptor_exhaustion(draw: Draw, situation: Situation) -> tuple[Script, ...
     count = _count(draw, situation)
     stage = _stage(draw, situation, count)
     if situation.surface.side != "bind":
-        return tuple(_idle(count, (), stage, (Wait(draw.choice((0.02, 0.2, 1.0))), *ending(draw))))
-    after = (Await(_DONE, 10.0), *ending(draw))
+        return tuple(_idle(count, (), stage, (Wait(draw.choice((0.02, 0.2, 1.0))), *ending(draw, situation))))
+    after = (Await(_DONE, 10.0), *ending(draw, situation))
     return (_insider(draw, situation), *_idle(count - 1, (Await(_INSIDE, 3.0),), stage, after))

@@ -6,7 +6,7 @@ from zmqfuzz.budget import MIB
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import body, ending, message, opening, peers
+from zmqfuzz.strategies.pieces import body, ending, greeted, message, peers
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.measure import unit_size
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Greeting, Unit
@@ -20,7 +20,7 @@ def flood(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     count = peers(draw, situation, (1, 2, 8, 32))
     volume = draw.choice((64 * 1024, MIB, 8 * MIB)) // count
     kind = draw.integer(0, 3)
-    steps: list[Step] = list(opening(draw, situation))
+    steps: list[Step] = list(greeted(draw, situation))
     units: tuple[Unit, ...]
     if kind == 0:
         units = (Frame(Fill(draw.choice(_SIZES))),)
@@ -34,5 +34,5 @@ def flood(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     if units:
         size = sum(map(unit_size, units))
         steps.append(Send(units, times=max(1, min(volume // max(size, 1), 100_000 // count))))
-    steps.extend(ending(draw))
+    steps.extend(ending(draw, situation))
     return (Script(tuple(steps), times=count),)

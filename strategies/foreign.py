@@ -46,6 +46,6 @@ def foreign_opening(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             if later:
                 steps += [Expect("close", within=0.002), Send(later)]
         steps.append(Expect("close", within=0.005))
-        steps.extend(ending(draw))
+        steps.extend(ending(draw, situation))
         scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 4))))
     return tuple(scripts)

@@ -31,6 +31,6 @@ def malformed_greeting(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         if draw.boolean():
             steps.append(Send((Command(b"READY", properties=(Property(b"Socket-Type", b"DEALER"),)), *message(draw))))
         steps.append(Expect("greeting", within=0.01))
-        steps.extend(ending(draw))
+        steps.extend(ending(draw, situation))
         scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 4))))
     return tuple(scripts)

@@ -45,5 +45,5 @@ def malformed_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     if draw.boolean():
         steps.append(Send(message(draw)))
     steps.append(Expect("close", within=0.005))
-    steps.extend(ending(draw))
+    steps.extend(ending(draw, situation))
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 2, 8))),)

@@ -66,6 +66,6 @@ def identity(draw: Draw, situation: Situation) -> tuple[Script, ...]:
             steps += _life(draw, situation, name if draw.choice((True, True, False)) else _name(draw))
         if number == 0 and draw.boolean():
             steps.append(Wait(0.01))  # so that another finds the name taken
-        steps.extend(ending(draw))
+        steps.extend(ending(draw, situation))
         scripts.append(Script(tuple(steps), peers(draw, situation, (1, 1, 1, 4)), "squatter" if number else "attacker"))
     return tuple(scripts)

@@ -46,7 +46,7 @@ def malformed_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         if draw.boolean():
             steps.append(Send(message(draw)))
         steps.append(Expect("close", within=0.005))
-        steps.extend(ending(draw))
+        steps.extend(ending(draw, situation))
         scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 4))))
     return tuple(scripts)
 
@@ -60,6 +60,6 @@ def malformed_message(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         for _ in range(draw.integer(1, 3)):
             steps.append(Send(message(draw, most_parts=draw.choice((1, 2, 3, 4, 12))), times=draw.choice((1, 1, 3))))
         steps.append(Expect("message", within=0.005))
-        steps.extend(ending(draw))
+        steps.extend(ending(draw, situation))
         scripts.append(Script(tuple(steps), times=peers(draw, situation, (1, 1, 2))))
     return tuple(scripts)

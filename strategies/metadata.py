@@ -85,5 +85,5 @@ def metadata(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     if draw.choice((True, True, False)):
         traffic = message(draw)
         steps.append(Send(traffic, times=bounded(draw.choice((1, 1, 20)), traffic)))
-    steps += [Expect("message", within=0.005), *ending(draw)]
+    steps += [Expect("message", within=0.005), *ending(draw, situation)]
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 2, 8))),)

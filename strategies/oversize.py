@@ -6,7 +6,7 @@ from zmqfuzz.budget import MIB
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Expect, Script, Send, Step
-from zmqfuzz.strategies.pieces import BOUNDARIES, ending, greeted, opening, peers
+from zmqfuzz.strategies.pieces import BOUNDARIES, ending, greeted, peers, waited_out
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.measure import announced_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame
@@ -49,9 +49,10 @@ def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     per_round = sum(map(unit_size, units))
     times = max(1, min(volume // per_round, _MOST_PARTS // len(units)))
     count = peers(draw, situation, (1, 1, 2, 4))
-    steps: list[Step] = [*opening(draw, situation), Send(tuple(units), times=max(1, times // count))]
+    steps: list[Step] = [*greeted(draw, situation), Send(tuple(units), times=max(1, times // count))]
     if draw.choice((False, False, True)):
         steps.append(Send((Frame(b"", more=False),)))
+    steps.extend(waited_out(draw, situation))
     if draw.choice((False, False, True)):
-        steps.extend(ending(draw))
+        steps.extend(ending(draw, situation))
     return (Script(tuple(steps), times=count),)

@@ -125,6 +125,6 @@ def application_payload(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps.append(Expect("message", within=0.01))
         if draw.boolean():
             steps += [leaving(draw), Connect(), Shake(our_type(draw, situation)), Send(draw.choice((valid, hostile)))]
-        steps += ending(draw)
+        steps += ending(draw, situation)
         scripts.append(Script(tuple(steps), times=1 if identity else peers(draw, situation, (1, 1, 2))))
     return tuple(scripts)

@@ -27,6 +27,7 @@ __all__ = [
     "peers",
     "spoken",
     "stretched",
+    "waited_out",
 ]
 
 BOUNDARIES = (0, 1, 2, 5, 31, 32, 33, 34, 126, 127, 128, 254, 255, 256, 257, 1024, 8191, 8192, 8193, 65535, 65536)
@@ -68,8 +69,10 @@ def our_octet(draw: Draw, situation: Situation) -> int:
 
 
 def greeted(draw: Draw, situation: Situation, *, identity: bytes = b"") -> tuple[Step, ...]:
-    """Connect and get to traffic in any ZMTP version that needs no secret: 3.1, 3.0, 2.0, 1.0."""
-    return spoken(draw, situation, draw.choice((31, 31, 31, 30, 20, 10)), identity=identity)
+    """Connect and get to traffic in any ZMTP version that the door may let in: 3.1, 3.0; without a lock 2.0 and 1.0."""
+    locked = situation.surface.mechanism.upper() in ("PLAIN", "CURVE")
+    versions = (31, 31, 30) if locked else (31, 31, 31, 30, 20, 10)
+    return spoken(draw, situation, draw.choice(versions), identity=identity)
 
 
 def spoken(draw: Draw, situation: Situation, version: int, *, identity: bytes = b"") -> tuple[Step, ...]:
@@ -122,9 +125,21 @@ def stretched(
     return (Frame(head, more, command, declared_size=len(head) + size), Raw(Fill(size, byte)))
 
 
-def ending(draw: Draw) -> tuple[Step, ...]:
-    """How the connection is left: open, FIN, RST, half-closed."""
+_GIVES_UP = 0.4
+"""Seconds in which an impatient client gives a silent server up."""
+
+
+def waited_out(draw: Draw, situation: Situation) -> tuple[Step, ...]:
+    """Silence until a client that waits for what was begun gives up; nothing at a target that binds."""
+    waits = situation.surface.side == "connect" and draw.boolean()
+    return (Expect("close", within=_GIVES_UP),) if waits else ()
+
+
+def ending(draw: Draw, situation: Situation) -> tuple[Step, ...]:
+    """How the connection is left: open, FIN, RST, half-closed; or by a client that has waited in vain."""
     ways: tuple[tuple[Step, ...], ...] = ((), (Close(),), (Reset(),), (ShutdownWrite(),))
+    if situation.surface.side == "connect":
+        ways += ((Expect("close", within=_GIVES_UP),),)
     return draw.choice(ways)
 
 

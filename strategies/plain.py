@@ -93,5 +93,5 @@ def plain_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps.append(Shake(kind, mechanism="PLAIN", within=0.2, honest=place, instead=(lie,)))
     if draw.boolean():
         steps.append(Send((lie, *message(draw))))
-    steps += [Expect("close", within=0.01), *ending(draw)]
+    steps += [Expect("close", within=0.01), *ending(draw, situation)]
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 2, 8))),)

@@ -96,7 +96,7 @@ def _scripts(draw: st.DrawFn, situation: Situation, sent: st.SearchStrategy[tupl
     steps: list[Step] = list(opening(choices, situation))
     for units in draw(st.lists(sent, min_size=1, max_size=8)):
         steps += [Send((*units,)), Expect("message", within=0.005)]  # its own tuple, which is shown as it is
-    return Script((*steps, *ending(choices)))
+    return Script((*steps, *ending(choices, situation)))
 
 
 @st.composite

@@ -56,5 +56,5 @@ def reconnect(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     steps: list[Step] = []
     for number in range(rounds * len(lives)):
         steps += [*(_gone(draw) if number else []), *(pause if number else []), *lives[number % len(lives)]]
-    script = Script((*steps, *ending(draw)), peers(draw, situation, (1, 1, 2, 8)))
+    script = Script((*steps, *ending(draw, situation)), peers(draw, situation, (1, 1, 2, 8)))
     return with_bystander(draw, situation, (script,))

@@ -82,7 +82,7 @@ def subscription(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps += [_act(draw, pool) for _ in range(draw.integer(1, 5 if takes else 2))]
         if not takes or draw.boolean():
             steps.append(Send(message(draw)))
-        steps += [Expect("message", within=draw.choice((0.002, 0.01))), *ending(draw)]
+        steps += [Expect("message", within=draw.choice((0.002, 0.01))), *ending(draw, situation)]
         label = "second attacker" if number else "attacker"
         scripts.append(Script(tuple(steps), peers(draw, situation, (1, 1, 4)), label))
     return tuple(scripts)

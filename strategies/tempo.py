@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, StopReading, Wait
-from zmqfuzz.strategies.pieces import BOUNDARIES, ending, message, opening, our_type, peers
+from zmqfuzz.strategies.pieces import BOUNDARIES, ending, message, opening, our_type, peers, waited_out
 from zmqfuzz.strategies.roles import with_bystander
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import SIGNATURE, Command, Fill, Frame, Greeting, Property, Raw, Unit, encode
@@ -71,7 +71,7 @@ def tempo(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         for _ in range(draw.choice((1, 3, 10))):
             steps += [Send((Raw(first),)), Wait(0.001), Send((Raw(rest + first),)), Wait(0.001), Send((Raw(rest),))]
     steps.append(Expect("message", within=draw.choice((0.005, 0.02))))
-    script = Script((*steps, *ending(draw)), peers(draw, situation, (1, 1, 2, 8)))
+    script = Script((*steps, *ending(draw, situation)), peers(draw, situation, (1, 1, 2, 8)))
     return with_bystander(draw, situation, (script,))
 
 
@@ -102,6 +102,6 @@ def stall(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         steps = [Connect(), Shake(kind), Send((Frame(Fill(draw.choice(BOUNDARIES)), more=True),))]
     if draw.boolean():
         steps.append(StopReading())
-    steps.append(Wait(draw.choice((0.002, 0.02, 0.1))))
+    steps += [Wait(draw.choice((0.002, 0.02, 0.1))), *waited_out(draw, situation)]
     count = min(peers(draw, situation, (1, 1, 4, 16, situation.budget.peers)), situation.budget.peers)
-    return with_bystander(draw, situation, (Script((*steps, *ending(draw)), count),))
+    return with_bystander(draw, situation, (Script((*steps, *ending(draw, situation)), count),))

@@ -15,6 +15,9 @@ _BEHIND = (1, 300, 9000)
 """Sizes that a frame of any version may announce and not bring, around those where a length is signed or overflows, and
 octets that come behind: less and more than one batch of libzmq's decoder (``config.hpp:in_batch_size``)."""
 
+_LARGE = (8191, 8192, 8193, 20_000, 65_536)
+"""Frames around that batch, and of several."""
+
 _CUTS = (10, 1, 2, 9, 11, 12, 13, 14, 32, 63)
 
 
@@ -41,8 +44,10 @@ def _greeting(draw: Draw, situation: Situation, identity: bytes) -> tuple[Unit, 
 def _words(draw: Draw, framing: Framing) -> tuple[Unit, ...]:
     """Something of traffic, as octets of ``framing``."""
     units: tuple[Unit, ...] = message(draw)
-    kind = draw.integer(0, 4)
-    if kind == 4:
+    kind = draw.integer(0, 5)
+    if kind == 5:
+        units = (Frame(Fill(draw.choice(_LARGE)), more=draw.boolean()),) * draw.choice((1, 2, 4))
+    elif kind == 4:
         units = (Frame(Fill(draw.choice(_BEHIND)), more=draw.boolean(), declared_size=draw.choice(_LIES)),)
     elif kind == 2:
         units = (Frame(draw.choice((b"\1", b"\0")) + body(draw)[:300]),)
@@ -87,5 +92,5 @@ def version_mix(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     steps = _visit(draw, situation, identity)
     for _ in range(draw.choice((0, 0, 1, 2))):
         steps += [leaving(draw), *_visit(draw, situation, identity)]
-    steps.extend(ending(draw))
+    steps.extend(ending(draw, situation))
     return (Script(tuple(steps), times=peers(draw, situation, (1, 1, 1, 3))),)

@@ -16,11 +16,13 @@ import socket
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import trio
 
 from zmqfuzz import processes, sockets
+from zmqfuzz.cores import crash_place, newest_core
 from zmqfuzz.endpoints import connect, parse
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.targets.doors import Found, find
@@ -42,8 +44,17 @@ class RunningChild:
 
     can_kill = True
 
-    def __init__(self, leash: Leash, surfaces: tuple[Surface, ...], main: int, stop_signal: signal.Signals) -> None:
+    def __init__(
+        self,
+        leash: Leash,
+        surfaces: tuple[Surface, ...],
+        main: int,
+        stop_signal: signal.Signals,
+        cores: Path,
+    ) -> None:
         self._stop_signal = stop_signal
+        self._cores = cores
+        self._ended: Exit | None = None
         self._leash = leash
         self._surfaces = surfaces
         self._main = main
@@ -66,10 +77,15 @@ class RunningChild:
 
     def exit(self) -> Exit | None:
         """How the main process ended. At its very death this waits (1 s at most) for the warden's word."""
+        if self._ended is not None:
+            return self._ended
         self._leash.read()
         ended = self._leash.exits.get(self._main)
         if ended is None and ((record := processes.stat(self._main)) is None or not record.alive):
-            return self._leash.wait_exit(self._main, _REPORT_WITHIN) or Exit()
+            ended = self._leash.wait_exit(self._main, _REPORT_WITHIN) or Exit()
+        if ended is not None and ended.signal is not None:
+            core = newest_core(self._cores)
+            self._ended = ended = replace(ended, place=crash_place(core) if core is not None else "")
         return ended
 
     def log_tail(self) -> str:
@@ -94,6 +110,7 @@ class _Places:
 
     endpoint: str
     ipc: str
+    cores: str
 
     def fill(self, text: str) -> str:
         port = str(parse(self.endpoint).port) if self.endpoint.startswith("tcp:") else ""
@@ -106,6 +123,7 @@ class ChildTarget:
 
     In ``command``, ``endpoints`` and the values of ``env``, ``{endpoint}`` stands for ``tcp://127.0.0.1:`` and a free
     port, ``{port}`` for that port, ``{ipc}`` (or ``ipc://{ipc}``) for ``ipc://`` and a fresh path; anew at each start.
+    Its environment names a folder, ``ZMQFUZZ_CORES``, where a core file that it leaves is looked at.
 
     Args:
         endpoints: these doors only; without them, all that the processes open.
@@ -153,7 +171,7 @@ class ChildTarget:
         self._stop_signal = stop_signal
         self._expected: frozenset[str] = frozenset()
         self._first: tuple[str, ...] = ()
-        trial = _Places("tcp://127.0.0.1:1", "/x")
+        trial = _Places("tcp://127.0.0.1:1", "/x", "/x")
         for endpoint in endpoints:
             parse(trial.fill(endpoint))
 
@@ -173,27 +191,31 @@ class ChildTarget:
             only = tuple(places.fill(endpoint) for endpoint in self._endpoints)
             if not self._connecting:
                 await _refuse_taken(only)
-            environment = {**_DEFAULTS, **os.environ, **{key: places.fill(text) for key, text in self._env.items()}}
+            own = {"ZMQFUZZ_CORES": places.cores}
+            environment = {
+                **_DEFAULTS,
+                **os.environ,
+                **own,
+                **{key: places.fill(text) for key, text in self._env.items()},
+            }
             command = [places.fill(word) for word in self._command]
             leash = Leash(command, cwd=self._cwd, env=environment, hard_cap=self._hard_cap)
             try:
                 await leash.started()
                 if leash.not_started is not None:
                     raise TargetDidNotStart(_why_not_started(leash.not_started, command[0], self._cwd))
-                yield await self._found(leash, only)
+                yield await self._found(leash, only, Path(places.cores))
             finally:
                 await leash.close()
 
     def _choose(self, stack: ExitStack) -> _Places:
-        texts = (*self._command, *self._endpoints, *self._env.values())
-        folder = ""
-        if any("{ipc}" in text for text in texts):
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqfuzz-", ignore_cleanup_errors=True))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqfuzz-", ignore_cleanup_errors=True))
+        endpoint = f"tcp://127.0.0.1:{_free_port()}"
         if self._connecting and self._endpoints:
-            return _Places(self._endpoints[0], f"{folder}/socket")
-        return _Places(f"tcp://127.0.0.1:{_free_port()}", f"{folder}/socket")
+            endpoint = self._endpoints[0]
+        return _Places(endpoint, f"{folder}/socket", folder)
 
-    async def _found(self, leash: Leash, only: tuple[str, ...]) -> RunningChild:
+    async def _found(self, leash: Leash, only: tuple[str, ...], cores: Path) -> RunningChild:
         def members() -> tuple[int, ...]:
             return processes.descendants(leash.warden_pid)
 
@@ -214,7 +236,7 @@ class ChildTarget:
         if not await self._ready.reached(leash.whole_log, ended=ended, within=self._start_within):
             raise TargetDidNotStart(self._why_not_ready(leash, ended()))
         if self._connecting:
-            return RunningChild(leash, (), leash.pid, self._stop_signal)
+            return RunningChild(leash, (), leash.pid, self._stop_signal, cores)
         found = await find(
             look,
             ended=ended,
@@ -227,7 +249,7 @@ class ChildTarget:
             raise TargetDidNotStart(self._why_no_door(leash, found, only, ended()))
         self._expected = frozenset(surface.key for surface in found.surfaces)
         self._first = self._first or tuple(surface.address for surface in found.surfaces)
-        return RunningChild(leash, found.surfaces, _main(leash, found), self._stop_signal)
+        return RunningChild(leash, found.surfaces, _main(leash, found), self._stop_signal, cores)
 
     def _why_not_ready(self, leash: Leash, ended: bool) -> str:
         if ended:

@@ -17,6 +17,8 @@ one sentence.
 from __future__ import annotations
 
 import argparse
+import os
+import resource
 import struct
 import sys
 import threading
@@ -56,6 +58,12 @@ SILENT_TYPES = {"REQ", "SUB", "XSUB", "PULL", "DEALER", "PAIR"}
 
 GIVEN_UP = 0.5
 """Seconds without a connection after which libzmq does not try by itself (it does after 100 ms)."""
+
+CORES = "ZMQFUZZ_CORES"
+"""Variable of the environment: the folder to work in, and to leave a core file in after a crash."""
+
+CORE = 64 << 20
+"""Octets of a core file, at most: the stacks are within them in a process that has not grown."""
 
 AT_ONCE = 256
 """Messages that are read in a row before it looks whether it is time to speak."""
@@ -192,6 +200,10 @@ def parse(words: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Run the program."""
     options = parse(sys.argv[1:])
+    if folder := os.environ.get(CORES):
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (CORE if most < 0 else min(CORE, most), most))
+        os.chdir(folder)
     library = Library(options.library)
     socket = library.socket(options.socket_type)
     socket.set(LINGER, 0)

@@ -21,6 +21,7 @@ from zmqfuzz.canary import Canary
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import Place, connect_soon
 from zmqfuzz.errors import TargetDidNotStart, TargetVanished
+from zmqfuzz.holding import held_by
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
 from zmqfuzz.peer import Dial
@@ -42,6 +43,10 @@ ROUND_SETTLE = 1.0
 
 ROUND_UNMOVED = 0.3
 """Of a target at rest: what has not moved for so long stays."""
+
+GIVES_UP = 0.4
+"""Seconds that a round of an examination leaves a client that connects to us alone with what was begun: it may give us
+up by itself, and whether it has must not depend on chance."""
 
 REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
@@ -287,6 +292,8 @@ class Harness:
             nonlocal held
             if meter.sent > 256 * 1024 and not attack.at_once:  # many small attacks hold nothing much
                 await observer.steady(REST if rest else 0.5)
+            if rest and listeners is not None and held_by(attack).open:
+                await trio.sleep(GIVES_UP)
             held = observer.sample()
             if held is not None and running.exit() is None:
                 await witness.during()

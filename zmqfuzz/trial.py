@@ -175,10 +175,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: exactly one of ``code`` and ``signal`` is not None (both None: not our child)."""
+    """How a process ended: exactly one of ``code`` and ``signal`` is not None (both None: not our child).
+
+    ``place``: the module and function in which a signal met it, where it left a core file (:mod:`zmqfuzz.cores`).
+    """
 
     code: int | None = None
     signal: int | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,21 @@ from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
-__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of", "publicly_known", "share_names"]
+__all__ = [
+    "LIBRARY_CRASHES",
+    "LIBRARY_SAYS",
+    "bare_socket_too",
+    "by_design",
+    "owner_of",
+    "publicly_known",
+    "share_names",
+]
 
 LIBRARY_SAYS = "libzmq assertion"
 """In the signature of a process that libzmq itself has ended."""
+
+LIBRARY_CRASHES = " in libzmq"
+"""In the signature of a process that a signal met in libzmq (:mod:`zmqfuzz.cores`)."""
 
 SAME = 0.7
 LITTLE, ABOUT = 256 * 1024, 1 / 3
@@ -49,7 +60,7 @@ BARE = "libzmq: a bare socket of the same library does it too"
 
 def owner_of(violation: Violation, signature: str, *, bare: bool | None = False) -> str:
     """In words; ``bare``: a bare socket of the same library breaks the same invariant (None: it could not be tried)."""
-    if violation.code == "ZF203" and "frame MORE" in signature:
+    if by_design(violation.code, signature):
         return "libzmq design"
     if bare:
         return BARE
@@ -60,6 +71,8 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
     if LIBRARY_SAYS in signature:
         issue = publicly_known(signature)
         return f"libzmq, known (issue {issue})" if issue else "libzmq"
+    if LIBRARY_CRASHES in signature:
+        return "libzmq"
     if signature.startswith("does not come back"):
         return "libzmq, known (issue 4196); the application can work around it"
     if violation.code in ("ZF315", "ZF316"):
@@ -68,6 +81,11 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return "application (socket options)"
     own = violation.code in ("ZF103", "ZF104", "ZF204", "ZF205", "ZF301")
     return "application" if own or "Error" in signature else "unknown"
+
+
+def by_design(code: str, made_of: str) -> bool:
+    """Whether libzmq holds this on purpose, whoever its application is: a message that has no end."""
+    return code == "ZF203" and "frame MORE" in made_of
 
 
 def share_names(surface: Surface, attack: Attack) -> bool:

@@ -16,8 +16,8 @@ __all__ = ["Confirmed", "Triaged"]
 class Confirmed:
     """What confirmation saw: ``shown`` of ``tried`` fresh processes, and the last trial and violation that did.
 
-    ``growth``: octets that each round of an examination left behind. ``control``: the honest traffic beside it.
-    ``evidence``: what was judged, of each process.
+    ``same``: of those shown, how many failed in the way that was asked for. ``growth``: octets that each round of an
+    examination left behind. ``control``: the honest traffic beside it. ``evidence``: what was judged, of each process.
     """
 
     shown: int
@@ -28,6 +28,7 @@ class Confirmed:
     growth: float = 0.0
     control: Trial | None = None
     evidence: tuple[Trial | Examination | Exposure, ...] = ()
+    same: int = 0
 
     @property
     def attack(self) -> Attack | None:

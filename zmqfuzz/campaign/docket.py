@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import trio
 
-from zmqfuzz.campaign.attribution import publicly_known
+from zmqfuzz.campaign.attribution import by_design, publicly_known
 from zmqfuzz.campaign.confirmed import Triaged
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed, Waiting
 from zmqfuzz.campaign.known import Known, Lane
@@ -153,6 +153,8 @@ class Docket:
                 named = not named
         for lane, catch in await self._suspicions.look_named(deadline):
             await self.caught(lane, catch)
+        for lane, catch in await self._suspicions.look_held():
+            await self.caught(lane, catch)
         await self._take_up(deadline, all_of_them=True)
         confirmed = [(one, one.sofar) for one in self._waiting if one.sofar is not None]
         for one, sofar in confirmed:
@@ -244,8 +246,9 @@ def _doors(lanes: Sequence[Lane]) -> list[Lane]:
 
 
 def _last(catch: Catch) -> bool:
-    """Whether it waits until all else is done: LAST, and a crash of the library that is public."""
-    return catch.violation.code == LAST or bool(publicly_known(_drawn(catch)))
+    """Whether it waits until all else is done: LAST, a crash of the library that is public, and what it is made for."""
+    drawn = _drawn(catch)
+    return catch.violation.code == LAST or bool(publicly_known(drawn)) or by_design(catch.violation.code, drawn)
 
 
 def _rank(catch: Catch) -> int:

@@ -15,7 +15,7 @@ from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Known", "Lane"]
+__all__ = ["HELD", "Known", "Lane"]
 
 CLEARED = 2
 """Examinations that came out clean, after which suspects need twice the growth, or their share of the time."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from zmqfuzz.campaign.attribution import LIBRARY_SAYS, owner_of
+from zmqfuzz.campaign.attribution import LIBRARY_CRASHES, LIBRARY_SAYS, owner_of
 from zmqfuzz.campaign.cost import cost_of, weighed
 from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.catalogue import invariants
@@ -59,9 +59,8 @@ def signature_of(violation: Violation, attack: Attack, log: str) -> str:
     if violation.code in SHAPED:
         parts.append(shape(attack))
     place = _python_place(log)
-    if (
-        place and violation.code == "ZF101" and LIBRARY_SAYS not in violation.signature
-    ):  # that is another thread's place
+    by_library = LIBRARY_SAYS in violation.signature or LIBRARY_CRASHES in violation.signature
+    if place and violation.code == "ZF101" and not by_library:  # that is another thread's place
         parts.append(place)
     return ": ".join(parts)
 

@@ -80,7 +80,8 @@ class Campaign:
         triage = Triage(harness, minimise_seconds=plan.minimise_seconds)
         self._known = Known()
         self._known.remember(plan.known)
-        self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=LOOKS * plan.seconds)
+        every, last = LOOKS * plan.seconds, plan.stop_after is None
+        self._suspicions = Suspicions(harness, triage, self._known, plan.seed, tell, look_every=every, design_last=last)
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
         self._besides: list[Catch] = []  # what an attack shows beside what it was caught for
@@ -90,8 +91,8 @@ class Campaign:
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
-        every = harness, plan, triage, self.outcome, tell
-        self._looks: tuple[Looks, ...] = (Companies(*every), Backlogs(*every))
+        looks = (Companies, Backlogs)
+        self._looks: tuple[Looks, ...] = tuple(look(harness, plan, triage, self.outcome, tell) for look in looks)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.

@@ -6,20 +6,19 @@ import random
 import time
 from collections.abc import Callable
 
-from zmqfuzz.anonymous import anonymous
-from zmqfuzz.campaign.attribution import share_names
+from zmqfuzz.campaign.attribution import by_design, share_names
 from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.judging import judge_trial, left_behind
-from zmqfuzz.campaign.known import Known, Lane
-from zmqfuzz.campaign.rising import REPEATS, rises
+from zmqfuzz.campaign.known import HELD, Known, Lane
+from zmqfuzz.campaign.naming import shape
+from zmqfuzz.campaign.repeating import REPEATS, STEP, Repeats
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import Invariant, invariants
-from zmqfuzz.examiner import stayed
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.scale import planned, round_of, scaled, units
+from zmqfuzz.scale import planned, units
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Trial
 
@@ -27,9 +26,6 @@ __all__ = ["LEFT_BEHIND", "Suspicions"]
 
 WARM_UP = 8
 """Attacks after which a process has allocated what it needs to work at all."""
-
-STEP = 64 * 1024
-"""Octets by which memory must grow with a repeat, on average, to be worth an examination."""
 
 PICKS = 2
 """Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
@@ -41,18 +37,8 @@ MOST_TOGETHER = 8
 MANY = 16
 """Descriptors left behind by one attack that are looked at before anything else is."""
 
-FEW = 4
-"""Descriptors left behind by each round that need no larger one, nor a fourth, to be examined."""
-
 LOOK_SECONDS = 15.0
 """Time for one look, which is short unless the target is slow."""
-
-LARGEST_ROUND = 32 * (1 << 20)
-"""Octets sent in one round, at most."""
-
-ROUND_GROWTH = 3 * (1 << 19)
-ROUND_SECONDS = 1.0
-"""What a round of an examination for leaks should leave behind, in octets, where it takes no longer than this."""
 
 
 HELD_TOGETHER = 64 * (1 << 20)
@@ -83,7 +69,10 @@ class Suspicions:
         tell: Callable[[Event], None],
         *,
         look_every: float,
+        design_last: bool = False,
     ) -> None:
+        """``design_last``: what libzmq holds on purpose is examined when it is asked for (:meth:`look_held`)."""
+        self._design_last = design_last
         self._harness = harness
         self._triage = triage
         self._known = known
@@ -95,8 +84,10 @@ class Suspicions:
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
         self._named: dict[str, tuple[Lane, Trial]] = {}
+        self._held: dict[str, tuple[Lane, Trial]] = {}
         self._picked: dict[str, list[Trial]] = {}
         self._silence = Silence(self._random)
+        self._repeats = Repeats(harness, known, self._judged)
 
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
@@ -120,14 +111,34 @@ class Suspicions:
                     continue
                 if (catch := self._judged(lane, await self._asked(lane, Attack(())))) is not None:
                     return catch.violation  # it was the only worker
-            sentence, cleared = _WORDS[entry.examines]
-            self._tell(Suspected(lane.surface, lane.family.name, entry.code, f"{sentence}; examining"))
-            confirmed = await self._triage.examine(entry, attack, lane.surface.key, trial, times=1)
-            if confirmed.violation is not None:
-                return confirmed.violation
+            if self._design_last and by_design(entry.code, shape(attack)):
+                _, most = self._held.get(lane.surface.key, (lane, None))
+                if left_behind(entry, trial) > left_behind(entry, most):
+                    self._held[lane.surface.key] = lane, trial
+                continue
+            if (violation := await self._examined(lane, entry, trial)) is not None:
+                return violation
+        return None
+
+    async def _examined(self, lane: Lane, entry: Invariant, trial: Trial) -> Violation | None:
+        sentence, cleared = _WORDS[entry.examines]
+        self._tell(Suspected(lane.surface, lane.family.name, entry.code, f"{sentence}; examining"))
+        confirmed = await self._triage.examine(entry, trial.attack, lane.surface.key, trial, times=1)
+        if confirmed.violation is None:
             self._known.clear(lane, entry.code, trial)
             self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, f"examined: {cleared}"))
-        return None
+        return confirmed.violation
+
+    async def look_held(self) -> list[tuple[Lane, Catch]]:
+        """What is held on purpose, for each door; to be asked for when all else is done: it takes long."""
+        caught = []
+        entry = invariants()[HELD]
+        for lane, trial in self._held.values():
+            if not self._known.knows_shape(lane, entry, trial.attack):
+                violation = await self._examined(lane, entry, trial)
+                caught += [(lane, Catch(violation, trial.attack, trial, trial.attack))] if violation else []
+        self._held.clear()
+        return caught
 
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look at what stays behind."""
@@ -151,7 +162,8 @@ class Suspicions:
         for entry in invariants().values():
             if entry.suspects is None or entry.code == "ZF204" or not entry.suspects(trial, self._harness.limits):
                 continue
-            if entry.examines == "held" and trial.held_growth < HELD_TOGETHER:
+            waits = lane.surface.key in self._held
+            if entry.examines == "held" and (waits or trial.held_growth < HELD_TOGETHER):
                 continue
             if entry.examines == "workers" and not self._lost(trial):
                 continue
@@ -214,8 +226,8 @@ class Suspicions:
         if code != "ZF204":  # descriptors say more than memory does: no honest program keeps them for peers gone
             deadline = max(deadline, time.monotonic() + LOOK_SECONDS)
         if code != "ZF204" or not share_names(lane.surface, suspect.attack):
-            return await self._repeated(lane, [suspect], deadline)
-        catch = await self._repeated(lane, [suspect], deadline, anonymously=True)
+            return await self._repeats.look(lane, [suspect], deadline)
+        catch = await self._repeats.look(lane, [suspect], deadline, anonymously=True)
         if catch is None:
             self._named[lane.surface.key] = lane, suspect
         return catch
@@ -236,7 +248,7 @@ class Suspicions:
         caught = []
         for lane, suspect in self._named.values():
             if time.monotonic() < deadline and not self._known.here(lane, "ZF204"):
-                catch = await self._repeated(lane, [suspect], deadline)
+                catch = await self._repeats.look(lane, [suspect], deadline)
                 caught += [(lane, catch)] if catch is not None else []
         self._named.clear()
         return caught
@@ -267,72 +279,10 @@ class Suspicions:
         self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
         self._looked[lane.surface.key] = time.monotonic()
         deadline = time.monotonic() + LOOK_SECONDS
-        return await self._repeated(lane, picked[:together], deadline, anonymously=not named) if picked else None
-
-    async def _halved(self, lane: Lane, suspects: list[Trial], deadline: float, *, anonymously: bool) -> Catch | None:
-        """Look again without what one of them is known for: the process did not survive all of them together."""
-        middle = len(suspects) // 2
-        for part in (suspects[:middle], suspects[middle:]):
-            if time.monotonic() < deadline:
-                catch = await self._repeated(lane, part, deadline, anonymously=anonymously)
-                if catch is not None:
-                    return catch
-        return None
+        return await self._repeats.look(lane, picked[:together], deadline, anonymously=not named) if picked else None
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)
         if violation is None or self._known.knows(lane, violation, trial.attack, trial):
             return None
         return Catch(violation, trial.attack, trial, trial.attack)
-
-    async def _repeated(
-        self, lane: Lane, suspects: list[Trial], deadline: float, *, anonymously: bool = False
-    ) -> Catch | None:
-        """A cheap look on the process that runs: does repeating the attacks leave more behind each time?
-
-        ``anonymously``: by peers without an identity, or not at all where there is none to leave out of one attack.
-        """
-        few = len(suspects) > 1 or left_behind(invariants()["ZF205"], suspects[0]) < FEW
-        attack = round_of(suspects) if few else suspects[0].attack
-        if anonymously:
-            named, attack = attack, anonymous(attack)
-            if not attack.scripts or (attack == named and len(suspects) == 1):
-                return None
-        memory: list[int] = []
-        descriptors: list[int] = []
-        waiting: list[int] = []
-        seconds = 1.0
-        for _ in range(REPEATS):
-            trial = await self._harness.trial(attack, lane.surface.key, rest=True)
-            catch, seconds = self._judged(lane, trial), trial.seconds
-            settled = trial.observation.settled
-            if catch is None and trial.observation.exit is not None and len(suspects) > 1:
-                return await self._halved(lane, suspects, deadline, anonymously=anonymously)
-            if catch is not None or settled is None or trial.observation.exit is not None:
-                return catch
-            memory.append(settled.rss)
-            waiting.append(trial.observation.abandoned)
-            descriptors.append(stayed("ZF205", settled, trial.observation.abandoned))
-            if len(memory) > 1 and rises(descriptors, FEW):
-                break  # plain enough to be examined
-            standing = await self._harness.standing()
-            if standing.restless or time.monotonic() > deadline:  # to wait again would cost as much
-                standing.restless = False
-                return None
-            if len(memory) == REPEATS - 1 and not (
-                memory[-1] - memory[0] > STEP // 4 or rises(descriptors, 1) or rises(waiting, 1)
-            ):
-                return None
-        growth = max(memory[-1] - memory[0], 1) / (len(memory) - 1)
-        most = min(ROUND_SECONDS / seconds, LARGEST_ROUND / max(trial.sent, 1))
-        larger = scaled(attack, max(1.0, min(ROUND_GROWTH / growth, most)))
-        for code, more, fit in (
-            ("ZF205", rises(descriptors, 1), attack),
-            ("ZF208", rises(waiting, 1), attack),
-            ("ZF204", len(memory) == REPEATS and rises(memory, STEP) and not rises(waiting, 1), larger),
-        ):
-            entry = invariants()[code]
-            if more and self._known.may_examine(lane) and not self._known.knows_shape(lane, entry, fit):
-                sentence = "something stays behind each time the attack is repeated; examining"
-                return Catch(entry.violation(sentence), fit, trial, attack)
-        return None

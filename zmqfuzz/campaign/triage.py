@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
-from zmqfuzz.campaign.attribution import bare_socket_too, publicly_known
+from zmqfuzz.campaign.attribution import bare_socket_too, by_design, publicly_known
 from zmqfuzz.campaign.confirmed import Confirmed, Triaged
 from zmqfuzz.campaign.examinations import SINGLY, examinations
 from zmqfuzz.campaign.judging import left_behind
@@ -79,22 +79,24 @@ class Triage:
 
     async def _plain(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
         code, key = catch.violation.code, surface.key
-        if publicly_known(signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)):
+        way = signature_of(catch.violation, catch.attack, catch.trial.observation.log_tail)
+        if publicly_known(way):
             once = Confirmed(0, 0, catch.violation, catch.trial)
             self.sofar = self._make(catch, catch.attack, once, surface, history=history, notes=(PUBLIC,))
         if catch.violation.culprit is not None:
             catch = await self._alone(catch, catch.violation.culprit, key)
-        confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER)
+        confirmed = await self.confirm((catch.attack,), key, code, times=2, recover=SHORT_RECOVER, way=way)
         needed: tuple[Attack, ...] = ()
         attack = catch.attack
         if not confirmed.holds and catch.original != catch.attack:
             attack = catch.original
-            confirmed = await self.confirm((attack,), key, code, times=2, recover=SHORT_RECOVER)
+            confirmed = await self.confirm((attack,), key, code, times=2, recover=SHORT_RECOVER, way=way)
         if not confirmed.holds and history:
             played = tuple(part for part in (*history, attack) if part.scripts)
-            confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER)
+            confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER, way=way)
+            only = way if confirmed.same == confirmed.shown else ""
             if confirmed.holds:
-                played = await minimise_history(played, lambda part: self._shows(part, key, code), self._seconds)
+                played = await minimise_history(played, lambda part: self._shows(part, key, code, only), self._seconds)
                 needed, attack = played[:-1], played[-1]
                 catch = replace(catch, original=attack)
         crashed = catch.trial.observation.exit is not None and catch.trial.observation.exit.signal is not None
@@ -107,7 +109,8 @@ class Triage:
         if code != "ZF102":
             self.sofar = self._make(catch, attack, confirmed, surface, history=needed, notes=(LARGE,))
         if not needed:
-            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code), self._seconds)
+            only = way if confirmed.same == confirmed.shown else ""  # else one defect fails in several ways
+            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._seconds)
         final = await self.confirm((*needed, attack), key, code)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
             attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)
@@ -140,10 +143,11 @@ class Triage:
         tried = confirmed.tried + attempt
         return self.sofar or Triaged(reason=f"{code}? the process crashed once, then in none of {tried} replays")
 
-    async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str) -> bool:
+    async def _shows(self, attacks: tuple[Attack, ...], key: str, code: str, way: str = "") -> bool:
         if not attacks:
             return False
-        return (await self.confirm(attacks, key, code, times=1, recover=SHORT_RECOVER)).holds
+        again = await self.confirm(attacks, key, code, times=1, recover=SHORT_RECOVER, way=way)
+        return again.holds and (not way or again.same > 0)
 
     async def confirm(
         self,
@@ -152,13 +156,15 @@ class Triage:
         code: str,
         times: int = CONFIRMATIONS,
         recover: float | None = None,
+        way: str = "",
     ) -> Confirmed:
         """Play ``attacks`` in order on each of ``times`` fresh processes; do they break ``code`` again?
 
+        ``way``: the signature of a failure, of which it is counted how often it was shown.
         Where none did, those on which nothing put it to the test are not counted as tried.
         """
         entry, limits = invariants()[code], self._harness.limits
-        shown, tested, violation, seen = 0, 0, None, None
+        shown, tested, same, violation, seen = 0, 0, 0, None, None
         evidence: list[Trial] = []
         for _ in range(times):
             trials = await self._harness.fresh_trials(attacks, key, recover=recover)
@@ -169,9 +175,12 @@ class Triage:
                 if found is not None:
                     shown, violation, seen = shown + 1, found, trial
                     evidence[-1] = trial
+                    same += signature_of(found, trial.attack, trial.observation.log_tail) == way
                     break
         doubts = () if shown or tested else ("nothing put it to the test here, or zmqfuzz was kept from looking",)
-        return Confirmed(shown, times if shown else tested, violation, seen, doubts, evidence=tuple(evidence))
+        return Confirmed(
+            shown, times if shown else tested, violation, seen, doubts, evidence=tuple(evidence), same=same
+        )
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
@@ -200,7 +209,7 @@ class Triage:
         """The finding, and whose it is; what was compared with a bare socket before it was made smaller, once."""
         assert confirmed.trial is not None
         large = confirmed.trial.attack
-        design = entry.code == "ZF203" and "frame MORE" in shape(large)  # measured often enough
+        design = by_design(entry.code, shape(large))  # measured often enough
         bare: bool | None = design  # and a worker is the application's
         if self.sofar is None and not design and entry.examines != "workers":
             if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:

@@ -124,7 +124,14 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         "counter": shlex.join(split(options["counter"], "--counter")) if options["counter"] is not None else None,
     }
     if libzmq is not None:
-        library = hosted(libzmq, socket_type or "", mechanism=mechanism or "null", connecting=connect_side)
+        library = hosted(
+            libzmq,
+            socket_type or "",
+            mechanism=mechanism or "null",
+            connecting=connect_side,
+            mended=True,
+            impatient=True,
+        )
         given |= {"command": library.command, "bind": library.bind, "name": library.name}
         credentials = library.known()
     description = {

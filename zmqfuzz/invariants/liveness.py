@@ -18,6 +18,13 @@ _ASSERTION = re.compile(r"Assertion failed: (?P<text>.+?) \((?P<file>[^()\s]+?\.
 _ERRNO = re.compile(r"^(?P<text>[A-Z][^\n(]{3,80}) \((?P<file>[^()\s]*?src/[^()\s]+?\.[ch]pp):\d+\)$", re.MULTILINE)
 """libzmq ``src/err.hpp:errno_assert``: strerror text, then the place."""
 
+_MALLOC = re.compile(
+    r"^(\*\*\* .* detected \*\*\*|(?:free|malloc|realloc|double free|corrupted|munmap_chunk|malloc_consolidate)\b)",
+    re.MULTILINE,
+)
+"""What glibc says when it finds memory damaged (``malloc/malloc.c``, ``debug/fortify_fail.c``): the damage was done
+elsewhere, and where it is found depends on chance."""
+
 
 def assertion_in(log: str) -> tuple[str, str] | None:
     """(expression or error text, source file) of a libzmq assertion in what the target wrote; None without one."""
@@ -65,7 +72,9 @@ def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
         signature = f"libzmq assertion {assertion[0]} {assertion[1]}"
         advice = "A libzmq assertion: upgrade libzmq; if the newest release still fails, report it privately first."
     else:
-        signature = f"{how} {error}".strip()
+        where = f" in {gone.place}" if gone.place and not _MALLOC.search(trial.observation.log_tail) else ""
+        measures += [Measure("place", gone.place)] if gone.place else []
+        signature = f"{how}{where} {error}".strip()
         advice = "Catch what one message can raise inside the receive loop, log it, and go on with the next."
         if gone.signal is not None:
             advice = "A crash in native code: run the replay under a debugger or sanitizer to see where."
