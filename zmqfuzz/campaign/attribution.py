@@ -17,7 +17,7 @@ from zmqfuzz.mapped import libraries
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
-__all__ = ["LIBRARY_SAYS", "bare_socket_too", "owner_of", "publicly_known", "share_names"]
+__all__ = ["LIBRARY_SAYS", "bare_socket_too", "by_design", "owner_of", "publicly_known", "share_names"]
 
 LIBRARY_SAYS = "libzmq assertion"
 """In the signature of a process that libzmq itself has ended."""
@@ -49,7 +49,7 @@ BARE = "libzmq: a bare socket of the same library does it too"
 
 def owner_of(violation: Violation, signature: str, *, bare: bool | None = False) -> str:
     """In words; ``bare``: a bare socket of the same library breaks the same invariant (None: it could not be tried)."""
-    if violation.code == "ZF203" and "frame MORE" in signature:
+    if by_design(violation, signature):
         return "libzmq design"
     if bare:
         return BARE
@@ -66,8 +66,13 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return "application (socket options): libzmq has no timer for these versions, and can be told to refuse them"
     if violation.code in OPTIONS:
         return "application (socket options)"
-    own = violation.code in ("ZF103", "ZF104", "ZF204", "ZF205", "ZF301")
+    own = violation.code in ("ZF103", "ZF104", "ZF204", "ZF205", "ZF301") or signature.startswith("deaf at reading")
     return "application" if own or "Error" in signature else "unknown"
+
+
+def by_design(violation: Violation, signature: str) -> bool:
+    """Whether it is what every socket does: parts of a message are kept until the last one has come."""
+    return violation.code == "ZF203" and "frame MORE" in signature
 
 
 def share_names(surface: Surface, attack: Attack) -> bool:
