@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zmqfuzz.catalogue import Situation, strategy
+from zmqfuzz.credentials import NEAR
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Await, Connect, Expect, Script, Send, Shake, Signal, Step, Wait
 from zmqfuzz.strangers import FIRST, FORGER, LISTENS, NO_PASSWORD, SHAKES, STRANGER
@@ -61,7 +62,7 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
         lie = CurveCommand(b"INITIATE", vouch=draw.choice(("foreign", "zero", "random")), properties=metadata)
         return Shake(kind, mechanism="CURVE", version=version, within=SHAKES, honest=1, instead=(lie,))
     if way == "PLAIN":
-        known = lock == "PLAIN" and draw.boolean()
+        known = lock == "PLAIN" and draw.choice((True, True, False))
         name = b"" if known else draw.choice((b"zmqfuzz", b"admin", b""))
         return Shake(
             kind,
@@ -72,6 +73,7 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
             username=name,
             password=NO_PASSWORD,
             known_name=known,
+            near=draw.choice(("", *NEAR)) if known else "",
         )
     return Shake(kind, mechanism=way, version=version, within=SHAKES, stranger=way == "CURVE")
 
@@ -117,7 +119,7 @@ def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
     return any(isinstance(step, Shake) and step.mechanism == mechanism and not step.instead for step in steps)
 
 
-@strategy("authorisation", needs=Reached.GREETING, locked=True)
+@strategy("authorisation", needs=Reached.GREETING, locked=True, weight=4)
 def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; once more after others."""
     surface = situation.surface

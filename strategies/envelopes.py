@@ -45,7 +45,7 @@ def _envelope(draw: Draw) -> list[Step]:
     return [*addresses, Send(units, times=bounded(times, units))]
 
 
-@strategy("envelope", needs=Reached.TRAFFIC)
+@strategy("envelope", needs=Reached.TRAFFIC, weight=2)
 def envelope(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Envelopes of requests and replies: deep, huge, without delimiter, with several, unsolicited, left unfinished."""
     scripts = []

@@ -52,7 +52,7 @@ def _life(draw: Draw, situation: Situation, name: bytes) -> list[Step]:
     return steps
 
 
-@strategy("identity", needs=Reached.TRAFFIC)
+@strategy("identity", needs=Reached.TRAFFIC, weight=2)
 def identity(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Identities empty, reserved, giant, another peer's, kept or changed on reconnect, with and without traffic due."""
     name = _name(draw)

@@ -51,7 +51,7 @@ def malformed_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     return tuple(scripts)
 
 
-@strategy("malformed-message", needs=Reached.TRAFFIC)
+@strategy("malformed-message", needs=Reached.TRAFFIC, weight=2)
 def malformed_message(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Well-framed messages that the application may not expect: part counts, empty parts, missing delimiters."""
     scripts = []

@@ -69,4 +69,6 @@ def slow_reader(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         asked = [Send(units, times=times)]
     order = [*asked, pace] if draw.choice((False, False, True)) else [pace, *asked]
     steps = [*opening, *order, Wait(draw.choice((0.002, 0.02, 0.1))), *_then(draw, situation)]
+    if units and isinstance(units[0], Command) and draw.boolean():  # what it says by itself takes its time to pile up
+        steps = [Connect(2048), opening[1], StopReading(), *asked, Wait(draw.choice((1.0, 2.5)))]
     return with_bystander(draw, situation, (Script(tuple(steps), count, "slow reader"),))

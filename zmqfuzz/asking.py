@@ -7,6 +7,8 @@ an honest server waits for it (:mod:`zmqfuzz.listener`). Judges nothing.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 import zmq
@@ -15,9 +17,10 @@ from zmqfuzz.bystander import Bystanders
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.listener import Listeners
 from zmqfuzz.probe import UNASKED, Prober, UserProbe
+from zmqfuzz.reads import reads_on
 from zmqfuzz.seeds import Heard
 from zmqfuzz.standing import Standing
-from zmqfuzz.trial import ProbeResult, Surface
+from zmqfuzz.trial import READING, ProbeResult, Surface
 
 __all__ = ["Asking"]
 
@@ -46,12 +49,16 @@ class Asking:
         for prober in self._probers.values():
             prober.close()
 
-    async def calibrate(self, surface: Surface) -> ProbeResult:
-        """Learn how an honest client is answered at this door, before anything is attacked."""
+    async def calibrate(self, surface: Surface, fresh: Callable[[], Awaitable[Surface]] | None = None) -> ProbeResult:
+        """Learn how an honest client is answered at this door, before anything is attacked.
+
+        ``fresh``: starts the target anew; see :meth:`~zmqfuzz.probe.Prober.calibrate`.
+        """
         if self._listeners is not None:
             return await self._listeners.calibrate(surface, self.heard[surface.key])
         prober = self._prober(surface.key)
-        result = await trio.to_thread.run_sync(prober.calibrate, surface)
+        anew = partial(trio.from_thread.run, fresh) if fresh is not None else None
+        result = await trio.to_thread.run_sync(prober.calibrate, surface, anew)
         if result.ok:
             await self._bystanders.meet(surface, prober)
         return result
@@ -91,6 +98,13 @@ class Asking:
         first = await self.ask(surface, 0.5)
         if first.level == UNASKED:
             return ()
-        if first.ok or standing.running.exit() is not None:
+        if standing.running.exit() is not None:
             return (first,)
-        return (await self.ask(surface, recover),)
+        prober = self._probers.get(surface.key)
+        if prober is not None and (prober.level == READING or prober.unread is not None):
+            # Nothing but a handshake is known of a door with ``unread``: only an error that it tells of is a reason.
+            if first.ok and (prober.unread is None or not standing.complains()):
+                return (first,)
+            if first.ok or prober.level == READING:
+                return await reads_on(standing, partial(prober.takes, surface), recover)
+        return (first,) if first.ok else (await self.ask(surface, recover),)

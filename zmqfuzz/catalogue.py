@@ -71,7 +71,8 @@ class Family:
 
     ``mechanism``: the only one it attacks (empty: any); ``known``: only where we hold what that one asks for.
     ``many``: its attacks may have as many peers as ``Budget.connections``, not only ``Budget.peers``. ``locked``: only
-    doors that are to keep strangers out (:attr:`~zmqfuzz.trial.Surface.lock`).
+    doors that are to keep strangers out (:attr:`~zmqfuzz.trial.Surface.lock`). ``weight``: its share of a short run,
+    beside 1 of most; the heaviest have the first turns.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Family:
     known: bool = False
     many: bool = False
     locked: bool = False
+    weight: float = 1.0
 
     def applies(self, surface: Surface) -> bool:
         """Whether it has anything to attack at this door."""
@@ -174,6 +176,7 @@ def strategy(
     known: bool = False,
     many: bool = False,
     locked: bool = False,
+    weight: float = 1.0,
 ) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
     """Register an attack family; the first docstring line is its one-line purpose. The options are Family's fields."""
 
@@ -190,7 +193,7 @@ def strategy(
             return tuple(_at_door(script, situation.surface) for script in function(draw, situation))
 
         summary = function.__doc__.strip().splitlines()[0]
-        family = Family(name, summary, drawn, needs, mechanism, known, many, locked)
+        family = Family(name, summary, drawn, needs, mechanism, known, many, locked, weight)
         _families[name] = family
         return family
 

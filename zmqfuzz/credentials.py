@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zmqfuzz.errors import UsageError
 
-__all__ = ["Credentials", "z85_decode", "z85_encode"]
+__all__ = ["NEAR", "Credentials", "nearly", "z85_decode", "z85_encode"]
 
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 """RFC 32."""
@@ -183,3 +183,19 @@ def _pair(text: str) -> tuple[bytes, bytes]:
         if held[40:41] != ":":
             raise UsageError("--client-key: give PUBLIC:SECRET, each 40 characters of Z85, or @FILE.")
     return _key("--client-key", public), _key("--client-key", secret)
+
+
+NEAR = ("first", "shorter", "longer", "case", "nul")
+"""How a password may be wrong, and still be let in by what compares a part of it, or something else than its octets."""
+
+
+def nearly(password: bytes, how: str) -> bytes:
+    """A password like this one, and never the same: a part of it, more than it, in other letters. Empty: none is."""
+    made = {
+        "first": password[:1],
+        "shorter": password[:-1],
+        "longer": password + b"x",
+        "case": password.swapcase(),
+        "nul": password + b"\0",
+    }.get(how, b"")
+    return made if made != password else b""

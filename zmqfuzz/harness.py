@@ -47,6 +47,8 @@ ROUND_UNMOVED = 0.3
 GIVES_UP = 0.4
 """Seconds that a round of an examination leaves a client that connects to us alone with what was begun: it may give us
 up by itself, and whether it has must not depend on chance."""
+KNOWN_DEAF = 1.0
+"""Seconds to serve again at a door in ``deaf``, where it is known that some attacks make it serve nobody."""
 
 REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""
@@ -91,6 +93,7 @@ class Harness:
         self.last_history: tuple[Attack, ...] = ()
         self.between: Callable[[], None] = _nothing
         self.tap: Callable[[Trial | Examination, int], None] = _nothing
+        self.deaf: set[str] = set()
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
         self._inside = inside
@@ -217,7 +220,12 @@ class Harness:
 
     async def calibrate(self, key: str) -> ProbeResult:
         """Learn how an honest client is answered at this door, before anything is attacked."""
-        return await self.asking.calibrate(self.surface(await self.standing(), key))
+        return await self.asking.calibrate(self.surface(await self.standing(), key), partial(self._anew, key))
+
+    async def _anew(self, key: str) -> Surface:
+        if self.target.restartable:
+            self.renew()
+        return self.surface(await self.standing(), key)
 
     @property
     def asked_beside(self) -> int:
@@ -233,12 +241,13 @@ class Harness:
         """
         settle = ROUND_SETTLE if rest else SETTLE
         beside = None if rest or attack.at_once else 0.0
-        return await self.play(await self.standing(), attack, key, ask=ask, rest=rest, settle=settle, beside=beside)
+        recover, now = KNOWN_DEAF if key in self.deaf else None, await self.standing()
+        return await self.play(now, attack, key, ask=ask, rest=rest, settle=settle, recover=recover, beside=beside)
 
     async def fresh_trials(
         self, attacks: tuple[Attack, ...], key: str, *, recover: float | None = None
     ) -> tuple[Trial, ...]:
-        """Play ``attacks`` in order on one fresh process, asking after each; stop when the process is gone.
+        """Play ``attacks`` in order on one fresh process, asking after each; stop when it is gone, or serves nobody.
 
         ``recover`` seconds to serve again, where the limit's own would make a search too long.
         """
@@ -247,7 +256,7 @@ class Harness:
             await self.warm(standing, key)
             for attack in attacks:
                 trials.append(await self.play(standing, attack, key, ask=True, recover=recover))
-                if standing.running.exit() is not None:
+                if not standing.usable:
                     break
         return tuple(trials)
 
@@ -327,7 +336,7 @@ class Harness:
         if probes and not probes[-1].ok:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
             standing.spoiled = True
-        gone = running.exit()
+        standing.answered, gone = bool(probes) and probes[-1].ok, running.exit()
         stuck = baseline is not None and settled is not None and settled.descriptors > baseline.descriptors
         observation = Observation(
             baseline,

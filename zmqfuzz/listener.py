@@ -38,8 +38,9 @@ _CLOSE, _CLOSE_WAIT = 7, 8
 _PATIENCE = 0.5
 """Seconds that what connects has to say its whole greeting first; some wait for all of ours."""
 
-ACCEPT = 3.0
-"""Seconds an attack waits for the target to connect (libzmq reconnects after 100 ms by default)."""
+ACCEPT, SOON, TIMES = 3.0, 0.6, 6
+"""Seconds an attack waits for the target to connect, at most (libzmq reconnects after 100 ms by default): TIMES as long
+as it ever took, and at least SOON, as a peer for whom there is no connection waits in vain."""
 
 
 class Listeners:
@@ -59,6 +60,7 @@ class Listeners:
         self._sockets: dict[str, trio.socket.SocketType] = {}
         self._turns = {endpoint: trio.Lock() for endpoint in endpoints}
         self._talks: dict[str, bool] = {}
+        self._slowest = 0.0
         self.surfaces: tuple[Surface, ...] = ()
 
     async def open(self) -> None:
@@ -79,7 +81,7 @@ class Listeners:
         """How a peer gets its connection: it waits until the target opens one."""
 
         async def accept(buffer: int | None = None, /) -> trio.socket.SocketType:
-            with trio.fail_after(ACCEPT):
+            with trio.fail_after(min(ACCEPT, max(SOON, TIMES * self._slowest))):
                 accepted = await self._accept(surface.address)
             if buffer is not None:
                 accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -87,12 +89,14 @@ class Listeners:
 
         return accept
 
-    async def _accept(self, endpoint: str) -> trio.socket.SocketType:
-        """The next connection; several peers of one attack wait in turn."""
+    async def _accept(self, endpoint: str, *, first: bool = False) -> trio.socket.SocketType:
+        """The next connection; several peers of one attack wait in turn. ``first``: of a program that just starts."""
         async with self._turns[endpoint]:
+            began = trio.current_time()
             while True:
                 accepted, _ = await self._sockets[endpoint].accept()
                 if not _stale(accepted):
+                    self._slowest = max(self._slowest, 0.0 if first else trio.current_time() - began)
                     return accepted
                 accepted.close()
 
@@ -133,7 +137,7 @@ class Listeners:
         deadline = trio.current_time() + within
         while trio.current_time() < deadline:
             surface: Surface | None = None
-            accepted = await self._accept(endpoint)
+            accepted = await self._accept(endpoint, first=True)
             with accepted, trio.move_on_after(3.0):
                 surface = await self._listen(accepted, endpoint)
             if surface is not None and surface.mechanism in ("PLAIN", "CURVE") and _unnamed(surface):

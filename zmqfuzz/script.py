@@ -53,7 +53,8 @@ class Shake(Brief):
     ``version`` is the ZMTP 3 version we announce. When it is not complete ``within`` seconds the script goes on.
     Without ``username``, ``password`` and ``server_key`` (CURVE, 32 octets) those of the run are used, or for
     ``stranger`` a password and keys that nobody knows; with ``known_name`` the run's user name beside this
-    ``password``. ``instead``: units sent instead of the commands that we would honestly send after the greeting and the
+    ``password``, or where ``near`` says how beside one like the run's own (:func:`~zmqfuzz.credentials.nearly`).
+    ``instead``: units sent instead of the commands that we would honestly send after the greeting and the
     first ``honest`` ones, one for each; the handshake goes on as if they had been honest.
     """
 
@@ -70,6 +71,7 @@ class Shake(Brief):
     honest: int = 0
     instead: tuple[Unit, ...] = ()
     known_name: bool = False
+    near: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

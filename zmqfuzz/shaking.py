@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zmqfuzz.credentials import Credentials
+from zmqfuzz.credentials import Credentials, nearly
 from zmqfuzz.script import Shake
 from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.curve import CurveClient, CurveServer
@@ -63,7 +63,7 @@ class Keyring:
     def _login(self, step: Shake) -> tuple[bytes, bytes]:
         known = self.credentials
         if step.known_name:
-            return (known.username or "").encode(), step.password
+            return (known.username or "").encode(), nearly(known.password.encode(), step.near) or step.password
         if step.username or step.password:
             return step.username, step.password
         if step.stranger:

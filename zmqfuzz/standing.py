@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from zmqfuzz.observer import Observer
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running
@@ -14,6 +16,16 @@ MOST_PLAYED = 1500
 """Attacks before the last one that a finding may need, and scripts of all of them together."""
 
 
+_ERROR = re.compile(
+    r"^(?:Traceback \(most recent call last\):|Exception in thread \S|(?:thread '[^'\n]*' .*panicked at)|panic: "
+    r"|Unhandled exception|(?:Uncaught|Unhandled)\w* |#<Thread:\S+ .*terminated with exception"
+    r"|[A-Za-z_][\w.]*(?:Error|Exception): )",
+    re.MULTILINE,
+)
+"""How runtimes begin to tell of an error that nothing has caught, or that was logged with its traceback: Python, the
+JVM, Rust, Go, .NET, Node, Ruby."""
+
+
 class Standing:
     """One running process of the target, with what watches it and what was played against it."""
 
@@ -24,6 +36,17 @@ class Standing:
         self.spoiled = False
         self.restless = False
         self.probed_at = 0.0
+        self.looked = ""
+        self.answered = False  # an honest client, since the last attack
+
+    def complains(self) -> bool:
+        """Whether it has written of an error, since this was asked last."""
+        last, self.looked = self.looked, self.running.log_tail()
+        return self.looked != last and self.complained()
+
+    def complained(self) -> bool:
+        """Whether what it wrote last tells of an error."""
+        return _ERROR.search(self.running.log_tail()) is not None
 
     @property
     def usable(self) -> bool:

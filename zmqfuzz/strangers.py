@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zmqfuzz.credentials import NEAR
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake
 from zmqfuzz.trial import ClosedBy, Reached, Surface, Transcript, Trial
 from zmqfuzz.zmtp.wire import CurveCommand, Greeting1, Greeting2
@@ -135,6 +136,8 @@ def _shaking(shake: Shake, surface: Surface) -> str:
             return "no key" if surface.lock == "CURVE" else "no password"
         case "PLAIN" if surface.lock == "CURVE":
             return "a password instead of a key"
+        case "PLAIN" if shake.stranger and shake.known_name and shake.near in NEAR and shake.password == NO_PASSWORD:
+            return "a password that is nearly right"
         case "PLAIN" if shake.stranger and shake.password == NO_PASSWORD:
             return "a wrong password" if shake.known_name else "an unknown name"
         case "PLAIN" if shake.stranger and not (shake.known_name or shake.username or shake.password):

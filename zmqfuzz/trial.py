@@ -10,6 +10,7 @@ from zmqfuzz.measured import Company, Kept
 from zmqfuzz.script import Attack, Script
 
 __all__ = [
+    "READING",
     "Beside",
     "ClosedBy",
     "Direction",
@@ -198,9 +199,13 @@ class Stop:
     at_rest: bool = True
 
 
+READING = "reading"
+"""The level of a probe that sees no answers, but that the target takes messages off its socket, as its loop lives."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """An honest client's word. ``level``: ``greeting``, ``handshake``, ``application``; ``seconds`` it took."""
+    """An honest client's word. ``level``: ``handshake``, READING, ``application``, ``user``; ``seconds`` it took."""
 
     level: str
     ok: bool

@@ -79,7 +79,7 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
         return "application (socket options): libzmq has no timer for these versions, and can be told to refuse them"
     if violation.code in OPTIONS:
         return "application (socket options)"
-    own = violation.code in ("ZF103", "ZF104", "ZF204", "ZF205", "ZF301")
+    own = violation.code in ("ZF103", "ZF104", "ZF204", "ZF205", "ZF301") or signature.startswith("deaf at reading")
     return "application" if own or "Error" in signature else "unknown"
 
 

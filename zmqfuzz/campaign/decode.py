@@ -167,7 +167,8 @@ def _shake_text(step: Shake) -> str:
     text += " as a stranger" if step.stranger else ""
     if step.username or step.password or step.known_name:
         name = "known name" if step.known_name else property_text(Property(b"name", step.username))
-        text += f", {name} {property_text(Property(b'password', step.password))}"
+        given = f"password nearly right ({printable(step.near)})" if step.near else ""
+        text += f", {name} {given or property_text(Property(b'password', step.password))}"
     if step.instead:
         honest = f", {count(step.honest, 'honest command')}" if step.honest else ""
         return f"{text}{honest}, as {printable(step.socket_type)} then:"

@@ -18,7 +18,7 @@ from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unco
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.naming import signature_of
 from zmqfuzz.campaign.search import Catch
-from zmqfuzz.campaign.suspicion import LEFT_BEHIND, Suspicions
+from zmqfuzz.campaign.suspicion import DEAF, LEFT_BEHIND, Suspicions
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.harness import Harness
@@ -229,6 +229,8 @@ class Docket:
         if finding.code != code:  # the library's own: the application may still have one
             self._known.clear(lane, code, catch.trial)
             code = finding.code
+        if code == DEAF:  # the next time it is no news
+            self._harness.deaf.add(lane.surface.key)
         drawn = _drawn(catch)
         self._known.learn(lane, code, drawn)
         if catch.trial.observation.exit is not None:
@@ -246,7 +248,7 @@ def _doors(lanes: Sequence[Lane]) -> list[Lane]:
 
 
 def _last(catch: Catch) -> bool:
-    """Whether it waits until all else is done: LAST, a crash of the library that is public, and what it is made for."""
+    """Whether it waits until all else is done: LAST, and what the library does by design, or is public for."""
     drawn = _drawn(catch)
     return catch.violation.code == LAST or bool(publicly_known(drawn)) or by_design(catch.violation.code, drawn)
 

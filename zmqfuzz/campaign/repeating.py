@@ -10,16 +10,14 @@ from zmqfuzz.anonymous import anonymous
 from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.search import Catch
+from zmqfuzz.campaign.wear import STEP
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.examiner import stayed
 from zmqfuzz.harness import Harness
 from zmqfuzz.scale import round_of, scaled
 from zmqfuzz.trial import Trial
 
-__all__ = ["REPEATS", "STEP", "Repeats"]
-
-STEP = 64 * 1024
-"""Octets by which memory must grow with a repeat, on average, to be worth an examination."""
+__all__ = ["REPEATS", "Repeats"]
 
 FEW = 4
 """Descriptors left behind by each round that need no larger one, nor a fourth, to be examined."""

@@ -56,6 +56,11 @@ def spark(values: Sequence[float], *, width: int = 24) -> str:
     return "".join([_BARS[min(7, int((value / 8 - low / 8) / span * 8))] for value in finite])
 
 
+def of_library(finding: Finding) -> bool:
+    """Whether the finding is libzmq's own, and no code of the application's can help it."""
+    return finding.owner.startswith("libzmq") and "can work around" not in finding.owner
+
+
 def summary_line(finding: Finding) -> str:
     """One line that stands alone: ``ZF203 ... (limit 0.50 B/B, 1.94 observed)``."""
     limited = next((measure for measure in finding.measures if measure.limit), None)

@@ -37,7 +37,7 @@ from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
 from zmqfuzz.campaign.volleys import FIRST, Magazine
-from zmqfuzz.catalogue import Situation, invariants
+from zmqfuzz.catalogue import Family, Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
@@ -143,9 +143,10 @@ class Campaign:
                 grace = 0.0 if lane.slices else GRACE * self._plan.seconds
                 if self._enough() or (left + grace <= 0 and self.outcome.cases):
                     break
-                share = 0.6 * left / len(turn)
+                part = lane.family.weight / sum(other.family.weight for other in turn[place:])
+                share = 0.6 * left * lane.family.weight / sum(other.family.weight for other in turn)
                 if not lane.slices:
-                    share = (left - (1 - FIRST_TURNS) * self._plan.seconds) / (len(turn) - place)
+                    share = (left - (1 - FIRST_TURNS) * self._plan.seconds) * part
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
                 await self._exposing.glance()
@@ -195,6 +196,11 @@ class Campaign:
                     f"{surface.key}: only the handshake of an honest client was checked, not the application"
                     " (give --probe)"
                 )
+                if surface.socket_type == "REP" and surface.side == "bind":
+                    self.outcome.doubts.append(
+                        f"{surface.key}: it answered none of our requests, which a REP owes to each (RFC 28), and after"
+                        " one without an answer it serves nobody (give --probe with a request that it answers)"
+                    )
             elif result.level == UNASKED:
                 self.outcome.doubts.append(f"{surface.key}: no honest client asked, {result.detail} (give --probe)")
             lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
@@ -329,11 +335,18 @@ class Campaign:
 
 
 def in_order(lanes: list[Lane]) -> list[Lane]:
-    """First a stranger at a lock; each family at one door of a kind before it is played at another that is alike."""
+    """First a stranger at a lock; each family at one door of a kind before it is played at another that is alike.
+
+    Of these, the heaviest first: should time run out, it is less of a loss.
+    """
     seen: Counter[tuple[str, str, str]] = Counter()
     places: dict[int, int] = {}
     for lane in lanes:
         kind = lane.family.name, lane.surface.socket_type, lane.surface.mechanism
         places[id(lane)] = seen[kind]
         seen[kind] += 1
-    return sorted(lanes, key=lambda lane: (places[id(lane)], lane.family.known or not lane.family.mechanism))
+    return sorted(lanes, key=lambda lane: (places[id(lane)], *_rank(lane.family)))
+
+
+def _rank(family: Family) -> tuple[bool, float]:
+    return family.known or not family.mechanism, -family.weight

@@ -73,6 +73,9 @@ class _Run:
 FIRST_ALONE = 4
 """Attacks that are played one by one at first; later only those that do not fit into a volley."""
 
+ALONE_SHARE = 0.3
+"""Share of a slice for FIRST_ALONE: on a busy machine one attack takes as long as many of them together."""
+
 Test = Callable[[Attack, Violation | None], Awaitable[tuple[Violation | None, Trial]]]
 """Plays an attack and judges it. The second argument is the violation being shrunk, None while searching."""
 
@@ -92,7 +95,8 @@ async def search_fast(
     cases = 0
     while cases < most and (not cases or time.monotonic() < began + seconds):
         started = time.monotonic()
-        if screen is not None and cases >= FIRST_ALONE and not magazine.waiting:
+        alone = cases < FIRST_ALONE and (not cases or started < began + ALONE_SHARE * seconds)
+        if screen is not None and not alone and not magazine.waiting:
             attacks = magazine.volley()
             if not attacks:
                 screen = None if not magazine.waiting else screen

@@ -11,10 +11,11 @@ from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.judging import judge_trial, left_behind
 from zmqfuzz.campaign.known import HELD, Known, Lane
 from zmqfuzz.campaign.naming import shape
-from zmqfuzz.campaign.repeating import REPEATS, STEP, Repeats
+from zmqfuzz.campaign.repeating import REPEATS, Repeats
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import Triage
+from zmqfuzz.campaign.wear import Wear
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
@@ -22,10 +23,7 @@ from zmqfuzz.scale import planned, units
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Reached, Trial
 
-__all__ = ["LEFT_BEHIND", "Suspicions"]
-
-WARM_UP = 8
-"""Attacks after which a process has allocated what it needs to work at all."""
+__all__ = ["DEAF", "LEFT_BEHIND", "Suspicions"]
 
 PICKS = 2
 """Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
@@ -34,8 +32,11 @@ of the most units, for what is kept of each."""
 MOST_TOGETHER = 8
 """Attacks that are repeated together."""
 
+MOST_WORKERS = 16
+"""Times an attack is played, at most, that seems to have ended a worker without a word: once for each thread."""
+
 MANY = 16
-"""Descriptors left behind by one attack that are looked at before anything else is."""
+"""Descriptors left behind, by one attack or by all since a process started, that are looked at before anything else."""
 
 LOOK_SECONDS = 15.0
 """Time for one look, which is short unless the target is slow."""
@@ -78,8 +79,8 @@ class Suspicions:
         self._known = known
         self._tell = tell
         self._random = random.Random(seed)
-        self._peak = (0, 0)
-        self._fewest = (0, 0)
+        self._wear = Wear(harness)
+        self._many = MANY
         self._every = look_every
         self._began = time.monotonic()
         self._looked: dict[str, float] = {}
@@ -92,12 +93,15 @@ class Suspicions:
     async def look(self, lane: Lane, attack: Attack, trial: Trial) -> Violation | None:
         """Examine at once what looks held; remember for the end of the slice what looks left behind."""
         self.pick(lane, trial)
+        self._wear.count(trial)
         for entry in invariants().values():
             if entry.suspects is None or not entry.suspects(trial, self._harness.limits):
                 continue
             if entry.examines == "rounds":
                 known = lane.leak.get(entry.code)
-                if self._stays(entry, trial) and left_behind(entry, trial) > left_behind(entry, known):
+                if (entry.code != "ZF204" or self._wear.grew(trial)) and left_behind(entry, trial) > left_behind(
+                    entry, known
+                ):
                     lane.leak[entry.code] = trial
                 continue
             if entry.examines == "beside":
@@ -107,7 +111,7 @@ class Suspicions:
             if self._known.knows_shape(lane, entry, attack) or self._known.below_floor(lane, entry, trial):
                 continue
             if entry.examines == "workers":
-                if self._known.here(lane, DEAF) or not self._lost(trial):
+                if self._known.here(lane, DEAF) or not self._wear.lost(trial):
                     continue
                 if (catch := self._judged(lane, await self._asked(lane, Attack(())))) is not None:
                     return catch.violation  # it was the only worker
@@ -127,6 +131,8 @@ class Suspicions:
         if confirmed.violation is None:
             self._known.clear(lane, entry.code, trial)
             self._tell(Unconfirmed(lane.surface, lane.family.name, entry.code, f"examined: {cleared}"))
+            if entry.examines == "workers":
+                return await self._worn_out(lane, trial)
         return confirmed.violation
 
     async def look_held(self) -> list[tuple[Lane, Catch]]:
@@ -139,6 +145,17 @@ class Suspicions:
                 caught += [(lane, Catch(violation, trial.attack, trial, trial.attack))] if violation else []
         self._held.clear()
         return caught
+
+    async def _worn_out(self, lane: Lane, trial: Trial) -> Violation | None:
+        """A thread that ended without a word is nobody's business, until all have: does enough of it make it deaf?"""
+        lost = left_behind(invariants()["ZF104"], trial)
+        baseline = trial.observation.baseline
+        if lost <= 0 or baseline is None:
+            return None
+        times = min(MOST_WORKERS, baseline.threads // lost)
+        trials = await self._harness.fresh_trials((trial.attack,) * times, lane.surface.key)
+        catch = self._judged(lane, trials[-1]) if trials else None
+        return catch.violation if catch is not None else None
 
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look at what stays behind."""
@@ -159,48 +176,29 @@ class Suspicions:
         Not memory that stays: a process grows with the number of its connections, once. Nor what is held a little of
         for each of many.
         """
+        self._wear.count(trial)
         for entry in invariants().values():
             if entry.suspects is None or entry.code == "ZF204" or not entry.suspects(trial, self._harness.limits):
                 continue
             waits = lane.surface.key in self._held
             if entry.examines == "held" and (waits or trial.held_growth < HELD_TOGETHER):
                 continue
-            if entry.examines == "workers" and not self._lost(trial):
+            if entry.examines == "workers" and not self._wear.lost(trial):
                 continue
             if not (self._known.here(lane, entry.code) or self._known.below_floor(lane, entry, trial)):
                 return True
         return False
-
-    def _lost(self, trial: Trial) -> bool:
-        """Whether the process has fewer threads than it ever had before: not some that came with another attack."""
-        starts, fewest = self._fewest
-        baseline, settled = trial.observation.baseline, trial.observation.settled
-        if baseline is None or settled is None:
-            return False
-        if starts != self._harness.starts:
-            fewest = baseline.threads
-        self._fewest = (self._harness.starts, min(fewest, baseline.threads, settled.threads))
-        return settled.threads < min(fewest, baseline.threads)
-
-    def _stays(self, entry: Invariant, trial: Trial) -> bool:
-        """Whether a suspect left more behind than this process had ever kept; its first attacks only warm it up."""
-        if entry.code != "ZF204":
-            return True
-        starts, peak = self._peak
-        settled = trial.observation.settled
-        now = settled.rss if settled is not None else 0
-        if starts != self._harness.starts:
-            peak = 0
-        self._peak = (self._harness.starts, max(peak, now))
-        return len(self._harness.last_history) >= WARM_UP and now - peak > 2 * STEP
 
     async def end_of_slice(self, lane: Lane, left: float, *, only_ask: bool = False) -> Catch | None:
         """Is an honest client still served; for ``left`` seconds: does what was left behind add up when repeated?
 
         ``only_ask``: what was left behind is looked at later (``look_at``).
         """
-        trial = await self._asked(lane, self._silence.next(lane.surface))
-        catch = self._judged(lane, trial) or self._beside(lane, trial)
+        beside = self._silence.next(lane.surface)
+        catch = None
+        if beside.scripts or not (await self._harness.standing()).answered:
+            trial = await self._asked(lane, beside)
+            catch = self._judged(lane, trial) or self._beside(lane, trial)
         picked = [*lane.picked, *([lane.busiest] if lane.busiest is not None else [])]
         self._picked.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
         lane.picked, lane.busiest, lane.played = [], None, 0
@@ -235,8 +233,11 @@ class Suspicions:
     async def look_soon(self, lane: Lane) -> Catch | None:
         """Does an attack that left MANY descriptors behind leave more each time? It would soon end the process."""
         suspect, entry = lane.leak.get("ZF205"), invariants()["ZF205"]
-        if suspect is None or left_behind(entry, suspect) < MANY or self._known.here(lane, "ZF205"):
+        if suspect is None or self._known.here(lane, "ZF205"):
             return None
+        if left_behind(entry, suspect) < MANY and self._wear.kept < self._many:
+            return None
+        self._many *= 2
         self._harness.renew()  # the process that runs may have few left
         return await self.look_at(lane, time.monotonic() + LOOK_SECONDS, "ZF205")
 

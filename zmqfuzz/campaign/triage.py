@@ -17,7 +17,7 @@ from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.examiner import COUNTED, Examiner, growth
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Script
-from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.trial import READING, Surface, Trial
 
 __all__ = ["Triage"]
 
@@ -41,6 +41,9 @@ _UNSHOWN = {
     "workers": "the program had as many threads as before, said nothing of an error, or lost them beside honest peers",
     "beside": "an honest client was served on a fresh process, or was not beside honest idle peers either",
 }
+
+_CALM = ("without the attack an honest client was served, 2 of 2", "without the attack it was not so, 2 of 2")
+"""The control run of ZF102: by a round trip, and by whether it takes what it is sent."""
 
 CONFIRMATIONS = 3
 """Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
@@ -312,7 +315,7 @@ class Triage:
             surface=surface,
             confirmed=confirmed.shown,
             tried=confirmed.tried,
-            control="without the attack an honest client was served, 2 of 2" if served else "",
+            control=_CALM[trial.observation.probes[-1].level == READING] if served else "",
             bare=bare,
             history=history,
             notes=notes,

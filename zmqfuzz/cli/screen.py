@@ -13,7 +13,7 @@ from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
 from zmqfuzz.campaign.reach import summary as reach_line
 from zmqfuzz.campaign.reach import table
-from zmqfuzz.campaign.report import failure_message, printable
+from zmqfuzz.campaign.report import failure_message, of_library, printable
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Verdict
@@ -57,6 +57,7 @@ class Screen:
                 told = {
                     "application": "answers an honest client",
                     "user": "your probe is content",
+                    "reading": "takes messages, and answers none that we know",
                     "handshake": "shakes hands",
                     "not asked": "needs a key or a password, so no honest client asked",
                 }
@@ -128,8 +129,16 @@ def summary(outcome: Outcome, limits: Limits) -> list[str]:
         f"{outcome.verdict.value.upper()}: {attacks} on {doors or 'no door'} in {outcome.seconds:.0f} s,"
         f" {outcome.starts} starts, seed {outcome.seed}"
     )
+    theirs = [finding for finding in outcome.findings if of_library(finding)]
     for finding in outcome.findings:
-        lines.append(f"  {finding.id}  {finding.severity.upper():8}  {finding.title}")
+        whose = " (libzmq itself)" if finding in theirs else ""
+        lines.append(f"  {finding.id}  {finding.severity.upper():8}  {finding.title}{whose}")
+    if theirs:
+        which = "All of this is" if len(theirs) == len(outcome.findings) else f"{len(theirs)} of these are"
+        lines.append(
+            f"  {which} libzmq's own: a socket with no program behind it does the same, and no change of this program's"
+            " code alone closes it; what is accepted goes into a baseline (zmqfuzz baseline update)"
+        )
     lines.append(f"  {reach_line(outcome.reach.rows())}")
     if held:
         where = "held" if outcome.verdict is not Verdict.INCONCLUSIVE else "held where it was tested"

@@ -8,7 +8,7 @@ import signal
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
-from zmqfuzz.trial import Beside, Examination, Exit, Service, Trial
+from zmqfuzz.trial import READING, Beside, Examination, Exit, ProbeResult, Service, Trial
 
 __all__ = ["assertion_in", "others_served", "process_alive", "service_alive"]
 
@@ -93,10 +93,11 @@ def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
 
     Why: most failures are "alive and deaf": the process runs, its port accepts, and one worker, callback or socket
     has stopped for good. Measured: an honest pyzmq client does the round trip that it did before the attack (found
-    by calibration, or given with --probe) within the time to recover. Where the pattern shows nothing but a
-    handshake, only the handshake is checked, and the run says so. Inconclusive: a door that did not answer before
-    the attack. To fix: catch per message, not around the loop; restart workers that end; recreate sockets that
-    libzmq has given up.
+    by calibration, or given with --probe) within the time to recover. Where it answers nothing that we know, it is
+    offered more messages than wait in a queue: one that tells of an error, is at rest and takes none of them is deaf.
+    Where the pattern shows nothing but a handshake, only that is checked, and the run says so. Inconclusive: a door
+    that did not answer before the attack. To fix: catch per message, not around the loop; restart workers that end;
+    recreate sockets that libzmq has given up.
     """
     probes = trial.observation.probes
     if not probes or probes[-1].ok or trial.observation.exit is not None or trial.observation.killed_at_cap:
@@ -115,11 +116,17 @@ def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
         )
     raise violated(
         f"After the attack the process still ran, but an honest client was not served: {last.detail}.",
-        Measure(f"{last.level} round trip", f"none in {last.seconds:.1f} s", f"within {limits.recover:g} s"),
+        _round_trip(last, limits),
         Measure("process", "alive"),
         signature=f"deaf at {last.level}",
         advice="Catch errors per message so that no worker or loop ends, and watch workers from outside.",
     )
+
+
+def _round_trip(last: ProbeResult, limits: Limits) -> Measure:
+    if last.level == READING:
+        return Measure("messages offered to it", f"not taken in {last.seconds:.1f} s", f"within {limits.recover:g} s")
+    return Measure(f"{last.level} round trip", f"none in {last.seconds:.1f} s", f"within {limits.recover:g} s")
 
 
 def _unserved_beside(trial: Trial, limits: Limits) -> bool:
