@@ -17,9 +17,10 @@ from zmqfuzz.campaign.attribution import bare_socket_too
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.examiner import Examiner
 from zmqfuzz.harness import Harness
+from zmqfuzz.measured import Beside, Service
 from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake, Wait
 from zmqfuzz.targets.library import hosted
-from zmqfuzz.trial import Beside, Examination, Exit, Observation, ProbeResult, Service, Surface, Trial
+from zmqfuzz.trial import Examination, Exit, Observation, ProbeResult, Surface, Trial
 from zmqfuzz.zmtp.wire import Frame, Greeting, Raw, encode
 
 T = TypeVar("T")

@@ -18,10 +18,11 @@ from zmqfuzz.catalogue import invariants
 from zmqfuzz.declared import Declared
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Verdict
+from zmqfuzz.measured import Flow, Service
 from zmqfuzz.rater import Counting, Rater
 from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, allowed, burst, flood, gentle, message_of, offered, told, way
 from zmqfuzz.script import Attack, Send
-from zmqfuzz.trial import Examination, Flow, Observation, Service, Surface, Trial
+from zmqfuzz.trial import Examination, Observation, Surface, Trial
 from zmqfuzz.zmtp.wire import Frame
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "targets" / "examples" / "rate_limited.py"

@@ -12,10 +12,11 @@ import trio
 import zmq
 
 from zmqfuzz.holding import comparable, held_by, spreads
+from zmqfuzz.measured import Beside, Service
 from zmqfuzz.observer import Observer
 from zmqfuzz.probe import UNASKED, Exchange, Prober
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Beside, Service, Surface
+from zmqfuzz.trial import Surface
 
 __all__ = ["Bystander", "Bystanders", "Witness"]
 

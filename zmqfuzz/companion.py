@@ -20,10 +20,11 @@ from zmqfuzz.company import LASTS, asks_alike, comparable, crowd, mark_of
 from zmqfuzz.credentials import z85_encode
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.errors import TargetVanished
-from zmqfuzz.harness import REST, Harness
+from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.measured import Company, Span
 from zmqfuzz.script import Attack
+from zmqfuzz.settling import REST
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import Examination, Observation, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter

@@ -8,10 +8,11 @@ from dataclasses import replace
 import trio
 
 from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS
-from zmqfuzz.harness import REST, ROUND_SETTLE, Harness
+from zmqfuzz.harness import Harness
 from zmqfuzz.holding import idle_peers, spreads
 from zmqfuzz.scale import control_of, planned, scaled
 from zmqfuzz.script import Attack
+from zmqfuzz.settling import REST, ROUND_SETTLE
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial
 

@@ -27,31 +27,14 @@ from zmqfuzz.listener import Listeners
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UserProbe
 from zmqfuzz.script import Attack
+from zmqfuzz.settling import GIVES_UP, KNOWN_DEAF, REST, ROUND_SETTLE, ROUND_UNMOVED, SETTLE
 from zmqfuzz.standing import Standing
 from zmqfuzz.target import Running, Target
 from zmqfuzz.trial import Examination, Observation, ProbeResult, Sample, Surface, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
-__all__ = ["REST", "ROUND_SETTLE", "Harness", "Inside", "Reference"]
-
-SETTLE = 0.3
-"""Seconds a trial waits for the target's descriptors to come back before it is written down as it is."""
-
-ROUND_SETTLE = 1.0
-"""The same for a round of an examination, once the target is at rest again."""
-
-ROUND_UNMOVED = 0.3
-"""Of a target at rest: what has not moved for so long stays."""
-
-GIVES_UP = 0.4
-"""Seconds that a round of an examination leaves a client that connects to us alone with what was begun: it may give us
-up by itself, and whether it has must not depend on chance."""
-KNOWN_DEAF = 1.0
-"""Seconds to serve again at a door in ``deaf``, where it is known that some attacks make it serve nobody."""
-
-REST = 8.0
-"""Seconds an examination waits for the target to have worked off what it was sent."""
+__all__ = ["Harness", "Inside", "Reference"]
 
 Reference = Callable[[Surface, str, int], tuple[Target, Credentials]]
 """Makes a bare socket like the one behind a door, from the shared library at a path and with this many messages as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Company", "Kept", "Span"]
+__all__ = ["Beside", "Company", "Flow", "Kept", "Service", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,53 @@ class Company:
     during: Span
     after: Span
     strays: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What an honest client got of what it ``wanted``, in ``seconds``: answers, or messages that it only reads."""
+
+    got: int
+    wanted: int
+    seconds: float
+    what: str = "answer"
+
+    @property
+    def share(self) -> float:
+        """Of what it wanted; a publisher that was in a hurry gives more than 1."""
+        return self.got / max(self.wanted, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a target took of ``offered`` messages from ``peers`` in ``seconds``: ``taken``, and ``later`` afterwards.
+
+    ``by``: how that was counted, in words. ``other``: answers that are unlike those an honest peer gets alone.
+    ``paused``: connections of which it did not take all octets; ``cut``: those that it closed. ``cpu``: seconds that
+    it was at work. ``honest``: what a bystander got of what it asked; None: nobody is answered.
+    """
+
+    peers: int
+    offered: int
+    taken: int
+    seconds: float
+    by: str
+    later: int = 0
+    other: int = 0
+    paused: int = 0
+    cut: int = 0
+    cpu: float = 0.0
+    honest: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An honest client beside ``open`` connections that an attack held and that said nothing any more.
+
+    ``before`` and ``after`` them only in an examination.
+    """
+
+    open: int
+    during: Service
+    before: Service | None = None
+    after: Service | None = None

@@ -19,13 +19,14 @@ import trio
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
+from zmqfuzz.measured import Flow, Service
 from zmqfuzz.probe import split
 from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, flood, gentle, message_of, offered
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.seeds import Message
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import requests
-from zmqfuzz.trial import Examination, Flow, Observation, Service, Surface, Transcript, Trial
+from zmqfuzz.trial import Examination, Observation, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.patterns import ONE_PEER, peer_type
 from zmqfuzz.zmtp.wire import Command, Frame, Unit, body_bytes

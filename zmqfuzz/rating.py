@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass, field
 
 from zmqfuzz.budget import Limits
+from zmqfuzz.measured import Flow
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake
-from zmqfuzz.trial import Flow, Surface
+from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Frame, Unit
 
 __all__ = [

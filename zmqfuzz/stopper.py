@@ -13,9 +13,10 @@ from functools import partial
 import trio
 
 from zmqfuzz.endpoints import connect_soon
-from zmqfuzz.harness import REST, Harness
+from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.script import Attack
+from zmqfuzz.settling import REST
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import (
     SLOW,

@@ -6,7 +6,7 @@ import random
 
 from zmqfuzz.campaign.claims import claim_time
 from zmqfuzz.campaign.known import Lane
-from zmqfuzz.campaign.runner import in_order
+from zmqfuzz.campaign.order import in_order
 from zmqfuzz.catalogue import select_families
 from zmqfuzz.trial import Surface
 

@@ -15,21 +15,19 @@ from zmqfuzz.campaign.keeper import FIRST, MANY, Keeper, unpacked
 from zmqfuzz.campaign.stored import Seen, seen_from_plain, seen_to_plain, without
 from zmqfuzz.errors import UsageError
 from zmqfuzz.exposure import Exposure, Listening, Loaded
+from zmqfuzz.measured import Beside, Flow, Service
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import (
-    Beside,
     ClosedBy,
     Direction,
     Entry,
     Examination,
     Exit,
-    Flow,
     Gone,
     Observation,
     ProbeResult,
     Reached,
     Sample,
-    Service,
     Stage,
     Stop,
     Surface,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from zmqfuzz.budget import MIB, Limits
 from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.company import told as told_of
-from zmqfuzz.measured import Company
+from zmqfuzz.measured import Company, Flow
 from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Flow, Observation, Reached, Stop, Transcript, Trial
+from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.patterns import ONE_PEER
 from zmqfuzz.zmtp.wire import Frame, Greeting, encode

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -30,6 +29,7 @@ from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.judging import violations
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.looks import Looks
+from zmqfuzz.campaign.order import in_order
 from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.shutdown import Shutdown
@@ -37,7 +37,7 @@ from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
 from zmqfuzz.campaign.volleys import FIRST, Magazine
-from zmqfuzz.catalogue import Family, Situation, invariants
+from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
@@ -46,7 +46,7 @@ from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import Reached, Surface, Trial
 
-__all__ = ["Campaign", "in_order"]
+__all__ = ["Campaign"]
 
 LOOKS = 0.15
 """Share of the budget between two looks at what stays behind at a door."""
@@ -332,21 +332,3 @@ class Campaign:
             return entry.judge(trial, harness.limits), trial
         still = entry.suspects is not None and entry.suspects(trial, harness.limits)
         return (shrinking.again() if still else None), trial
-
-
-def in_order(lanes: list[Lane]) -> list[Lane]:
-    """First a stranger at a lock; each family at one door of a kind before it is played at another that is alike.
-
-    Of these, the heaviest first: should time run out, it is less of a loss.
-    """
-    seen: Counter[tuple[str, str, str]] = Counter()
-    places: dict[int, int] = {}
-    for lane in lanes:
-        kind = lane.family.name, lane.surface.socket_type, lane.surface.mechanism
-        places[id(lane)] = seen[kind]
-        seen[kind] += 1
-    return sorted(lanes, key=lambda lane: (places[id(lane)], *_rank(lane.family)))
-
-
-def _rank(family: Family) -> tuple[bool, float]:
-    return family.known or not family.mechanism, -family.weight

@@ -8,7 +8,8 @@ import signal
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
-from zmqfuzz.trial import READING, Beside, Examination, Exit, ProbeResult, Service, Trial
+from zmqfuzz.measured import Beside, Service
+from zmqfuzz.trial import READING, Examination, Exit, ProbeResult, Trial
 
 __all__ = ["assertion_in", "others_served", "process_alive", "service_alive"]
 

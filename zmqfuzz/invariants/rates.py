@@ -5,8 +5,9 @@ from __future__ import annotations
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
+from zmqfuzz.measured import Flow
 from zmqfuzz.rating import allowed, burst, way
-from zmqfuzz.trial import Examination, Flow
+from zmqfuzz.trial import Examination
 
 __all__ = ["rate_kept"]
 
