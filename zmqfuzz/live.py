@@ -1,4 +1,5 @@
-"""A target that a test plays itself, one attack at a time: ``target.play(attack)`` and ``target.check(trial)``.
+"""A target that a test plays itself, one attack at a time: ``target.play(attack)`` and ``target.check(trial)``;
+or a recorded finding: ``target.replay(path)``.
 
 Contract: synchronous, and right under Hypothesis' ``@given``. The first violation is confirmed on fresh processes
 before it is raised, else it is a doubt, and the item is inconclusive. From then on each other attack meets a fresh
@@ -8,6 +9,7 @@ unplayed, so that no example is flaky. One process serves a test until then, unl
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 
+from zmqfuzz.assembly import replayed
+from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.judging import judge_trial
 from zmqfuzz.campaign.minimise import minimise_history
 from zmqfuzz.campaign.naming import finding_of
@@ -144,6 +148,22 @@ class Live:
             return
         again = shown.violation.again()
         again.finding, again.text = shown.finding, self._told(shown)
+        raise again
+
+    def replay(self, recorded: str | os.PathLike[str]) -> None:
+        """Raise the violation of a recorded finding, if fresh processes show it again. Raises ZmqfuzzError."""
+        __tracebackhide__ = True
+        self._begin()
+        finding, _ = Corpus(HERE.session.store).load(os.fspath(recorded))
+        engine = self.engine
+        confirmed = engine.call(lambda: replayed(engine.harness, finding)).confirmed
+        HERE.cases += 1
+        if confirmed.violation is None or not confirmed.holds:
+            if confirmed.shown or not confirmed.tried:
+                HERE.doubts.append(f"{finding.id} was seen in some replays only, or could not be examined")
+            return
+        again = confirmed.violation.again()
+        again.finding, again.text = finding, told(HERE.session.store, finding, confirmed.trial, None)
         raise again
 
     def _confirmed(self, violation: Violation, trial: Trial) -> _Shown | None:

@@ -269,6 +269,11 @@ class SuiteTarget:
         __tracebackhide__ = True
         self._living().check(trial)
 
+    def replay(self, recorded: str | os.PathLike[str]) -> None:
+        """Play a recorded finding again: its folder, a ``.zft`` file, or its ID. Raises its Violation, ZmqfuzzError."""
+        __tracebackhide__ = True
+        self._living().replay(recorded)
+
     def spent(self, attack: Attack) -> bool:
         """Whether, after something was shown, the time that Hypothesis has for simpler attacks is over."""
         return self._living().spent(attack)

@@ -27,6 +27,7 @@ from zmqfuzz.cli.corpora import corpus_command
 from zmqfuzz.cli.doctoring import doctor_command
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.cli.initial import init_command
+from zmqfuzz.cli.keeping import FORMS, keep_capture, keep_script, keep_test
 from zmqfuzz.cli.options import DURATION, TargetCommand, credential_options, started
 from zmqfuzz.cli.proxying import proxy_command
 from zmqfuzz.cli.recording import Policy, play
@@ -123,6 +124,8 @@ def demo_command(seed: int, store: Path) -> int:
 @click.option("--connect", multiple=True, metavar="EP", help="Replay against this endpoint instead.")
 @click.option("--pid", type=int, help="The process behind --connect.")
 @click.option("--times", type=click.IntRange(min=1), default=3, show_default=True, help="Fresh processes to replay on.")
+@click.option("--to", type=click.Choice(FORMS), help="Keep it as a test, a capture of the replay, or a script instead.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path(), help="The folder for --to. [default: this one]")
 @invariants_option
 @credential_options
 @click.option("--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where findings are kept.")
@@ -132,6 +135,8 @@ def replay_command(
     connect: tuple[str, ...],
     pid: int | None,
     times: int,
+    to: str | None,
+    out: Path,
     own: Path | None,
     store: Path,
     **secrets: str | None,
@@ -143,6 +148,10 @@ def replay_command(
     if own is not None:
         load_file(own)
     found, plain = Corpus(store).load(finding)
+    if to in ("pytest", "script"):
+        kept = keep_test(found, plain, out) if to == "pytest" else keep_script(found, out)
+        click.echo(printable(str(kept)))
+        return 0
     spec = Spec.from_plain(plain, Credentials.read(**secrets))
     if command or connect:
         spec = Spec(
@@ -158,6 +167,9 @@ def replay_command(
             credentials=spec.credentials,
         )
     result = replay(found, spec, times=times)
+    if to == "pcapng":
+        click.echo(printable(str(keep_capture(result.confirmed.trial, out))))
+        return 0
     shown, tried = result.confirmed.shown, result.confirmed.tried
     where = printable(spec.name or " ".join(spec.command) or ", ".join(spec.connect))
     if result.confirmed.holds and result.confirmed.violation is not None:
