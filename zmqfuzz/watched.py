@@ -27,7 +27,7 @@ from zmqfuzz.trial import Exit
 __all__ = ["Watched", "inside", "watch"]
 
 _LOOK = 0.05
-_START_WITHIN = 10.0
+_START_WITHIN = 20.0
 _END_WITHIN = 5.0
 """Seconds between two looks, for the first socket to be opened, and for the program to end when it is told to."""
 
@@ -90,7 +90,8 @@ async def watch(
         async with target.run() as running:
             began = first = trio.current_time()
             opened = False
-            while running.exit() is None and trio.current_time() - first < (seconds if opened else _START_WITHIN):
+            least = max(seconds, _START_WITHIN)
+            while running.exit() is None and trio.current_time() - first < (seconds if opened else least):
                 await trio.sleep(_LOOK)
                 pids = running.pids()
                 listeners, mapped = sockets.listening(pids) or listeners, libraries(pids, "libzmq") or mapped

@@ -65,7 +65,7 @@ def _inventory(audit: Audit) -> list[str]:
         return []
     listed = rows(recorded)
     versions = {f"{name} {number}" for one in recorded.processes for name, number in one.versions.items()}
-    with_zmq = sum(bool(one.versions) for one in recorded.processes)
+    with_zmq = len({one.pid for one in recorded.processes if one.versions} | {one.pid for one in recorded.sockets})
     what = f"{_count(len(recorded.sockets), 'socket')} in {with_zmq:,} process{'es' * (with_zmq != 1)} with pyzmq"
     shown = [f"Seen at run time: {what}" + (f" ({', '.join(sorted(versions))})" if versions else "")]
     inner = [row for row in listed if row.endpoint.startswith("inproc:")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ __all__ = [
     "known_rules",
     "line_of",
     "locked",
+    "plain_address",
     "shown_path",
 ]
 
@@ -130,4 +132,9 @@ def locked(door: Door) -> bool:
 
 def endpoint_of(door: Door) -> str:
     """Where it is, as libzmq has it for what is bound, else as the program gave it."""
-    return door.endpoint if door.verb == "bind" and door.endpoint else door.given
+    return plain_address(door.endpoint) if door.verb == "bind" and door.endpoint else door.given
+
+
+def plain_address(endpoint: str) -> str:
+    """An IPv4 address that is written as IPv6 (RFC 4291, 2.5.5.2) as the kernel shows its listener."""
+    return re.sub(r"^tcp://\[::ffff:(\d+\.\d+\.\d+\.\d+)\]:", r"tcp://\1:", endpoint)

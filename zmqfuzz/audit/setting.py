@@ -27,6 +27,9 @@ DEFAULTS: dict[str, int] = {
 }
 """The options that matter to who is attacked, with the defaults of libzmq 4.3.5 (``options.cpp``); a test asks it."""
 
+_ASKED = frozenset(("HWM", "IPV4ONLY", "DELAY_ATTACH_ON_CONNECT", "RATE"))
+"""Options of older libzmqs that programs try in order to learn which one they have."""
+
 _TIMES = ("TCP_KEEPALIVE_IDLE", "TCP_KEEPALIVE_CNT", "TCP_KEEPALIVE_INTVL")
 
 
@@ -94,6 +97,8 @@ def of_settings(socket: OpenedSocket, outside: list[Door]) -> Iterator[Said]:
             )
     for one in socket.refused:
         name = one.name.removeprefix("ZMQ_")
+        if name in _ASKED:
+            continue
         yield Said(
             "ZF644" if one.known else "ZF642",
             one.place,
@@ -101,7 +106,7 @@ def of_settings(socket: OpenedSocket, outside: list[Door]) -> Iterator[Said]:
             if one.known
             else f"libzmq and pyzmq know no option {name}: this raised an error.",
             MEANT.get(name, "Look for the option that is meant, and its types, in zmq_setsockopt(3)."),
-            severity=Severity.LOW if one.known else None,
+            severity=Severity.INFO if one.known else None,
         )
 
 

@@ -13,6 +13,7 @@ from zmqfuzz.assembly import run
 from zmqfuzz.audit.lines import Line
 from zmqfuzz.audit.listed import at
 from zmqfuzz.audit.outer import Outer
+from zmqfuzz.audit.seen import plain_address
 from zmqfuzz.audit.setting import changed_defaults
 from zmqfuzz.budget import Limits
 from zmqfuzz.elsewhere import connect_from_elsewhere
@@ -63,7 +64,7 @@ def watch_it(command: tuple[str, ...], seconds: float, probe: bool) -> Seen:
 
     async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
         looked.libraries += await trio.to_thread.run_sync(lambda: loaded(pids, ours=True))
-        known = {door.endpoint for socket in read(folder).sockets for door in socket.doors}
+        known = {plain_address(door.endpoint) for socket in read(folder).sockets for door in socket.doors}
         looked.unknown = {one.bound for one in listeners if one.bound not in known}
         asked = [one for one in listeners if probe or one.bound in looked.unknown]
         looked.measured += await look_at(asked, pids, max(SILENT, min(seconds, MOST_SILENT)))
@@ -114,7 +115,7 @@ _BY_IPV4 = ("tcp://0.0.0.0:", "tcp://127.", "tcp://[::]:")
 def _places(watched: Watched, looked: _Looked) -> list[str]:
     """From the line that binds to the listener, and from where that was reached; and listeners without such a line."""
     recorded = [
-        (door.endpoint, at(door.place))
+        (plain_address(door.endpoint), at(door.place))
         for socket in watched.recorded.sockets
         for door in socket.doors
         if door.verb == "bind" and not door.given.startswith("inproc:")

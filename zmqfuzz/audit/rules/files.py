@@ -35,8 +35,8 @@ def open_keys(inventory: Inventory, rule: Rule) -> Iterator[Line]:
     Why: who has the key is this peer. Looked for: ``*.key_secret`` below the audited paths, configuration files that
     hold a CURVE secret key or a PLAIN password, and files that ``zmq.auth.load_certificate`` names, as they are on this
     machine (sure); and ``zmq.auth.create_certificates``,
-    which writes with the mode that the umask gives, in a function that calls neither ``chmod`` nor ``umask`` (likely,
-    low). To fix: ``chmod 600``.
+    which writes with the mode that the umask gives, in a function that keeps others neither out of the file (``chmod``,
+    ``umask``) nor out of its folder (likely, low). To fix: ``chmod 600``.
     """
     told = set()
     remedy = "chmod 600 the file, and make new keys if others had a chance to read it."
@@ -63,8 +63,8 @@ def open_keys(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                             sentence = f"{path} has mode {mode_of(path):04o}: others can read or change the secret key."
                             yield at(index, called.node, rule, sentence, remedy)
             elif names & _MAKING:
-                near = {_last(other.node.func) for other in index.calls if other.scope is called.scope}
-                if not near & {"chmod", "umask", "fchmod"}:
+                near = [other.node for other in index.calls if other.scope is called.scope]
+                if not any(_closes(node) for node in near):
                     yield at(
                         index,
                         called.node,
@@ -74,6 +74,15 @@ def open_keys(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                         sure=False,
                         severity=Severity.LOW,
                     )
+
+
+def _closes(node: ast.Call) -> bool:
+    """Whether a call keeps others out: of the file, or of the folder that it is in."""
+    name = _last(node.func)
+    if name in ("mkdir", "makedirs"):
+        modes = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "mode")]
+        return any(isinstance(m, ast.Constant) and isinstance(m.value, int) and not m.value & 0o077 for m in modes)
+    return name in ("chmod", "umask", "fchmod", "mkdtemp", "TemporaryDirectory")
 
 
 def _last(func: ast.expr) -> str:

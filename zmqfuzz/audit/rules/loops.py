@@ -61,8 +61,20 @@ def _loop(index: Index, called: Called) -> ast.While | None:
     for number, _ in reversed(called.path):
         node = index.branches[number]
         if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
-            return node
+            return node if _goes_on(node.body) else None
     return None
+
+
+def _goes_on(body: list[ast.stmt]) -> bool:
+    """Whether a loop takes message after message; one that leaves after the first only waits for it."""
+    for each in body:
+        if isinstance(each, ast.Break | ast.Return):
+            return False
+        if isinstance(each, ast.Try | ast.With | ast.AsyncWith) and not _goes_on(each.body):
+            return False
+        if isinstance(each, ast.Try) and not _goes_on(each.orelse):
+            return False
+    return True
 
 
 def _decodes(inventory: Inventory, entries: dict[ast.Call, Entry], called: Called) -> Entry | None:

@@ -18,9 +18,9 @@ def lingers(inventory: Inventory, rule: Rule) -> Iterator[Line]:
     """LINGER of -1, libzmq's default, makes ``term`` wait until every message has been taken.
 
     Why: a peer that is absent or hung then keeps the program from ending. Looked for: LINGER set to -1 (sure); or
-    never set, on a socket that sends over a network or ipc, where its context is ended by ``term``, ``destroy``
-    without ``linger`` or ``with`` (likely: messages have to be waiting). To fix: ``socket.linger`` in milliseconds,
-    ``close(linger=...)`` or ``destroy(linger=...)``.
+    never set, on a socket that connects and sends over a network or ipc, where its context is ended by ``term``,
+    ``destroy`` without ``linger`` or ``with`` (likely: messages have to be waiting). To fix: ``socket.linger`` in
+    milliseconds, ``close(linger=...)`` or ``destroy(linger=...)``.
     """
     for entry in inventory.entries:
         set_to = entry.set_to("LINGER")
@@ -37,7 +37,8 @@ def lingers(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                 sure=all(one.sure for one in setting.numbers()),
             )
         sends = bool(entry.sent) and not (entry.types and entry.types <= _NEVER_SEND)
-        waits = [door for door in entry.doors if not door.text.startswith(("udp:", "inproc:"))]
+        # A listener waits for peers that are there and do not read, not for those that have gone.
+        waits = [door for door in entry.doors if not door.bound and not door.text.startswith(("udp:", "inproc:"))]
         if set_to or entry.opaque or entry.monitors or not sends or not waits:
             continue
         ends = inventory.ends(entry)
