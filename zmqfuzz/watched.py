@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.mapped import libraries
 from zmqfuzz.opened import Recorded, read
 from zmqfuzz.shim import environment
-from zmqfuzz.target import Target
+from zmqfuzz.target import Running, Target
 from zmqfuzz.targets.child import ChildTarget
 from zmqfuzz.trial import Exit
 
@@ -76,33 +77,41 @@ async def watch(
     *,
     hard_cap: int,
     look: Callable[[Path, tuple[sockets.Listener, ...], tuple[int, ...]], Awaitable[None]] | None = None,
+    beside: Sequence[Sequence[str]] = (),
 ) -> Watched:
     """Run ``command`` for ``seconds`` from its first socket on, or until it ends. Raises TargetDidNotStart, UsageError.
 
     ``look`` is awaited, when the time is over and it still runs, with the folder of what it wrote, its listeners and
-    its processes.
+    its processes. ``beside``: programs that are started when it has opened its first socket, and recorded, too.
     """
     with tempfile.TemporaryDirectory(prefix="zmqfuzz-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        target = ChildTarget(command, hard_cap=hard_cap, env=environment(folder, os.environ), connecting=True)
+        added = environment(folder, os.environ)
+        target = ChildTarget(command, hard_cap=hard_cap, env=added, connecting=True)
         listeners: tuple[sockets.Listener, ...] = ()
         mapped: tuple[str, ...] = ()
-        async with target.run() as running:
+        async with AsyncExitStack() as stack:
+            running = await stack.enter_async_context(target.run())
+            others: list[Running] = []
             began = first = trio.current_time()
             opened = False
             least = max(seconds, _START_WITHIN)
             while running.exit() is None and trio.current_time() - first < (seconds if opened else least):
                 await trio.sleep(_LOOK)
-                pids = running.pids()
+                pids = (*running.pids(), *(pid for other in others for pid in other.pids()))
                 listeners, mapped = sockets.listening(pids) or listeners, libraries(pids, "libzmq") or mapped
                 if not opened and (listeners or any(one.doors for one in read(folder).sockets)):
+                    for words in beside:
+                        other = ChildTarget(words, hard_cap=hard_cap, env=added, connecting=True)
+                        others.append(await stack.enter_async_context(other.run()))
                     opened, first = True, trio.current_time()
             end, took = running.exit(), trio.current_time() - began
             if end is None and look is not None:
-                await look(folder, listeners, running.pids())
-            running.stop()
+                await look(folder, listeners, (*running.pids(), *(pid for other in others for pid in other.pids())))
+            for one in (*others, running):
+                one.stop()
             with trio.move_on_after(_END_WITHIN):
-                while running.exit() is None:
+                while any(one.exit() is None for one in (*others, running)):
                     await trio.sleep(_LOOK)
             log = running.log_tail()
         return Watched(read(folder), listeners, mapped, took, end, log)

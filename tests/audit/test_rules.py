@@ -115,6 +115,50 @@ TWINS: list[tuple[str, str, str]] = [
         """,
     ),
     (
+        "ZF612",
+        """
+        s = context.socket(zmq.SUB); s.connect("tcp://127.0.0.1:1")
+        def run(stop):
+            while not stop.is_set():
+                print(s.recv_json())
+        """,
+        """
+        s = context.socket(zmq.SUB); s.connect("tcp://127.0.0.1:1")
+        def run(stop):
+            while not stop.is_set():
+                try:
+                    while s.poll(5):
+                        print(s.recv_json())
+                except ValueError:
+                    continue
+        """,
+    ),
+    (
+        "ZF612",
+        """
+        s = context.socket(zmq.PULL); s.bind("tcp://127.0.0.1:1")
+        while True:
+            print(s.recv_json())
+        """,
+        """
+        s = context.socket(zmq.PULL); s.bind("tcp://127.0.0.1:1")
+        found = 0
+        while found < 5:
+            found += s.recv_json()
+        while True:
+            try:
+                first = s.recv_json()
+                break
+            except zmq.Again:
+                pass
+        """,
+    ),
+    (
+        "ZF606",
+        's = context.socket(zmq.PUSH); s.connect("tcp://127.0.0.1:1"); s.send(b""); s.close(); context.term()',
+        's = context.socket(zmq.PUSH); s.bind("tcp://127.0.0.1:1"); s.send(b""); s.close(); context.term()',
+    ),
+    (
         "ZF614",
         's = context.socket(zmq.ROUTER); s.bind("tcp://127.0.0.1:1"); who, empty, what = s.recv_multipart()',
         's = context.socket(zmq.ROUTER); s.bind("tcp://127.0.0.1:1"); who, *parts = s.recv_multipart()',
@@ -329,6 +373,9 @@ def test_a_secret_key_that_others_can_read_is_told(told: Told, tmp_path: Path) -
     key.chmod(0o600)
     assert not told("", "ZF634")
     assert told('import zmq.auth\nzmq.auth.create_certificates("keys", "a")', "ZF634")
+    assert not told(
+        'import zmq.auth\nos.makedirs("keys", mode=0o700)\nzmq.auth.create_certificates("keys", "a")', "ZF634"
+    )
     assert not told('import zmq.auth\nos.umask(0o77)\nzmq.auth.create_certificates("keys", "a")', "ZF634")
 
 

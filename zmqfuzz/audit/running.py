@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from zmqfuzz.audit.exposure import Reach, reach
 from zmqfuzz.audit.lines import Line
 from zmqfuzz.audit.meeting import on_one_side
-from zmqfuzz.audit.seen import FEW_FILES, Said, endpoint_of, known_rules, line_of, locked
+from zmqfuzz.audit.seen import FEW_FILES, Said, endpoint_of, is_our_own, known_rules, line_of, locked
 from zmqfuzz.audit.setting import left_alone, marks, of_contexts, of_settings
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import Door, OpenedSocket, Recorded
@@ -119,7 +119,8 @@ def _exposed(socket: OpenedSocket, door: Door) -> Iterator[Said]:
             endpoint,
         )
     plain = door.options.get("MECHANISM") == 1
-    if (where is Reach.HOST and door.options.get("MECHANISM") in (0, 1)) or (plain and where is Reach.EVERYWHERE):
+    leaves = where is Reach.HOST and not (door.verb == "connect" and is_our_own(endpoint))
+    if (leaves and door.options.get("MECHANISM") in (0, 1)) or (plain and where is Reach.EVERYWHERE):
         yield Said(
             "ZF620",
             door.place,

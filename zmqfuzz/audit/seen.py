@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ __all__ = [
     "SEEN_CODES",
     "Said",
     "endpoint_of",
+    "is_our_own",
     "known_rules",
     "line_of",
     "locked",
@@ -133,6 +136,18 @@ def locked(door: Door) -> bool:
 def endpoint_of(door: Door) -> str:
     """Where it is, as libzmq has it for what is bound, else as the program gave it."""
     return plain_address(door.endpoint) if door.verb == "bind" and door.endpoint else door.given
+
+
+def is_our_own(endpoint: str) -> bool:
+    """Whether a tcp endpoint names an address of this machine: what is sent there does not leave it."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        kind = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        with socket.socket(kind, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+        return True
+    except (OSError, ValueError):
+        return False
 
 
 def plain_address(endpoint: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,9 @@ __all__ = ["audit_command"]
 @click.option("--static-only", is_flag=True, help="Read sources only: COMMAND is not started.")
 @click.option("--for", "seconds", type=DURATION, default=5.0, help="Watch COMMAND for so long. [default: 5s]")
 @click.option("--probe", is_flag=True, help="Also measure each listener of COMMAND from outside.")
+@click.option(
+    "--beside", multiple=True, metavar="COMMAND", help="Start this peer of COMMAND, too, and compare their sockets."
+)
 @click.option("--write", type=click.Path(path_type=Path), metavar="FILE", help="Write the inventory as Markdown.")
 @click.option("--check", type=click.Path(path_type=Path), metavar="FILE", help="Exit 1 where FILE is not what is seen.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -50,6 +54,7 @@ def audit_command(
     static_only: bool,
     seconds: float,
     probe: bool,
+    beside: tuple[str, ...],
     write: Path | None,
     check: Path | None,
     as_json: bool,
@@ -69,6 +74,7 @@ def audit_command(
         zmqfuzz audit src
         zmqfuzz audit src -- python my_server.py
         zmqfuzz audit src --sarif audit.sarif --fail-on high
+        zmqfuzz audit --beside "python my_client.py" -- python my_server.py
         zmqfuzz audit --write docs/sockets.md -- python my_server.py
     """
     command = () if static_only else heard()
@@ -82,7 +88,7 @@ def audit_command(
         shown = shown_by_runs(store, "", given)
         found = audit(given, decided, shown=shown if shown.run else None)
     else:
-        seen = watch_it(command, seconds, probe)
+        seen = watch_it(command, seconds, probe, [shlex.split(words) for words in beside])
         shown = shown_by_runs(store, Spec(tuple(command)).target().name, given)
         shown = replace(shown, limits=seen.limits, reached=tuple(seen.reached.items()))
         found = replace(audit(given, decided, seen.recorded, shown, seen.outer, seen.lines), outside=seen.said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -58,8 +59,11 @@ class _Looked:
     why: str = ""
 
 
-def watch_it(command: tuple[str, ...], seconds: float, probe: bool) -> Seen:
-    """Start the program, watch it, and stop it; ``probe``: measure its listeners also where the shim showed them."""
+def watch_it(command: tuple[str, ...], seconds: float, probe: bool, beside: Sequence[Sequence[str]] = ()) -> Seen:
+    """Start the program, watch it, and stop it; ``probe``: measure its listeners also where the shim showed them.
+
+    ``beside``: its peers, which are started after it and recorded, too. Raises TargetDidNotStart, UsageError.
+    """
     looked = _Looked()
 
     async def look(folder: Path, listeners: tuple[Listener, ...], pids: tuple[int, ...]) -> None:
@@ -74,7 +78,7 @@ def watch_it(command: tuple[str, ...], seconds: float, probe: bool) -> Seen:
             looked.why = tried.why
             looked.reached = {bound: tried.reached[port] for bound, port in ports.items() if port in tried.reached}
 
-    watched = run(lambda: watch(command, seconds, hard_cap=Limits().hard_cap, look=look))
+    watched = run(lambda: watch(command, seconds, hard_cap=Limits().hard_cap, look=look, beside=beside))
     libraries = looked.libraries or [Loaded(path, why="it ended too soon") for path in watched.libraries]
     sized = [each.seen for each in looked.measured if each.seen.limit is not None or each.seen.unlimited]
     measured = [f"{each.seen.bound}: {sentence}" for each in looked.measured for sentence in each.said]

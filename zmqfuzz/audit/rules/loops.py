@@ -24,7 +24,7 @@ _DECODING = {"recv_json", "recv_string", "recv_unicode", "recv_pyobj", "recv_ser
 
 @rule("ZF612", "A message that cannot be decoded ends the loop", severity=Severity.LOW)
 def ends_by_exception(inventory: Inventory, rule: Rule) -> Iterator[Line]:
-    """In ``while True`` a message is received and decoded, and nothing within the loop catches what that raises.
+    """In a ``while`` a message is received and decoded, and nothing within the loop catches what that raises.
 
     Why: one message that is no JSON, or not UTF-8, ends the program or, worse, only its thread or task, while the
     socket stays. Looked for: ``json.loads``, ``decode``, ``int`` and their like on what a socket received, and
@@ -57,12 +57,14 @@ def ends_by_exception(inventory: Inventory, rule: Rule) -> Iterator[Line]:
 
 
 def _loop(index: Index, called: Called) -> ast.While | None:
-    """The innermost ``while True`` around a call."""
-    for number, _ in reversed(called.path):
-        node = index.branches[number]
-        if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
-            return node if _goes_on(node.body) else None
-    return None
+    """The outermost ``while`` around a call that serves: what an inner one raises may be caught between the two."""
+    loops = (index.branches[number] for number, _ in called.path)
+    return next((node for node in loops if isinstance(node, ast.While) and _serves(node)), None)
+
+
+def _serves(loop: ast.While) -> bool:
+    """Whether a loop goes on until somebody says stop, and not until something is found or counted."""
+    return not any(isinstance(each, ast.Compare) for each in ast.walk(loop.test)) and _goes_on(loop.body)
 
 
 def _goes_on(body: list[ast.stmt]) -> bool:
