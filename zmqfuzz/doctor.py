@@ -202,7 +202,7 @@ def _disk(store: Path) -> Fact:
 
 def _advisories() -> Fact:
     known = table()
-    said = f"{len(known.advisories)} advisories of libzmq, compared on {known.checked}"
+    said = f"{len(known.advisories)} advisories of libzmq (of pyzmq none is public), compared on {known.checked}"
     if stale := known.stale(date.today()):
         return warn(said, stale)
     return ok(said)

@@ -16,7 +16,7 @@ from zmqfuzz.budget import Limits
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration, parse_size
 
-__all__ = ["Option", "Set", "costs", "parse_set", "suggested", "written"]
+__all__ = ["MEANT", "Option", "Set", "costs", "parse_set", "suggested", "written"]
 
 Option = tuple[str, int | str]
 Set = tuple[Option, ...]
@@ -31,6 +31,16 @@ _SECONDS = frozenset(("TCP_KEEPALIVE_IDLE", "TCP_KEEPALIVE_INTVL"))
 _SIZES = frozenset(("MAXMSGSIZE", "SNDBUF", "RCVBUF"))
 _READ_ONLY = frozenset(("LAST_ENDPOINT", "TYPE", "FD", "EVENTS", "RCVMORE", "MECHANISM", "THREAD_SAFE"))
 _TEXTS = re.compile("KEY|DOMAIN|USERNAME|PASSWORD|PRINCIPAL|PROXY|IDENTITY|ROUTING_ID|DEVICE|MSG$|METADATA|FILTER$")
+
+
+MEANT = {
+    "DROP": "There is no such option: what happens at the high-water mark depends on the socket's type.",
+    "TCP_USER_TIMEOUT": "That is the kernel's option; libzmq's is TCP_MAXRT.",
+    "TCP_SYNCNT": "That is the kernel's option; libzmq's is CONNECT_TIMEOUT.",
+    "TCP_NODELAY": "libzmq always sets it; leave it out.",
+    "MAX_MSGSZ": "Set MAXMSGSIZE on each socket: MAX_MSGSZ is an option of the context.",
+}
+"""What is meant by names that are believed to be options, and are none."""
 
 
 def parse_set(text: str) -> Set:
@@ -51,6 +61,8 @@ def _parse(text: str) -> Option:
         if name in _READ_ONLY:
             raise UsageError(f"--set: {name} can be read and not set; give another option.")
         near = difflib.get_close_matches(name, members, 1)
+        if name in MEANT:
+            raise UsageError(f"--set: libzmq has no option {name!r} of a socket. {MEANT[name]}")
         hint = f"did you mean {near[0]}?" if near else "zmq_setsockopt(3) has them all."
         raise UsageError(f"--set: libzmq has no option {name!r} that a socket could be given; {hint}")
     return name, _value(name, value.strip())

@@ -176,8 +176,12 @@ def test_a_policy_changes_a_severity_with_a_reason(command: Command, tmp_path: P
     assert code == 0
     (suppressed,) = json.loads(out)["suppressed"]
     assert (suppressed["code"], suppressed["reason"]) == ("ZF605", "one writer")
-    policy(OVERRIDE.format("off") + 'paths = ["elsewhere/*"]\n', tmp_path)
-    assert command("audit")[0] == 1
+    for kept in ('paths = ["elsewhere/*"]', 'sockets = ["SUB"]', 'endpoints = ["ipc://*"]'):
+        policy(f"{OVERRIDE.format('off')}{kept}\n", tmp_path)
+        assert command("audit")[0] == 1
+    for fits in ('sockets = ["PUB"]', 'endpoints = ["tcp://127.0.0.1:*"]'):
+        policy(f"{OVERRIDE.format('off')}{fits}\n", tmp_path)
+        assert command("audit")[0] == 0
 
 
 def test_a_policy_leaves_files_out(command: Command, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,17 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
     assert "ZeroDivisionError" in facts["broken"].says
     assert examine(tmp_path / "new" / "folder").facts["disk"].state in ("ok", "warn")
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_an_old_table_of_advisories_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Later(date):
+        @classmethod
+        def today(cls) -> Later:
+            return cls(2030, 1, 1)
+
+    monkeypatch.setattr("zmqfuzz.doctor.CHECKS", {"advisories": CHECKS["advisories"]})
+    assert examine(tmp_path).facts["advisories"].state in ("ok", "warn")
+    monkeypatch.setattr("zmqfuzz.doctor.date", Later)
+    fact = examine(tmp_path).facts["advisories"]
+    assert fact.state == "warn"
+    assert "days old" in fact.remedy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,7 @@ def test_a_program_without_pyzmq_is_seen_from_outside(audit: Command) -> None:
     code, out, _ = audit("--for", "1s", program=(sys.executable, "-I", "-c", listens))
     assert code == 3
     assert "No Python process of it took our PYTHONPATH" in out
+    assert "ZF603" not in out  # it has a limit
     assert "PULL, ZMTP 3.1, mechanism NULL." in out
     assert "the largest frame that it takes is 1,024 octets (MAXMSGSIZE)." in out
     assert re.search(r"a peer that says nothing is cut after [\d.]+ s", out)
@@ -116,3 +118,51 @@ def test_a_program_that_ends_or_does_not_start_is_told(audit: Command) -> None:
     code, _, err = audit(program=("there-is-no-such-program",))
     assert code == 4
     assert "was not found" in err
+
+
+SERVER = """\
+import zmq
+socket = zmq.Context().socket(zmq.REP)
+socket.linger, socket.maxmsgsize = 0, 4096
+socket.bind("tcp://127.0.0.1:%d")
+while True:
+    socket.send(socket.recv())
+"""
+CLIENT = """\
+import zmq
+socket = zmq.Context().socket(zmq.REQ)
+socket.linger, socket.rcvtimeo = 0, 5000
+%s
+socket.connect("tcp://localhost:%d")
+while True:
+    socket.send(b"?")
+    socket.recv()
+"""
+
+
+@pytest.mark.parametrize(("line", "told"), [("", True), ("socket.maxmsgsize = 4096", False)], ids=["weak", "hardened"])
+def test_what_only_one_of_two_programs_has_is_told_at_the_line_of_the_other(
+    audit: Command, tmp_path: Path, line: str, told: bool
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "server.py").write_text(SERVER % port)
+    (tmp_path / "client.py").write_text(CLIENT % (line, port))
+    beside = f"{sys.executable} client.py"
+    _, out, _ = audit("--for", "2s", "--beside", beside, program=(sys.executable, "server.py"))
+    assert "2 sockets in 2 processes with pyzmq" in out
+    assert ("client.py:5:1  ZF645" in out) is told
+    assert f"It listens on tcp://127.0.0.1:{port}" in out
+    assert "bound at server.py:4." in out
+
+
+def test_a_listener_that_no_recorded_socket_opened_is_told_and_measured(audit: Command) -> None:
+    inner = "import zmq; s = zmq.Context().socket(zmq.PULL); s.bind('tcp://127.0.0.1:*'); s.recv()"
+    program = (
+        "import subprocess, sys, zmq; s = zmq.Context().socket(zmq.REP); s.bind('tcp://127.0.0.1:*'); "
+        f"subprocess.Popen([sys.executable, '-I', '-c', {inner!r}]); s.recv()"
+    )
+    _, out, _ = audit("--for", "2s", program=(sys.executable, "-c", program))
+    assert "bound by no socket that was recorded" in out
+    assert re.search(r"^<python\S*>  ZF603  INFO  seen  PULL  tcp://127\.0\.0\.1:\d+$", out, re.MULTILINE)

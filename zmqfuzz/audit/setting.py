@@ -8,10 +8,11 @@ from zmqfuzz.audit.exposure import Reach, reach
 from zmqfuzz.audit.lines import Line
 from zmqfuzz.audit.rules.effect import CONFLATING, MAX_MSGSZ, MEANT_FIRST
 from zmqfuzz.audit.rules.limits import TOO_MANY, too_many
-from zmqfuzz.audit.rules.options import BEFORE, LOCKS, MEANT
+from zmqfuzz.audit.rules.options import BEFORE, LOCKS
 from zmqfuzz.audit.seen import Said, endpoint_of, known_rules, line_of, locked
 from zmqfuzz.finding import Severity
 from zmqfuzz.opened import Door, OpenedSocket, Place, Recorded, SetOption
+from zmqfuzz.sockopts import MEANT
 
 __all__ = ["DEFAULTS", "changed_defaults", "left_alone", "marks", "of_contexts", "of_settings"]
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import json
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -40,6 +41,10 @@ def doctor_command(require: str | None, plain: bool, store: Path) -> int:
     else:
         for line in _lines(seen):
             click.echo(line)
+        states = Counter(fact.state for fact in seen.facts.values())
+        each = ", ".join(f"{states[state]} {state}" for state in ("ok", "warn", "no") if states[state])
+        asked = "" if required else "; --require NAME,... makes what is not ok an error"
+        click.echo(f"{len(seen.facts)} things were tried: {each}{asked}")
         if missing:
             click.echo(f"\nmissing: {', '.join(missing)}", err=True)
     return 3 if missing else 0

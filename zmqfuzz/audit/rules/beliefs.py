@@ -12,8 +12,8 @@ import zmq
 from zmqfuzz.audit.configs import Item
 from zmqfuzz.audit.inventory import Inventory
 from zmqfuzz.audit.lines import Line, Rule, at, in_config, rule
-from zmqfuzz.audit.rules.options import MEANT
 from zmqfuzz.finding import Severity
+from zmqfuzz.sockopts import MEANT
 
 __all__ = ["believed"]
 

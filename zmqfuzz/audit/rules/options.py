@@ -15,8 +15,9 @@ from zmqfuzz.audit.lines import Line, Rule, of, rule
 from zmqfuzz.audit.scopes import catches, exclusive
 from zmqfuzz.audit.values import Const
 from zmqfuzz.finding import Severity
+from zmqfuzz.sockopts import MEANT
 
-__all__ = ["BEFORE", "LOCKS", "MEANT", "conflated_parts", "no_such_option", "no_such_transport", "too_late"]
+__all__ = ["BEFORE", "LOCKS", "conflated_parts", "no_such_option", "no_such_transport", "too_late"]
 
 _NAMES = """
     MAXMSGSIZE HANDSHAKE_IVL HEARTBEAT_IVL HEARTBEAT_TIMEOUT HEARTBEAT_TTL TCP_KEEPALIVE TCP_KEEPALIVE_IDLE
@@ -33,15 +34,6 @@ BEFORE = frozenset(_NAMES.split())
 LOCKS = {"CURVE_SERVER", "CURVE_SECRETKEY", "CURVE_SERVERKEY", "PLAIN_SERVER", "ZAP_DOMAIN"}
 
 _TRANSPORTS = {"tcp", "ipc", "inproc", "ws", "wss", "pgm", "epgm", "norm", "tipc", "udp", "vmci", "hyperv"}
-
-MEANT = {
-    "DROP": "There is no such option: what happens at the high-water mark depends on the socket's type.",
-    "TCP_USER_TIMEOUT": "That is the kernel's option; libzmq's is TCP_MAXRT.",
-    "TCP_SYNCNT": "That is the kernel's option; libzmq's is CONNECT_TIMEOUT.",
-    "TCP_NODELAY": "libzmq always sets it; leave it out.",
-    "MAX_MSGSZ": "Set MAXMSGSIZE on each socket: MAX_MSGSZ is an option of the context.",
-}
-"""What is meant by names that are believed to be options, and are none."""
 
 
 @rule("ZF622", "An option is set too late to have an effect", severity=Severity.MEDIUM)
