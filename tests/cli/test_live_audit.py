@@ -85,7 +85,7 @@ def test_the_document_is_stable_and_its_drift_fails(audit: Command, tmp_path: Pa
     assert audit("--write", "sockets.md")[0] == 0
     text = (tmp_path / "sockets.md").read_text()
     assert "## PULL bind `tcp://127.0.0.1:*`, program.py in listen\n" in text
-    assert "| MAXMSGSIZE | -1 | bounds one frame, in octets; -1: no limit | a frame of any size" in text
+    assert "| MAXMSGSIZE | -1 (default) | bounds one frame, in octets; -1: no limit | a frame of any size" in text
     assert "ZF605 accepted: one reader, which is fast" in text
     (tmp_path / "program.py").write_text("# A line more.\n" + PROGRAM)
     assert audit("--check", "sockets.md")[0] == 0

@@ -12,6 +12,7 @@ import re
 from zmqfuzz.audit.auditor import Audit, rules
 from zmqfuzz.audit.lines import Line
 from zmqfuzz.audit.listed import Row, at, rows
+from zmqfuzz.audit.setting import DEFAULTS
 from zmqfuzz.opened import Place, Value
 
 __all__ = ["differences", "document"]
@@ -64,14 +65,27 @@ def _socket(row: Row, audit: Audit) -> list[str]:
     ]
     for name, value in row.options.items():
         reason, threat, code = _REASONS.get(name, ("set by the program", "", ""))
-        lines.append(f"| {name} | {_shown(value)} | {reason} | {threat} | {_evidence(code, name, mine, accepted)} |")
+        usual = " (default)" if name in DEFAULTS and DEFAULTS[name] == value else ""
+        lines.append(
+            f"| {name} | {_shown(value)}{usual} | {reason} | {threat} | {_evidence(code, name, mine, accepted)} |"
+        )
     for later in sorted(row.later):
         lines.append(f"| {_safe(re.sub(r':[0-9]+[)]$', ')', later))} | | set afterwards | | |")
-    return [*lines, ""]
+    tabled = {code for name in row.options for *_, code in (_REASONS.get(name, ("", "", "")),)}
+    others = [line for line in mine if line.code not in tabled | {"ZF647"}]
+    said = dict.fromkeys(f"- {line.code} {line.severity}: {_steady(line.sentence)}" for line in others)
+    return [*lines, "", *said, ""] if said else [*lines, ""]
+
+
+def _steady(sentence: str) -> str:
+    """A sentence without line numbers, which other lines move."""
+    return _safe(re.sub(r" \((?:the other end: )?line \d+[^)]*\)", "", sentence))
 
 
 def _about(line: Line, row: Row) -> bool:
-    """Whether a line is about the sockets of this row: by its place, or by type and endpoint."""
+    """Whether a line is about the sockets of this row: by its place and type, or by type and endpoint."""
+    if line.socket and row.type not in line.socket.split(" or "):
+        return False  # two sockets of one line of the source
     if row.place is not None and line.line == row.place.line and at(row.place) == f"{line.path}:{line.line}":
         return True
     return line.socket == row.type and line.endpoint in (row.endpoint, *row.endpoints)
