@@ -204,7 +204,14 @@ TWINS: list[tuple[str, str, str]] = [
     (
         "ZF632",
         's = context.socket(zmq.REQ); s.curve_serverkey = os.environ["K"]; s.curve_server = True',
-        's = context.socket(zmq.REQ); s.curve_serverkey = os.environ["K"]',
+        """
+        def lock(s, serves):
+            if serves:
+                s.curve_server = True
+            else:
+                s.curve_serverkey = os.environ["K"]
+        lock(context.socket(zmq.REQ), False)
+        """,
     ),
     (
         "ZF633",

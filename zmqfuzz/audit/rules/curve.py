@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from zmqfuzz.audit.exposure import switched_on
 from zmqfuzz.audit.inventory import Inventory, Setting
 from zmqfuzz.audit.lines import Line, Rule, at, of, rule
+from zmqfuzz.audit.scopes import exclusive
 from zmqfuzz.audit.values import Const, Key, Outside
 from zmqfuzz.finding import Severity
 
@@ -112,7 +113,8 @@ def swapped(inventory: Inventory, rule: Rule) -> Iterator[Line]:
             each for each in entry.set_to("CURVE_SERVER") if Const(True) in each.values or Const(1) in each.values
         ]
         for setting in entry.set_to("CURVE_SERVERKEY"):
-            if servers and any(server.use.scope is setting.use.scope for server in servers):
+            near = [server.use for server in servers if server.use.scope is setting.use.scope]
+            if any(not exclusive(use.path, setting.use.path) for use in near):
                 yield of(
                     entry,
                     rule,

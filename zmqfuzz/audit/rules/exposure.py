@@ -32,7 +32,7 @@ def wildcard_bind(inventory: Inventory, rule: Rule) -> Iterator[Line]:
                     use=each.door.use,
                     inventory=inventory,
                     endpoint=each.text,
-                    sure=each.sure,
+                    sure=each.sure and not entry.opaque,
                 )
 
 
