@@ -31,7 +31,7 @@ from zmqfuzz.cli.keeping import FORMS, keep_capture, keep_script, keep_test
 from zmqfuzz.cli.options import DURATION, TargetCommand, credential_options, started
 from zmqfuzz.cli.proxying import proxy_command
 from zmqfuzz.cli.recording import Policy, play
-from zmqfuzz.cli.reporting import baseline_command, compare_command, report_command
+from zmqfuzz.cli.reporting import baseline_command, report_command
 from zmqfuzz.cli.trying import whatif_command
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
@@ -50,7 +50,6 @@ for _command in (
     baseline_command,
     campaign_command,
     check_command,
-    compare_command,
     corpus_command,
     doctor_command,
     init_command,

@@ -13,14 +13,14 @@ from zmqfuzz.campaign.report import printable
 from zmqfuzz.cli.exits import EXIT_CODES
 from zmqfuzz.errors import UsageError
 from zmqfuzz.reports.baseline import Accepted, check_until, read_baseline, write_baseline
-from zmqfuzz.reports.comparison import compare
+from zmqfuzz.reports.comparison import verdicts
 from zmqfuzz.reports.difference import difference, lines
 from zmqfuzz.reports.formats import FORMATS, make
 from zmqfuzz.reports.record import Run
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.reports.shelf import Shelf, read_run, write_whole
 
-__all__ = ["baseline_command", "compare_command", "format_of", "report_command", "write_report"]
+__all__ = ["baseline_command", "format_of", "report_command", "write_report"]
 
 _STORE = click.option(
     "--store", type=click.Path(path_type=Path), default=Path(".zmqfuzz"), help="Where runs and findings are kept."
@@ -69,7 +69,8 @@ def report_command(
     """Make a report of a stored RUN: a folder, its name or the beginning of it. [default: the newest]
 
     Without -o, html is written into the run's folder, and all else to standard output. `report diff` says what has
-    changed from OLD to NEW (by default the newest, and the one before it), with exit code 1 where a finding is new.
+    changed from OLD to NEW (by default the newest, and the one before it), as of two builds of a target that the same
+    suite has run, with exit code 1 where a finding is new.
 
     \b
         zmqfuzz report
@@ -100,40 +101,6 @@ def report_command(
     return 0
 
 
-@click.command("compare", epilog=EXIT_CODES)
-@click.argument("before")
-@click.argument("after", default="")
-@_STORE
-def compare_command(before: str, after: str, store: Path) -> int:
-    """Say what has changed from run BEFORE to run AFTER: two builds of a target under the same families and seed.
-
-    A run is a folder, its name or the beginning of it. [default AFTER: the newest] Exits 1 when something is worse, 3
-    when it is not and the two cannot be compared in full.
-
-    \b
-        zmqfuzz run --seed 7 -- python server.py
-        zmqfuzz run --seed 7 -- .venv-new/bin/python server.py
-        zmqfuzz compare 2026-11-28T15-40-56Z
-    """
-    shelf = Shelf(store)
-    older, newer = read_run(shelf.folder(before)), read_run(shelf.folder(after))
-    if older.name == newer.name:
-        raise UsageError(f"{older.name} is compared with itself; name two runs.")
-    found = compare(older, newer)
-    click.echo(printable(f"{older.name} ({older.outcome.verdict}) -> {newer.name} ({newer.outcome.verdict})"))
-    for word, sentences in (
-        ("worse", found.worse),
-        ("better", found.better),
-        ("also", found.other),
-        ("not comparable", found.unequal),
-    ):
-        for sentence in sentences:
-            click.echo(printable(f"  {word + ':':<15} {sentence}"))
-    if not (found.worse or found.better or found.unequal):
-        click.echo("  every verdict is the same")
-    return 1 if found.worse else 3 if found.unequal else 0
-
-
 def _read(folder: Path) -> Run:
     """A stored run; what could not be read of it is said."""
     stored = read_run(folder)
@@ -152,7 +119,7 @@ def _diff(shelf: Shelf, old: str = "", new: str = "") -> int:
     changed = difference(run, before)
     assert changed is not None
     click.echo(printable(f"from {before.name} ({before.outcome.verdict}) to {run.name} ({run.outcome.verdict})"))
-    for line in lines(run, changed):
+    for line in (*lines(run, changed), *verdicts(run, before)):
         click.echo(printable(f"  {line}"))
     return int(any(run.status(one.finding.id) != "known" for one in changed.new))
 

@@ -1,81 +1,42 @@
-"""Two runs side by side: two builds of a target under the same suite, and what one shows that the other does not."""
+"""Two runs side by side, beyond their findings: verdicts, doors and libraries, for two builds of a target."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from zmqfuzz.reports.difference import difference
 from zmqfuzz.reports.record import Check, Run
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["verdicts"]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """``worse``, ``better``, ``other``: changes, in sentences; ``unequal``: why the two cannot be compared in full."""
-
-    worse: tuple[str, ...] = ()
-    better: tuple[str, ...] = ()
-    other: tuple[str, ...] = ()
-    unequal: tuple[str, ...] = ()
-
-
-def compare(before: Run, after: Run) -> Comparison:
-    """What has changed from ``before`` to ``after``: findings, verdicts of invariants, doors, what was observed."""
-    changed = difference(after, before)
-    assert changed is not None  # there is a run before
-    worse = [f"{one.finding.id} is new: {one.finding.title}, at {one.door}" for one in changed.new]
-    better = [f"{gone.found.finding.id} is gone: {gone.found.finding.title}" for gone in changed.gone if gone.played]
-    other = [f"{one.finding.id} is still there" for one in changed.still]
-    unequal = _unequal(before, after)
-    unequal += [f"{gone.found.finding.id} was not looked for again" for gone in changed.gone if not gone.played]
-    then, now = ({check.code: check for check in run.outcome.checks} for run in (before, after))
+def verdicts(run: Run, before: Run) -> Iterator[str]:
+    """What has changed from ``before`` to ``run``, a line each; first, where the suite was not the same."""
+    ours, theirs = before.started, run.started
+    for what, one, other in (
+        ("seed", ours.seed, theirs.seed),
+        ("time in seconds", f"{ours.seconds:g}", f"{theirs.seconds:g}"),
+        ("choice of families", ", ".join(ours.families), ", ".join(theirs.families)),
+    ):
+        if one != other:
+            yield f"not the same suite: another {what}: {one}, then {other}"
+    then, now = ({check.code: check for check in each.outcome.checks} for each in (before, run))
     for code in sorted({*then, *now}):
         first, last = _result(then.get(code)), _result(now.get(code))
-        said = f"{code}: {first} before, {last} now"
-        if first == last:
-            continue
-        if last == "violated":
-            worse.append(said)
-        elif first == "violated" and last == "held":
-            better.append(said)
-        elif last == "not exercised":
-            unequal.append(said)
-        else:
-            other.append(said)
-    other += _doors(before, after)
-    ours, theirs = ({one for one in run.outcome.observed if one.startswith("libzmq")} for run in (before, after))
-    if ours != theirs:
-        other.append(
-            f"{' and '.join(sorted(ours)) or 'no libzmq'} before, {' and '.join(sorted(theirs)) or 'none'} now"
-        )
-    return Comparison(tuple(worse), tuple(better), tuple(other), tuple(unequal))
+        if first != last:
+            yield f"verdict: {code} {first} before, {last} now"
+    first_doors, last_doors = ({door.door: door for door in each.doors} for each in (before, run))
+    yield from (f"door: {name} is gone" for name in first_doors if name not in last_doors)
+    yield from (f"door: {name} is new" for name in last_doors if name not in first_doors)
+    for name, door in first_doors.items():
+        other_door = last_doors.get(name)
+        if other_door is not None and (door.level, door.version) != (other_door.level, other_door.version):
+            was, is_now = (f"{one.level}, ZMTP {one.version}" for one in (door, other_door))
+            yield f"door: {name}: {was} before; {is_now} now"
+    libraries = ({one for one in each.outcome.observed if one.startswith("libzmq")} for each in (before, run))
+    was, is_now = (" and ".join(sorted(each)) or "no known libzmq" for each in libraries)
+    if was != is_now:
+        yield f"library: {was} before, {is_now} now"
 
 
 def _result(check: Check | None) -> str:
     return check.result if check is not None else "not exercised"
-
-
-def _unequal(before: Run, after: Run) -> list[str]:
-    broken = [run for run in (before, after) if run.outcome.error or not run.outcome.complete]
-    found = [f"{run.name}: {(run.outcome.error or 'it did not come to its end').splitlines()[0]}" for run in broken]
-    ours, theirs = before.started, after.started
-    pairs = (
-        ("seed", ours.seed, theirs.seed),
-        ("time in seconds", f"{ours.seconds:g}", f"{theirs.seconds:g}"),
-        ("families", ", ".join(ours.families), ", ".join(theirs.families)),
-        ("zmqfuzz", ours.versions.get("zmqfuzz", ""), theirs.versions.get("zmqfuzz", "")),
-    )
-    return found + [f"another {what}: {one}, then {other}" for what, one, other in pairs if one != other]
-
-
-def _doors(before: Run, after: Run) -> list[str]:
-    first = {door.door: door for door in before.doors}
-    last = {door.door: door for door in after.doors}
-    found = [f"door {name} is gone" for name in first if name not in last]
-    found += [f"door {name} is new" for name in last if name not in first]
-    for name, door in first.items():
-        now = last.get(name)
-        if now is not None and (door.level, door.version) != (now.level, now.version):
-            found.append(f"door {name}: {door.level}, ZMTP {door.version} before; {now.level}, ZMTP {now.version} now")
-    return found
