@@ -87,10 +87,7 @@ class Player:
         self.script = script
         self.record = Record(meter)
         self.until = self.moved = 0.0
-        self._place = place
-        self._meter = meter
-        self._keyring = keyring
-        self._watch = watch
+        self._place, self._meter, self._keyring, self._watch = place, meter, keyring, watch
         self._sock: socket.socket | None = None
         self._connection = Connection()
         self._seen: Counter[str] = Counter()
