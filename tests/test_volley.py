@@ -115,6 +115,24 @@ def test_all_are_played_in_order_however_few_at_once(pull: tuple[str, zmq.Socket
     assert {sock.recv() for _ in range(200) if sock.poll(5000)} == {b"%d" % n for n in range(200)}
 
 
+def test_what_a_script_waits_for_ends_its_wait(pull: tuple[str, zmq.Socket[bytes]]) -> None:
+    """One after the other, in vain, they would take 40 s or more; the injector gives them 20."""
+    endpoint, _ = pull
+    waiting = Script((Connect(), Expect("bytes", 0.5), Send((Greeting(),)), Expect("greeting", 0.5), Close()))
+    for transcript in play(endpoint, Attack((waiting,) * 80, at_once=1)):
+        assert transcript.reached >= Reached.GREETING
+        assert transcript.closed_by is ClosedBy.US
+
+
+def test_scripts_that_rest_do_not_keep_others_waiting(pull: tuple[str, zmq.Socket[bytes]]) -> None:
+    """Three at a time would take 40 s; the injector gives them 20."""
+    endpoint, _ = pull
+    resting = Script((Connect(), Shake("PUSH"), Expect("message", 0.6), Close()))
+    for transcript in play(endpoint, Attack((resting,) * 200, at_once=3)):
+        assert transcript.reached is Reached.TRAFFIC
+        assert transcript.closed_by is ClosedBy.US
+
+
 def test_what_a_script_leaves_open_stays_open_until_all_have_ended(pull: tuple[str, zmq.Socket[bytes]]) -> None:
     endpoint, _ = pull
     staying = Script((Connect(), Shake("PUSH")))
@@ -163,8 +181,10 @@ def test_a_volley_is_drawn_put_together_and_taken_apart() -> None:
     parts = apart(Trial(whole, surface, transcripts, Observation(), 4.0), attacks)
     assert [part.attack for part in parts] == list(attacks)
     assert [transcript for part in parts for transcript in part.transcripts] == list(transcripts)
-    magazine.took(0.01)
+    magazine.took(0.7)
     assert len(magazine.volley()) == 80
+    magazine.took(0.01)
+    assert len(magazine.volley()) == 320
 
 
 def test_what_a_volley_shows_is_told_as_one_attack(monkeypatch: pytest.MonkeyPatch) -> None:

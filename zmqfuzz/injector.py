@@ -48,7 +48,8 @@ async def inject(
     played = [script for script in attack.scripts for _ in range(max(1, min(script.times, 4096)))]
     keyring = Keyring(credentials or Credentials(), attack.seed)
     if attack.at_once and place is not None and all(map(plays, attack.scripts)):
-        return await _fired(Volley(played, place, meter, keyring, attack.at_once), seconds, held, stop)
+        with room_for(len(played)):
+            return await _fired(Volley(played, place, meter, keyring, attack.at_once), seconds, held, stop)
     with room_for(len(played)) as most:
         signals = Signals(played, (TOLD,) if tell is not None else ())
         peers = [

@@ -74,7 +74,7 @@ def _patience(step: Step) -> float:
 
 
 class Player:
-    """One peer. ``until``: when it wants its next turn at the latest."""
+    """One peer. ``until``: when it wants its next turn at the latest; ``moved``: when it had its last one."""
 
     def __init__(
         self,
@@ -86,11 +86,8 @@ class Player:
     ) -> None:
         self.script = script
         self.record = Record(meter)
-        self.until = 0.0
-        self._place = place
-        self._meter = meter
-        self._keyring = keyring
-        self._watch = watch
+        self.until = self.moved = 0.0
+        self._place, self._meter, self._keyring, self._watch = place, meter, keyring, watch
         self._sock: socket.socket | None = None
         self._connection = Connection()
         self._seen: Counter[str] = Counter()
@@ -103,8 +100,13 @@ class Player:
         self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
         self._turns = self._play()
 
+    def rests(self, since: float) -> bool:
+        """Whether the target has said something to it, and it has had no turn ``since`` then: it only waits."""
+        return self.moved < since and "bytes" in self._seen
+
     def resume(self) -> bool:
         """Take the next turn; False: the script has ended."""
+        self.moved = perf_counter()
         for until in self._turns:
             self.until = until
             return True
@@ -216,6 +218,7 @@ class Player:
         notes = counted(self._connection, data, self._seen, self.record)
         self._heard_enough = self._connection.complete and self._at > self._listens
         if data:
+            self._seen["bytes"] += 1
             self.record.received(data, notes)
             return
         if "close" not in self._seen:

@@ -202,7 +202,8 @@ class Script(Brief):
 class Attack(Brief):
     """Scripts that are played together; ``strategy`` is the family that drew it, ``seed`` the seed it came from.
 
-    ``at_once``: so many scripts are played at a time, the others in their order as those end; 0: all together.
+    ``at_once``: so many scripts are played at a time, the others in their order as those end or only wait for
+    something (:mod:`zmqfuzz.volley`); 0: all together.
     """
 
     scripts: tuple[Script, ...]

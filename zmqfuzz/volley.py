@@ -8,7 +8,8 @@ from __future__ import annotations
 import select
 from collections import deque
 from collections.abc import Callable, Sequence
-from math import inf
+from heapq import heappop, heappush
+from itertools import count
 from time import perf_counter
 
 from zmqfuzz.endpoints import Place
@@ -18,14 +19,20 @@ from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import Transcript
 from zmqfuzz.writer import Meter
 
-__all__ = ["Volley"]
+__all__ = ["RESTING", "Volley"]
 
 TICK = 0.05
 """Seconds after which the loop looks whether it is to stop."""
 
+CALM = 0.02
+"""Seconds without a turn after which a script is resting, if the target has said something: it only waits."""
+
+RESTING = 4
+"""Scripts that are resting, at most, for each that may be played at a time: they cost nobody anything."""
+
 
 class Volley:
-    """Plays ``scripts`` against ``place``, ``at_once`` at a time, in order.
+    """Plays ``scripts`` against ``place``, in order: ``at_once`` at a time, and beside them what is resting.
 
     A connection that a script leaves open stays open until ``close``.
     """
@@ -35,44 +42,55 @@ class Volley:
         self._open: dict[int, Player] = {}
         self._players = [Player(script, place, meter, keyring, self._watch) for script in scripts]
         self._at_once = at_once
+        self._due: list[tuple[float, int, Player]] = []  # a heap: who wants a turn when; what is no longer so stays
+        self._numbers = count()
 
     def play(self, seconds: float, go_on: Callable[[], bool]) -> None:
         """Blocks until every script has ended, ``seconds`` are over, or ``go_on`` says no."""
         deadline = perf_counter() + seconds
         waiting = deque(self._players)
         running: set[Player] = set()
-        looked = 0.0
-        due = inf  # nobody wants a turn before; looked up anew only then, as that takes longer than a turn
+        resting: set[Player] = set()
+        looked = counted = 0.0
         while waiting or running:
-            while waiting and len(running) < self._at_once:
+            while waiting and len(running) < min(self._at_once + len(resting), (1 + RESTING) * self._at_once):
                 player = waiting.popleft()
-                if player.resume():
+                if self._turn(player):
                     running.add(player)
-                    due = min(due, player.until)
             now = perf_counter()
+            if now > counted + CALM:
+                counted, resting = now, {player for player in running if player.rests(now - CALM)}
             if now > looked + TICK:
                 looked = now
                 if now > deadline or not go_on():
                     break
-            patience = max(0.0, min(due - now, TICK)) if running else 0.0
+            due = self._due[0][0] if self._due else now
+            patience = max(0.0, min(due - now, CALM if waiting else TICK)) if running else 0.0
             for number, happened in self._poll.poll(patience):
                 if (awake := self._open.get(number)) is None:
                     continue
                 awake.happened(happened)
+                resting.discard(awake)
                 if awake not in running:
                     awake.answer()
-                elif awake.resume():
-                    due = min(due, awake.until)
-                else:
+                elif not self._turn(awake):
                     running.discard(awake)
             now = perf_counter()
-            if now >= due:
-                for player in [player for player in running if player.until <= now]:
-                    if not player.resume():
+            while self._due and self._due[0][0] <= now:
+                until, _, player = heappop(self._due)
+                if player in running and until == player.until:
+                    resting.discard(player)
+                    if not self._turn(player):
                         running.discard(player)
-                due = min((player.until for player in running), default=inf)
         for player in (*running, *waiting):
             player.record.note("out of time: the rest of the script was not played")
+
+    def _turn(self, player: Player) -> bool:
+        """Give ``player`` its next turn, and remember when it wants another; False: it has ended."""
+        if not player.resume():
+            return False
+        heappush(self._due, (player.until, next(self._numbers), player))
+        return True
 
     def _watch(self, number: int, player: Player | None) -> None:
         if player is None:

@@ -89,20 +89,23 @@ async def search_fast(
 ) -> tuple[Catch | None, int]:
     """Play attacks for ``seconds`` (at least one), until one is caught: one by one, and many together.
 
-    Returns what was caught, and how many attacks were played. Errors of ``test`` and ``screen`` pass.
+    While some wait to be played alone, half of the time is theirs. Returns what was caught, and how many attacks were
+    played. Errors of ``test`` and ``screen`` pass.
     """
     began = time.monotonic()
-    cases = 0
+    cases, alone, together = 0, 0.0, 0.0
     while cases < most and (not cases or time.monotonic() < began + seconds):
         started = time.monotonic()
-        alone = cases < FIRST_ALONE and (not cases or started < began + ALONE_SHARE * seconds)
-        if screen is not None and not alone and not magazine.waiting:
+        first = cases < FIRST_ALONE and (not cases or started < began + ALONE_SHARE * seconds)
+        if screen is not None and not first and (together <= alone or not magazine.waiting):
             attacks = magazine.volley()
             if not attacks:
-                screen = None if not magazine.waiting else screen
+                screen = None
                 continue
+            fired = time.monotonic()
             catch = await screen(attacks)
-            magazine.took(time.monotonic() - started)
+            magazine.took(time.monotonic() - fired)
+            together += time.monotonic() - started
             cases += len(attacks)
             if catch is not None:
                 return catch, cases
@@ -110,6 +113,7 @@ async def search_fast(
         attack = magazine.next()
         cases += 1
         violation, trial = await test(attack, None)
+        alone += time.monotonic() - started
         if violation is not None:
             return Catch(violation, attack, trial, attack), cases
     return None, cases

@@ -16,6 +16,7 @@ from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import ClosedBy, Trial
+from zmqfuzz.volley import RESTING
 
 __all__ = ["Sieve"]
 
@@ -124,7 +125,7 @@ def _last_begun(attacks: list[Attack], trial: Trial) -> list[Attack]:
         return attacks
     for place, part in enumerate(apart(trial, attacks)):
         if any(transcript.closed_by is ClosedBy.REFUSED for transcript in part.transcripts):
-            return attacks[max(0, place - AT_ONCE) : place + 1]
+            return attacks[max(0, place - (1 + RESTING) * AT_ONCE) : place + 1]
     return attacks
 
 

@@ -20,10 +20,11 @@ from zmqfuzz.trial import Trial
 __all__ = ["AT_ONCE", "FIRST", "Magazine", "apart", "together"]
 
 AT_ONCE = 96
-"""Scripts of a volley that are played at a time."""
+"""Scripts of a volley that are played at a time, beside those that only wait."""
 
 FIRST, MOST = 32, 1024
-"""Attacks of a first volley, and at most; twice as many as the last one when that took less than QUICK seconds."""
+"""Attacks of a first volley, and at most; twice as many as the last one when that took less than QUICK seconds, and
+four times as many when it took less than half of them: most of that was waiting for the last ones."""
 
 QUICK = 0.8
 
@@ -32,7 +33,10 @@ OCTETS = 48 * 1024
 """Of one attack of a volley, at most: what is larger is about volume, and is played alone."""
 
 APART = 16
-"""Drawn attacks that wait to be played alone, at most: then the volley is fired as it is."""
+"""Drawn attacks that wait to be played alone, at most: further ones are left out, or nothing else would be played."""
+
+FITTING = 4
+"""Of so many drawn attacks, beside the first APART, one must fit into a volley; else it is fired as it is."""
 
 WORTH = 8
 """Attacks of a volley, at least."""
@@ -65,15 +69,20 @@ class Magazine:
 
     @property
     def waiting(self) -> int:
-        """Attacks that were drawn and are to be played alone; before the next volley, so that none is left out."""
+        """Attacks that were drawn and are to be played alone."""
         return len(self._alone)
 
     def volley(self) -> tuple[Attack, ...]:
         """Attacks that can be played together; none where the family draws few such, and fewer than ``size``."""
         found: list[Attack] = []
-        while len(found) < self.size and len(self._alone) < APART:
+        drawn = 0
+        while len(found) < self.size and drawn < APART + FITTING * len(found):
             attack = self._guide.attack(self._numbers)
-            (found if _fits(attack) else self._alone).append(attack)
+            drawn += 1
+            if _fits(attack):
+                found.append(attack)
+            elif len(self._alone) < APART:
+                self._alone.append(attack)
         if len(found) < WORTH:
             self._alone.extend(found)
             return ()
@@ -82,7 +91,7 @@ class Magazine:
     def took(self, seconds: float) -> None:
         """The last volley took so long."""
         if seconds < QUICK:
-            self.size = min(self._most, 2 * self.size)
+            self.size = min(self._most, (4 if seconds < QUICK / 2 else 2) * self.size)
         elif seconds > 4 * QUICK:
             self.size = max(min(FIRST // 2, self._most), self.size // 2)
 
