@@ -20,9 +20,8 @@ from zmqfuzz.campaign.wear import Wear
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.scale import planned, units
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Reached, Trial
+from zmqfuzz.trial import Trial
 
 __all__ = ["DEAF", "LEFT_BEHIND", "Suspicions"]
 
