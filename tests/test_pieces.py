@@ -14,7 +14,7 @@ from zmqfuzz.zmtp.wire import Greeting1, Greeting2
 
 
 def situation(mechanism: str = "NULL", side: str = "bind") -> Situation:
-    return Situation(Surface("tcp://127.0.0.1:1", "PULL", mechanism, side=side), Limits(), Budget())  # type: ignore[arg-type]
+    return Situation(Surface("tcp://127.0.0.1:1", "PULL", mechanism, side=side), Limits(), Budget())
 
 
 @pytest.mark.parametrize(("side", "waits"), [("bind", False), ("connect", True)])

@@ -23,7 +23,7 @@ def trial(surface: Surface, held: int, seconds: float = 0.1, abandoned: int = 0)
 
 def picked(side: str) -> list[list[int]]:
     """What the first two looks take of sixty attacks, one to a family, in MiB held."""
-    surface = Surface("tcp://127.0.0.1:1", "PULL", side=side)  # type: ignore[arg-type]
+    surface = Surface("tcp://127.0.0.1:1", "PULL", side=side)
     picks, order = Picks(random.Random(1)), list(range(60))
     random.Random(2).shuffle(order)
     for number in order:

@@ -38,7 +38,7 @@ from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
-from zmqfuzz.campaign.vigil import Vigil
+from zmqfuzz.campaign.vigil import Vigil, alongside
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
@@ -105,7 +105,7 @@ class Campaign:
         """
         started = time.monotonic()
         try:
-            await self._beside(started + self._plan.seconds)
+            await alongside(partial(self._play, started + self._plan.seconds))
         except TargetError as error:
             if not self.outcome.cases:
                 raise
@@ -126,18 +126,6 @@ class Campaign:
             if self.outcome.cases:
                 self._tell(Ended(self.outcome))
         return self.outcome
-
-    async def _beside(self, deadline: float) -> None:
-        """The run, and the vigil beside it; what goes wrong in the run is raised as it is, in no group."""
-        failure: Exception | None = None
-        async with trio.open_nursery() as beside:
-            try:
-                await self._play(deadline, beside)
-            except Exception as error:
-                failure = error
-                beside.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
 
     async def _play(self, deadline: float, beside: trio.Nursery) -> None:
         played = lanes = await self._lanes()

@@ -6,7 +6,7 @@ goes on beside it: only where a second copy of the target is known to disturb ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -20,7 +20,7 @@ from zmqfuzz.parked import STAYS, long_lived
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.patterns import ONE_PEER
 
-__all__ = ["Vigil"]
+__all__ = ["Vigil", "alongside"]
 
 CODE, FAMILY = "ZF317", "dead-peer"
 SHORTEST = 45.0
@@ -97,6 +97,19 @@ class Vigil:
                 return await own.trial(long_lived(surface, self._stays), surface.key)
         except ZmqfuzzError:
             return None
+
+
+async def alongside(work: Callable[[trio.Nursery], Awaitable[None]]) -> None:
+    """Do ``work``, and what it starts in the nursery beside it; what it raises comes as it is, in no group."""
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            await work(nursery)
+        except Exception as error:
+            failure = error
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def _asks_for_nothing(surface: Surface) -> bool:
