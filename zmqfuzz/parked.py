@@ -176,9 +176,9 @@ def _waited(steps: tuple[Step, ...], state: State) -> float:
     return total
 
 
-def parked(trial: Trial, state: State, limit: float | None) -> list[Parked]:
-    """The peers of this kind that waited out the limit."""
-    if limit is None or not judgeable(trial, limit + TOLERANCE + _BEFORE):
+def parked(trial: Trial, state: State, limit: float | None, *, punctual: bool = True) -> list[Parked]:
+    """The peers of this kind that waited out the limit; not ``punctual``: also where we were late ourselves."""
+    if limit is None or not judgeable(trial, limit + TOLERANCE + _BEFORE if punctual else 0.0):
         return []
     found = []
     for script, transcript in _pairs(trial):

@@ -65,9 +65,10 @@ class Vigil:
             nonlocal tried
             trial = await self._stayed(surface)
             violation = invariants()[CODE].judge(trial, self._harness.limits) if trial is not None else None
-            tried += trial is not None
             if trial is not None:
-                self._outcome.checks[CODE] += invariants()[CODE].tested(trial, self._harness.limits)
+                tested = invariants()[CODE].tested(trial, self._harness.limits)
+                self._outcome.checks[CODE] += tested
+                tried += tested
             if violation is not None and trial is not None:
                 seen.append((violation, trial))
 

@@ -254,11 +254,17 @@ _AT_ONCE, _LEAST = 1.0, 1.0
 """Seconds within which a door that lets in no older peer has cut it, which is its right; and that all must stay."""
 
 
+def _stayed(trial: Trial) -> tuple[list[Parked], list[Parked]]:
+    """Idle peers of the newest version and of older ones; those of the newest tell whether our being late mattered."""
+    newest, older = (parked(trial, state, _LEAST, punctual=False) for state in (State.IDLE, State.OLDER_HUNG))
+    return newest, older
+
+
 @invariant(
     "ZF317",
     "A peer of an older version is cut, one of the newest is not",
     severity=Severity.MEDIUM,
-    tests=lambda trial, limits: bool(parked(trial, State.OLDER_HUNG, _LEAST) and parked(trial, State.IDLE, _LEAST)),
+    tests=lambda trial, limits: all(_stayed(trial)),
 )
 def older_kept(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """An honest peer of ZMTP 2.0 or 1.0 that was let in stays connected as long as one of 3.1 that does the same.
@@ -271,7 +277,7 @@ def older_kept(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     at once; any target but a hosted libzmq (--libzmq), as a second copy might disturb it; a run of less than 45 s. To
     fix: libzmq 4.3.5, in which the handshake of older versions stops its timer; or HANDSHAKE_IVL 0.
     """
-    newest, older = parked(trial, State.IDLE, _LEAST), parked(trial, State.OLDER_HUNG, _LEAST)
+    newest, older = _stayed(trial)
     cut = [peer for peer in older if peer.transcript.closed_by.by_target and peer.cut_after > _AT_ONCE]
     if limits.hung_within is not None or not newest or not all(peer.kept for peer in newest) or not cut:
         return
