@@ -50,6 +50,9 @@ def test_what_takes_long_or_hides_others_is_not_repeated() -> None:
     picks.pick(lane, trial(surface, MIB, abandoned=1))
     picks.end_of_slice(lane)
     assert not picks.wait(lane)
+    client = Lane(Surface("tcp://127.0.0.1:1", "PULL", side="connect"), families()["flood"])
+    picks.pick(client, trial(client.surface, MIB, abandoned=1))
+    assert len(client.picked) == 1
     picks.pick(lane, trial(surface, MIB))
     picks.end_of_slice(lane)
     assert picks.wait(lane)

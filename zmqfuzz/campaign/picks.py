@@ -34,7 +34,8 @@ class Picks:
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look."""
         lane.played += 1
-        stuck = trial.observation.abandoned  # ZF208 looks at it, and it would hide what the others leave
+        own = trial.surface.side == "connect"  # its one connection may just have lost its peer
+        stuck = trial.observation.abandoned > own  # ZF208 looks at it, and it would hide what the others leave
         slow = trial.seconds > LONGEST
         if trial.reached >= Reached.HANDSHAKE and planned(trial.attack) and not stuck and not slow:
             if len(lane.picked) < PICKS:
