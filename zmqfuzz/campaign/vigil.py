@@ -86,7 +86,8 @@ class Vigil:
             self._outcome.doubts.append(f"{surface.key}: {reason}")
             return
         name = self._harness.target.name
-        finding = finding_of(violation, trial, name, confirmed=len(seen), tried=tried)
+        # No application can tell these versions apart: it is the library.
+        finding = finding_of(violation, trial, name, confirmed=len(seen), tried=tried, bare=True)
         self._outcome.findings.append(finding)
         self._tell(Found(finding, trial))
 
