@@ -1,6 +1,6 @@
 """Old builds of libzmq against the default run: which public defects does it find by itself, and is the newest clean?
 
-    python benchmarks/rediscovery.py [--only 4.3.2:XPUB:bind | --public] [--seeds 2] [--for 30] [--jobs 2]
+    python benchmarks/rediscovery.py [--only 4.3.2:XPUB:bind | --public | --quick] [--seeds 2] [--for 60] [--jobs 2]
 
 The builds come out of old pyzmq wheels, which pip downloads into ``--cache`` (in the user's cache folder; about 16 MiB,
 once). Nothing is installed: each library runs in a process of its own (``zmqfuzz run --libzmq``). All families and all
@@ -13,7 +13,8 @@ until it was first seen; then what each version showed, and whether the newest i
 
 ``--public`` runs the doors of PUBLIC instead, each also in a release without the defect, and prints for each: found in
 k of N runs, the median of attacks and seconds until then, and in how many of the runs of that release the code was not
-found. What is owned by another defect that is public and not fixed does not count, on either side.
+found. What is owned by another defect that is public and not fixed does not count, on either side. ``--quick`` is one
+run at one door for most of them (half an hour on two idle cores). ``--with 4.3.0=PATH`` adds a library of your own.
 """
 
 from __future__ import annotations
@@ -23,93 +24,26 @@ import concurrent.futures
 import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import zmq
 from hypothesis.configuration import set_hypothesis_home_dir
+from old_libraries import OWN, PUBLIC, Case, Defect, bring, cases
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.assembly import run as run_async
+from zmqfuzz.campaign.docket import LATER
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.catalogue import select_families
 from zmqfuzz.errors import ZmqfuzzError
-from zmqfuzz.targets.library import MECHANISMS, hosted, locate
-from zmqfuzz.zmtp import SOCKET_TYPES
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """A pyzmq wheel that holds a libzmq: what to ask pip for."""
-
-    pyzmq: str
-    python: str
-    abi: str
-    platform: str = "manylinux1_x86_64"
-
-
-WHEELS = {
-    "4.1.5": Wheel("15.4.0", "35", "cp35m"),
-    "4.1.6": Wheel("16.0.4", "36", "cp36m"),
-    "4.2.5": Wheel("17.1.2", "37", "cp37m"),
-    "4.3.1": Wheel("18.0.1", "37", "cp37m"),
-    "4.3.2": Wheel("18.1.1", "37", "cp37m"),
-    "4.3.3": Wheel("21.0.2", "37", "cp37m"),
-    "4.3.4": Wheel("22.3.0", "37", "cp37m"),
-}
-"""libzmq version: a wheel that holds it. The installed pyzmq's own version is added."""
-
-OWN = zmq.zmq_version()
-
-
-@dataclass(frozen=True)
-class Case:
-    """One library, socket type, side and mechanism."""
-
-    version: str
-    socket_type: str
-    side: str
-    mechanism: str
-
-    def __str__(self) -> str:
-        return f"{self.version}:{self.socket_type}:{self.side}:{self.mechanism}"
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A public defect: ``case`` is a door that has it, ``codes`` what says so, ``clean`` a release without it there.
-
-    ``fixed`` is the release that mended it; ``clean`` is later where others with the same code were mended later.
-    """
-
-    name: str
-    case: Case
-    codes: tuple[str, ...]
-    fixed: str
-    clean: str
-
-
-_STAYS = ("ZF204", "ZF209")
-PUBLIC = (
-    Defect("CVE-2019-6250", Case("4.2.5", "PULL", "bind", "null"), ("ZF101",), "4.3.1", "4.3.3"),
-    Defect("CVE-2019-13132", Case("4.1.6", "PULL", "bind", "curve"), ("ZF101",), "4.3.2", "4.3.3"),
-    Defect("CVE-2019-13132", Case("4.3.1", "PULL", "bind", "curve"), ("ZF101",), "4.3.2", "4.3.3"),
-    Defect("CVE-2020-15166", Case("4.3.2", "PUSH", "bind", "null"), ("ZF103",), "4.3.3", "4.3.3"),
-    Defect("CVE-2020-15166", Case("4.3.2", "PUSH", "bind", "curve"), ("ZF103",), "4.3.3", "4.3.3"),
-    Defect("CVE-2020-15166", Case("4.3.2", "DEALER", "bind", "plain"), ("ZF103",), "4.3.3", "4.3.3"),
-    Defect("CVE-2021-20234", Case("4.3.2", "SUB", "connect", "null"), _STAYS, "4.3.3", "4.3.3"),
-    Defect("CVE-2021-20235", Case("4.3.2", "PULL", "bind", "null"), ("ZF101",), "4.3.3", "4.3.3"),
-    Defect("CVE-2021-20236", Case("4.3.2", "XPUB", "bind", "null"), ("ZF101",), "4.3.3", "4.3.3"),
-    Defect("CVE-2021-20237", Case("4.3.2", "XPUB", "bind", "null"), _STAYS, "4.3.3", "4.3.3"),
-)
-"""Identifiers, doors and codes of the advisories of zeromq/libzmq; nothing here says how they are met."""
+from zmqfuzz.targets.library import hosted
 
 
 @dataclass(frozen=True)
@@ -137,32 +71,6 @@ class Result:
     seconds: float = 0.0
 
 
-def bring(version: str, cache: Path) -> Path:
-    """The library or the wheel that holds ``version``, downloaded where it is not there. Raises RuntimeError."""
-    if version == OWN:
-        return locate(Path(zmq.__file__).parent.parent / "pyzmq.libs")
-    wheel = WHEELS[version]
-    folder = cache / version
-    if not list(folder.glob("*.whl")):
-        words = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--dest",
-            str(folder),
-        ]
-        words += ["--python-version", wheel.python, "--implementation", "cp", "--abi", wheel.abi]
-        words += ["--platform", wheel.platform, f"pyzmq=={wheel.pyzmq}"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"pyzmq {wheel.pyzmq} with libzmq {version} could not be brought:\n{done.stderr}")
-    return next(folder.glob("*.whl"))
-
-
 def play(case: Case, library: Path, seed: int, seconds: float) -> Result:
     """One default run; to be called in the main thread of a process of its own."""
     result = Result(case, seed)
@@ -182,13 +90,15 @@ def play(case: Case, library: Path, seed: int, seconds: float) -> Result:
         )
         plan = Plan(select_families(), seconds, seed, minimise_seconds=min(12.0, max(2.0, seconds / 5)))
         async with spec.harness() as harness:
+            first: dict[tuple[str, str], tuple[int, float]] = {}
             seen = (0, 0.0)
 
             def tell(event: Event) -> None:
                 nonlocal seen
                 match event:
-                    case Suspected():
-                        seen = (harness.trials, time.monotonic() - began)
+                    case Suspected(_, family, _, sentence):  # what is looked into later was seen before
+                        now = (harness.trials, time.monotonic() - began)
+                        seen = first.setdefault((family, sentence.removesuffix(LATER)), now)
                     case Unconfirmed(_, family, code, reason):
                         result.unconfirmed.append(f"{code} {family}: {reason}")
                     case Found(finding, _):
@@ -210,36 +120,6 @@ def play(case: Case, library: Path, seed: int, seconds: float) -> Result:
             result.doubts += outcome.doubts
     result.seconds = time.monotonic() - began
     return result
-
-
-def cases(only: str) -> list[Case]:
-    """The matrix, or what ``only`` leaves of it. Raises SystemExit when a word of it means nothing."""
-    places = ((*WHEELS, *((OWN,) if OWN not in WHEELS else ())), SOCKET_TYPES, ("bind", "connect"), MECHANISMS)
-    wanted = []
-    for words in filter(None, only.split(",")):
-        given = [*words.split(":"), "", "", "", ""][:4]
-        for place, word in zip(places, given, strict=True):
-            if word and word not in place:
-                sys.exit(f"--only: {word!r} is none of {', '.join(place)}")
-        wanted.append(given)
-    found = [
-        Case(version, kind, side, mechanism)
-        for version in places[0]
-        for kind in SOCKET_TYPES
-        for side in places[2]
-        for mechanism in MECHANISMS
-    ]
-    if not wanted:
-        return [case for case in found if case.mechanism == "null"]
-    return [
-        case
-        for case in found
-        if any(
-            all(word in ("", value) for word, value in zip(given, str(case).split(":"), strict=True))
-            and (given[3] or case.mechanism == "null")
-            for given in wanted
-        )
-    ]
 
 
 def show(result: Result) -> None:
@@ -272,28 +152,39 @@ def summary(results: list[Result]) -> list[str]:
     return lines
 
 
-def shown_by(defect: Defect, results: list[Result], version: str) -> list[Finding | None]:
-    """For each run of the defect's door in ``version``: the first finding with its code, or None."""
-    case = replace(defect.case, version=version)
+def shown_by(defect: Defect, results: list[Result], case: Case) -> list[Finding | None]:
+    """For each run of ``case``: the first finding that has the defect's code and words, or None."""
     return [
-        next((found for found in result.findings if found.code in defect.codes and ", known" not in found.owner), None)
+        next(
+            (
+                found
+                for found in result.findings
+                if found.code in defect.codes and defect.words in found.signature and ", known" not in found.owner
+            ),
+            None,
+        )
         for result in results
         if result.case == case and result.attacks
     ]
 
 
-def public_table(results: list[Result]) -> list[str]:
-    """A line for each public defect."""
-    lines = [f"{'defect':16} {'door':24} {'code':12} {'found':>7} {'attacks':>8} {'s':>5}   clean"]
-    for defect in PUBLIC:
-        runs = shown_by(defect, results, defect.case.version)
+def public_table(results: list[Result], defects: Sequence[Defect]) -> list[str]:
+    """A table in Markdown with a line for each public defect."""
+    lines = [
+        "| defect | door | found as | found | attacks | seconds | clean in |",
+        "|---|---|---|---:|---:|---:|---|",
+    ]
+    for defect in defects:
+        with_it, without = defect.doors
+        runs = shown_by(defect, results, with_it)
         found = [one for one in runs if one is not None]
-        calm = shown_by(defect, results, defect.clean)
-        attacks = f"{statistics.median(one.attacks for one in found):,.0f}" if found else "-"
-        seconds = f"{statistics.median(one.seconds for one in found):.0f}" if found else "-"
+        calm = shown_by(defect, results, without)
+        attacks = f"{statistics.median(one.attacks for one in found):,.0f}" if found else ""
+        seconds = f"{statistics.median(one.seconds for one in found):.0f}" if found else ""
+        code = "/".join(dict.fromkeys(one.code for one in found)) or "/".join(defect.codes)
         lines.append(
-            f"{defect.name:16} {defect.case!s:24} {'/'.join(defect.codes):12} {f'{len(found)} of {len(runs)}':>7}"
-            f" {attacks:>8} {seconds:>5}   {calm.count(None)} of {len(calm)} on {defect.clean}"
+            f"| {defect.name} | {str(with_it).replace(':', ' ')} | {code} | {len(found)} of {len(runs)}"
+            f" | {attacks} | {seconds} | {defect.clean}: {calm.count(None)} of {len(calm)} |"
         )
     return lines
 
@@ -304,19 +195,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="VERSION[:TYPE[:SIDE[:MECHANISM]]], with commas")
     parser.add_argument("--public", action="store_true", help="the public defects, where they are and where not")
+    parser.add_argument("--quick", action="store_true", help="one door for most of them, one run of each")
+    parser.add_argument("--with", dest="added", action="append", default=[], metavar="VERSION=PATH", help="one more")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each")
-    parser.add_argument("--for", dest="seconds", type=float, default=30.0, help="seconds of each run")
+    parser.add_argument("--for", dest="seconds", type=float, default=60.0, help="seconds of each run")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--cache", type=Path, default=cache, help="where wheels are kept")
     options = parser.parse_args()
-    chosen = cases(options.only)
-    if options.public:
-        doors = [door for each in PUBLIC for door in (each.case, replace(each.case, version=each.clean))]
-        chosen = list(dict.fromkeys(doors))
-    libraries: dict[str, Path] = {}
+    libraries = {version: Path(path) for version, _, path in (word.partition("=") for word in options.added)}
+    chosen = cases(options.only, tuple(libraries))
+    defects = [defect for defect in PUBLIC if defect.quick or not options.quick]
+    if options.public or options.quick:
+        chosen = list(dict.fromkeys(door for defect in defects for door in defect.doors))
     for version in dict.fromkeys(case.version for case in chosen):
         try:
-            libraries[version] = bring(version, options.cache)
+            if version not in libraries:
+                libraries[version] = bring(version, options.cache)
         except RuntimeError as error:
             print(error, file=sys.stderr)
     results = []
@@ -326,14 +220,14 @@ def main() -> None:
         futures = [
             pool.submit(play, case, libraries[case.version], seed, options.seconds)
             for case in chosen
-            for seed in range(1, options.seeds + 1)
+            for seed in range(1, 1 + (1 if options.quick else options.seeds))
             if case.version in libraries
         ]
         for future in concurrent.futures.as_completed(futures):
             results.append(future.result())
             show(results[-1])
-    if options.public:
-        print("\n" + "\n".join(public_table(results)))
+    if options.public or options.quick:
+        print("\n" + "\n".join(public_table(results, defects)))
     else:
         print("\nBy way of failing: runs of each version that found it")
         print("\n".join(summary(sorted(results, key=lambda result: str(result.case)))) or "nothing was found")

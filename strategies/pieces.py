@@ -30,9 +30,32 @@ __all__ = [
     "waited_out",
 ]
 
-BOUNDARIES = (0, 1, 2, 5, 31, 32, 33, 34, 126, 127, 128, 254, 255, 256, 257, 1024, 8191, 8192, 8193, 65535, 65536)
+BOUNDARIES = (
+    0,
+    1,
+    2,
+    5,
+    31,
+    32,
+    33,
+    34,
+    126,
+    127,
+    128,
+    254,
+    255,
+    256,
+    257,
+    1024,
+    8191,
+    8192,
+    8193,
+    20_000,
+    65535,
+    65536,
+)
 """Sizes where an encoder or decoder changes its mind: short and long frames, libzmq's 33-octet inline messages
-(``msg.hpp:max_vsm_size``) and 8192-octet batches (``config.hpp:in_batch_size``)."""
+(``msg.hpp:max_vsm_size``), 8192-octet batches (``config.hpp:in_batch_size``), and more than two of them."""
 
 CHUNKS = (None, 1, 2, 9, 64)
 """Octets per write: as the kernel takes them, one by one, split in the middle of headers."""
@@ -71,7 +94,7 @@ def our_octet(draw: Draw, situation: Situation) -> int:
 def greeted(draw: Draw, situation: Situation, *, identity: bytes = b"") -> tuple[Step, ...]:
     """Connect and get to traffic in any ZMTP version that the door may let in: 3.1, 3.0; without a lock 2.0 and 1.0."""
     locked = situation.surface.mechanism.upper() in ("PLAIN", "CURVE")
-    versions = (31, 31, 30) if locked else (31, 31, 31, 30, 20, 10)
+    versions = (31, 31, 30) if locked else (31, 31, 31, 30, 20, 10, 10)  # 1.0 has a decoder of its own
     return spoken(draw, situation, draw.choice(versions), identity=identity)
 
 

@@ -71,6 +71,7 @@ class AttachedTarget:
     """
 
     restartable = False
+    copies = False
 
     def __init__(self, endpoints: tuple[str, ...], *, pid: int | None = None, socket_type: str = "") -> None:
         if not endpoints and pid is None:

@@ -6,7 +6,6 @@ Contract: each ``run`` is a fresh start; after the block, and after any death of
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shlex
@@ -16,92 +15,25 @@ import socket
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
 from zmqfuzz import processes, sockets
-from zmqfuzz.cores import crash_place, newest_core
 from zmqfuzz.endpoints import connect, parse
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.targets.doors import Found, find
 from zmqfuzz.targets.leash import Leash, NotStarted
 from zmqfuzz.targets.readiness import parse_readiness
-from zmqfuzz.trial import Exit, Surface
+from zmqfuzz.targets.running import RunningChild
+from zmqfuzz.trial import Exit
 
 __all__ = ["ChildTarget", "RunningChild", "parse_signal"]
 
 _NAME_MAX = 60
 _LAST_LINES = 5
-_KILL_WITHIN = 2.0  # seconds kill() may block; a GiB takes some 0.2 s to free
-_REPORT_WITHIN = 1.0  # seconds from a death to the warden's report of it
 _DEFAULTS = {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}  # so that the log holds a crash's traceback
-
-
-class RunningChild:
-    """See :class:`zmqfuzz.target.Running`. Its last words and its exit can still be asked after the block."""
-
-    can_kill = True
-
-    def __init__(
-        self,
-        leash: Leash,
-        surfaces: tuple[Surface, ...],
-        main: int,
-        stop_signal: signal.Signals,
-        cores: Path,
-    ) -> None:
-        self._stop_signal = stop_signal
-        self._cores = cores
-        self._ended: Exit | None = None
-        self._leash = leash
-        self._surfaces = surfaces
-        self._main = main
-
-    @property
-    def surfaces(self) -> tuple[Surface, ...]:
-        """The doors that were found; none where the target connects to us."""
-        return self._surfaces
-
-    @property
-    def killed_at_cap(self) -> bool:
-        """Whether the warden killed it for passing the hard cap."""
-        self._leash.read()
-        return self._leash.cap_passed_at > 0
-
-    def pids(self) -> tuple[int, ...]:
-        """The main process, then all others that were started, orphans too."""
-        found = processes.descendants(self._leash.warden_pid)
-        return tuple(sorted(found, key=lambda pid: pid != self._main))
-
-    def exit(self) -> Exit | None:
-        """How the main process ended. At its very death this waits (1 s at most) for the warden's word."""
-        if self._ended is not None:
-            return self._ended
-        self._leash.read()
-        ended = self._leash.exits.get(self._main)
-        if ended is None and ((record := processes.stat(self._main)) is None or not record.alive):
-            ended = self._leash.wait_exit(self._main, _REPORT_WITHIN) or Exit()
-        if ended is not None and ended.signal is not None:
-            core = newest_core(self._cores)
-            self._ended = ended = replace(ended, place=crash_place(core) if core is not None else "")
-        return ended
-
-    def log_tail(self) -> str:
-        """The end of its stdout and stderr."""
-        return self._leash.log_tail()
-
-    def stop(self) -> str:
-        """Tell the main process, and no other, to stop; returns at once, with the name of the signal."""
-        if self.exit() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._main, self._stop_signal)
-        return self._stop_signal.name
-
-    def kill(self) -> None:
-        """SIGKILL everything, wherever it moved; returns when it is gone (after 2 s at the latest)."""
-        self._leash.kill(_KILL_WITHIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +67,7 @@ class ChildTarget:
         connecting: the target listens nowhere but connects to us, at ``endpoints[0]`` if given; ``run`` yields as
             soon as it is started (and ``ready``), without surfaces.
         stop_signal: what tells it to stop, as a supervisor would.
+        copies: a second process beside the first disturbs neither.
     """
 
     restartable = True
@@ -153,7 +86,9 @@ class ChildTarget:
         ready: str = "handshake",
         connecting: bool = False,
         stop_signal: signal.Signals = signal.SIGTERM,
+        copies: bool = False,
     ) -> None:
+        self.copies = copies
         if isinstance(command, str):
             raise UsageError(f"The target's command must be a list of words, as {shlex.split(command)!r}.")
         self._command = tuple(os.fspath(word) for word in command)

@@ -20,11 +20,14 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.errors import UsageError
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
-__all__ = ["MECHANISMS", "Hosted", "hosted", "locate"]
+__all__ = ["HOST", "MECHANISMS", "Hosted", "hosted", "locate"]
 
 MECHANISMS = ("null", "plain", "curve")
 
-_HOST = (sys.executable, "-m", "zmqfuzz.targets.library_host")
+HOST = "zmqfuzz.targets.library_host"
+"""The module of the program that is started."""
+
+_HOST = (sys.executable, "-m", HOST)
 _LOOK_WITHIN = 30.0  # seconds to load a library; a busy machine takes one
 _UNPACKED_MAX = 64 << 20  # octets of one library in a wheel; those of libzmq have at most 6 MiB
 

@@ -17,6 +17,7 @@ one sentence.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import resource
 import struct
@@ -204,6 +205,7 @@ def main() -> None:
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (CORE if most < 0 else min(CORE, most), most))
         os.chdir(folder)
+        faulthandler.disable()  # it would raise the signal anew, in a place of its own
     library = Library(options.library)
     socket = library.socket(options.socket_type)
     socket.set(LINGER, 0)

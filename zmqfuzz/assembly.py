@@ -30,7 +30,7 @@ from zmqfuzz.probe import UserProbe
 from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget, parse_signal
-from zmqfuzz.targets.library import hosted
+from zmqfuzz.targets.library import HOST, hosted
 from zmqfuzz.trial import Examination, Surface, Trial
 from zmqfuzz.watched import inside
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
@@ -121,6 +121,7 @@ class Spec:
                 ready=self.ready,
                 connecting=bool(self.bind),
                 stop_signal=parse_signal(self.stop_signal),
+                copies=HOST in self.command and not self.bind,
             )
         if self.bind:
             raise UsageError("--bind needs the program that connects to it: add -- COMMAND.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LEAK_FLOOR", "MIB", "SURE_ROUNDS", "TOLERANCE", "Budget", "Limits"]
+__all__ = ["LEAK_FLOOR", "MIB", "SURE_ROUNDS", "TOLERANCE", "WAITING", "Budget", "Limits"]
 
 MIB = 1 << 20
 

@@ -30,7 +30,7 @@ _RUNTIME = re.compile(r"^(ld|libc|libpthread|libstdc\+\+|libgcc_s|libm|libffi)[-
 """Modules in which a crash is told by who called them."""
 
 _SYMTAB, _DYNSYM, _FUNCTION = 2, 11, 2
-_GRAIN = 64
+_GRAIN = 256
 """Octets of code that are one place where no symbol tells the function: one defect faults at neighbouring ones."""
 
 

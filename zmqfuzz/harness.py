@@ -15,7 +15,7 @@ import trio
 
 from zmqfuzz.acquaint import acquaint, locked
 from zmqfuzz.asking import Asking
-from zmqfuzz.budget import Budget, Limits
+from zmqfuzz.budget import WAITING, Budget, Limits
 from zmqfuzz.bystander import Bystanders
 from zmqfuzz.canary import Canary
 from zmqfuzz.credentials import Credentials
@@ -24,6 +24,7 @@ from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.holding import held_by
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
+from zmqfuzz.parked import patience
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UserProbe
 from zmqfuzz.script import Attack
@@ -297,7 +298,7 @@ class Harness:
                 meter,
                 role=role,
                 credentials=self.credentials,
-                seconds=self.budget.trial_seconds,
+                seconds=max(self.budget.trial_seconds, patience(attack) / WAITING),
                 held=on_held,
                 stop=capped,
                 place=Place.at(surface.address) if attack.at_once and listeners is None else None,

@@ -13,17 +13,34 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from zmqfuzz.budget import TOLERANCE
-from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, StopReading, Vanish, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Reached, Stage, Transcript, Trial
-from zmqfuzz.zmtp.wire import Flag, Raw
+from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake, Step, StopReading, Vanish, Wait
+from zmqfuzz.trial import ClosedBy, Direction, Reached, Stage, Surface, Transcript, Trial
+from zmqfuzz.zmtp.patterns import peer_type
+from zmqfuzz.zmtp.wire import Flag, Greeting1, Greeting2, Raw, SocketTypeByte
 
-__all__ = ["LATE", "Parked", "State", "Vanished", "honest", "judgeable", "late", "parked", "vanished"]
+__all__ = [
+    "LATE",
+    "STAYS",
+    "Parked",
+    "State",
+    "Vanished",
+    "honest",
+    "judgeable",
+    "late",
+    "long_lived",
+    "parked",
+    "patience",
+    "vanished",
+]
 
 LATE = TOLERANCE / 2
 """Seconds for which we may be kept from looking ourselves, while something can still be said of the target's time."""
 
 PROMPT = 0.1
 """Seconds in which an honest peer has answered a PING."""
+
+STAYS = 31.5
+"""Seconds that an honest peer stays to see whether it is cut: libzmq's HANDSHAKE_IVL is 30 unless told otherwise."""
 
 _ROUNDING = 0.01
 _BEFORE = 1.0
@@ -159,9 +176,9 @@ def _waited(steps: tuple[Step, ...], state: State) -> float:
     return total
 
 
-def parked(trial: Trial, state: State, limit: float | None) -> list[Parked]:
-    """The peers of this kind that waited out the limit."""
-    if limit is None or not judgeable(trial, limit + TOLERANCE + _BEFORE):
+def parked(trial: Trial, state: State, limit: float | None, *, punctual: bool = True) -> list[Parked]:
+    """The peers of this kind that waited out the limit; not ``punctual``: also where we were late ourselves."""
+    if limit is None or not judgeable(trial, limit + TOLERANCE + _BEFORE if punctual else 0.0):
         return []
     found = []
     for script, transcript in _pairs(trial):
@@ -174,6 +191,27 @@ def parked(trial: Trial, state: State, limit: float | None) -> list[Parked]:
         if was is not None and was[0] is state and waited >= limit + TOLERANCE - _ROUNDING:
             found.append(Parked(script, transcript, *was, waited))
     return found
+
+
+def patience(attack: Attack) -> float:
+    """Seconds for which a peer of the attack waits to be cut, at most."""
+    waits = [step.within for script in attack.scripts for step in script.steps if isinstance(step, Expect)]
+    return max(waits, default=0.0)
+
+
+def long_lived(surface: Surface, seconds: float) -> Attack:
+    """Honest peers of ZMTP 3.1, 3.0, 2.0 and 1.0, two of each, that have nothing to say and read what comes."""
+    kind = peer_type(surface.socket_type)[0]
+    old = SocketTypeByte[kind] if kind in SocketTypeByte.__members__ else SocketTypeByte.DEALER
+    openings: tuple[tuple[Step, ...], ...] = (
+        (Shake(kind),),
+        (Shake(kind, version=(3, 0)),),
+        (Expect("bytes", 0.5), Send((Greeting2(old),)), Expect("greeting", 0.2)),
+        (Expect("bytes", 0.5), Send((Greeting1(),))),
+    )
+    stays = Expect("close", seconds + TOLERANCE)
+    scripts = tuple(Script((Connect(), *opening, stays), 2, "honest") for opening in openings)
+    return Attack(scripts, "dead-peer")
 
 
 class Vanished(NamedTuple):

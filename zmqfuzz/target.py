@@ -62,6 +62,11 @@ class Target(Protocol):
         """Whether ``run`` gives a fresh process each time."""
         ...
 
+    @property
+    def copies(self) -> bool:
+        """Whether a second process beside the first is known to disturb neither."""
+        ...
+
     def run(self) -> AbstractAsyncContextManager[Running]:
         """Start it, or attach; wait until its doors are found. Nothing is left running after the block.
 

@@ -24,13 +24,23 @@ from zmqfuzz.catalogue import invariants
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack
 
-__all__ = ["Docket"]
+__all__ = ["LATER", "Docket"]
+
+LATER = " Looked into later."
+"""Behind the sentence of a catch that waits."""
 
 LAST = "ZF208"
 """Triaged when all else is done: mostly the library's own, and seen by every run at some doors."""
 
+EXAMINED, PLAIN, CRASHED, MADE_FOR = range(4)
+"""In which order catches are triaged: what was examined already, what fails at once, what ends the process, and what is
+the library's own, and known."""
+
 FIRST_LOOKS = 2
 """Looks at what attacks taken by chance leave behind together, as soon as every family has had its first turn."""
+
+LOOKS_SHARE = 0.05
+"""Of the budget, after which the others of these wait, with LAST_LOOKS."""
 
 LAST_LOOKS = 0.25
 """Share of the budget by which looks may be late."""
@@ -43,6 +53,9 @@ what is not confirmed then is taken up again."""
 
 TRIAGE_SHARE = 0.15
 """Of the budget, after which a catch waits for its triage until every family has had its first turn."""
+
+EXTRA = 0.25
+"""Share of the budget that triage may add to it."""
 
 LATE = 0.5
 """Share of the budget by which triage may begin late."""
@@ -81,6 +94,11 @@ class Docket:
         self._tell = tell
         self._waiting: list[_Caught] = []
         self._triaging = 0.0
+
+    @property
+    def extra(self) -> float:
+        """Seconds that the run may be longer, because triage has taken them from attacks."""
+        return min(self._triaging, EXTRA * self._plan.seconds)
 
     @property
     def enough(self) -> bool:
@@ -123,9 +141,12 @@ class Docket:
             self._waiting.append(one)
             return
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
-        waits = _last(catch) if self._plan.stop_after is None else code == LAST
+        waits = code == LAST
+        if self._plan.stop_after is None:  # the first crash is told soon, others are looked for before they are told
+            waits = _last(catch) or (_crashed(catch) and self._triaging > 0)
         if not waits and at_once and (await self._triaged(one) or not self.first_turns):
             return
+        self._tell(Suspected(lane.surface, lane.family.name, code, f"{catch.violation.sentence}{LATER}"))
         self._known.learn(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
         self._waiting.append(one)
@@ -136,16 +157,18 @@ class Docket:
             return
         self.first_turns = False
         await self._take_up(deadline)
+        until = min(deadline, time.monotonic() + LOOKS_SHARE * self._plan.seconds)
         for lane in _doors(lanes) * FIRST_LOOKS:
-            if self._in_time(deadline):
+            if self._in_time(until):
                 await self._told(lane, await self._suspicions.look_back(lane))
         for code in LEFT_BEHIND:
             for lane in lanes:
-                if self._in_time(deadline):
+                if self._in_time(until):
                     await self._told(lane, await self._suspicions.look_at(lane, deadline, code))
 
     async def finish(self, lanes: Sequence[Lane], deadline: float) -> None:
-        """Look at what the attacks of the last slices have left behind, and triage all that still waits."""
+        """Triage crashes that wait, look at what the last slices have left behind, and triage all that still waits."""
+        await self._take_up(deadline, most=CRASHED)
         for lane in _doors(lanes):
             named = False
             while self._suspicions.to_look_at(lane) and self._in_time(deadline):
@@ -155,21 +178,21 @@ class Docket:
             await self.caught(lane, catch)
         for lane, catch in await self._suspicions.look_held():
             await self.caught(lane, catch)
-        await self._take_up(deadline, all_of_them=True)
+        await self._take_up(deadline, most=MADE_FOR)
         confirmed = [(one, one.sofar) for one in self._waiting if one.sofar is not None]
         for one, sofar in confirmed:
             self._waiting.remove(one)
             self._known.resume(one.lane, one.catch.violation.code)
             self._told_of(one, sofar)
 
-    async def _take_up(self, deadline: float, *, all_of_them: bool = False) -> None:
-        """Triage what has waited: first what was examined already, and LAST only with ``all_of_them``."""
-        self._waiting.sort(key=lambda one: _rank(one.catch))
+    async def _take_up(self, deadline: float, *, most: int = PLAIN) -> None:
+        """Triage what has waited, of these ranks: first what was examined already."""
+        self._waiting.sort(key=lambda one: (_rank(one.catch), one.catch.violation.code == LAST))
         late = deadline + max(SHORTEST_TRIAGE, LATE * self._plan.seconds)
         while self._waiting and not self.enough and time.monotonic() < late:
             one = self._waiting[0]
             code = one.catch.violation.code
-            if _last(one.catch) and not all_of_them:
+            if _rank(one.catch) > most:
                 break
             if code == LAST and not self._in_time(deadline):
                 break
@@ -196,7 +219,7 @@ class Docket:
         self._triage.sofar = None
         with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
             await self._harness.look_inside()
-            triaged = await self._triage.finding(catch, lane.surface, one.history)
+            triaged = await self._triage.finding(catch, lane.surface, one.history, hurried=hurried)
         self._triaging += time.monotonic() - began
         if scope.cancelled_caught:
             self._harness.renew()
@@ -253,10 +276,16 @@ def _last(catch: Catch) -> bool:
     return catch.violation.code == LAST or bool(publicly_known(drawn)) or by_design(catch.violation.code, drawn)
 
 
+def _crashed(catch: Catch) -> bool:
+    return catch.trial.observation.exit is not None
+
+
 def _rank(catch: Catch) -> int:
     if _last(catch):
-        return 3 if catch.violation.code == LAST else 2
-    return 0 if invariants()[catch.violation.code].examines else 1
+        return MADE_FOR
+    if _crashed(catch):
+        return CRASHED
+    return EXAMINED if invariants()[catch.violation.code].examines else PLAIN
 
 
 def _drawn(catch: Catch) -> str:

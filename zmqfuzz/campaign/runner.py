@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import trio
+
 from zmqfuzz.campaign.again import Again
 from zmqfuzz.campaign.backlogs import Backlogs
 from zmqfuzz.campaign.claims import (
@@ -36,6 +38,7 @@ from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
+from zmqfuzz.campaign.vigil import Vigil, alongside
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
@@ -90,6 +93,7 @@ class Campaign:
         self._again = Again(harness, plan, self._known, self._docket, self.outcome)
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
+        self._vigil = Vigil(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
         looks = (Companies, Backlogs)
         self._looks: tuple[Looks, ...] = tuple(look(harness, plan, triage, self.outcome, tell) for look in looks)
@@ -101,7 +105,7 @@ class Campaign:
         """
         started = time.monotonic()
         try:
-            await self._play(started + self._plan.seconds)
+            await alongside(partial(self._play, started + self._plan.seconds))
         except TargetError as error:
             if not self.outcome.cases:
                 raise
@@ -123,16 +127,18 @@ class Campaign:
                 self._tell(Ended(self.outcome))
         return self.outcome
 
-    async def _play(self, deadline: float) -> None:
+    async def _play(self, deadline: float, beside: trio.Nursery) -> None:
         played = lanes = await self._lanes()
         await self._again.settle(lanes, deadline)
         if self._plan.settle:
             return
+        beside.start_soon(self._vigil.watch, tuple(self._served))
         await self._exposing.look()
         full = True
         end = deadline
         doors = len(self.outcome.surfaces)
         deadline -= self._shutdown.kept(doors) + self._rates.kept(doors) + sum(look.kept(doors) for look in self._looks)
+        planned = deadline
         while lanes and not self._enough():
             if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
                 break
@@ -150,6 +156,7 @@ class Campaign:
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
                 await self._exposing.glance()
+                deadline = planned + self._docket.extra
             await self._docket.catch_up(lanes, deadline)
             lanes = [lane for lane in lanes if lane.needs_more]
             if time.monotonic() > deadline + GRACE * self._plan.seconds:

@@ -70,7 +70,7 @@ class _Run:
             self.catch = Catch(violation, attack, trial, self.catch.original)
 
 
-FIRST_ALONE = 4
+FIRST_ALONE = 1
 """Attacks that are played one by one at first; later only those that do not fit into a volley."""
 
 ALONE_SHARE = 0.3

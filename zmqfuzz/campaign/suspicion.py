@@ -11,7 +11,8 @@ from zmqfuzz.campaign.events import Event, Suspected, Unconfirmed
 from zmqfuzz.campaign.judging import judge_trial, left_behind
 from zmqfuzz.campaign.known import HELD, Known, Lane
 from zmqfuzz.campaign.naming import shape
-from zmqfuzz.campaign.repeating import REPEATS, Repeats
+from zmqfuzz.campaign.picks import Picks
+from zmqfuzz.campaign.repeating import Repeats
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.campaign.silence import Silence, unserved
 from zmqfuzz.campaign.triage import Triage
@@ -19,18 +20,10 @@ from zmqfuzz.campaign.wear import Wear
 from zmqfuzz.catalogue import Invariant, invariants
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.scale import planned, units
 from zmqfuzz.script import Attack
-from zmqfuzz.trial import Reached, Trial
+from zmqfuzz.trial import Trial
 
 __all__ = ["DEAF", "LEFT_BEHIND", "Suspicions"]
-
-PICKS = 2
-"""Attacks of each family, taken by chance, that are repeated at the next look at what stays behind; beside them the one
-of the most units, for what is kept of each."""
-
-MOST_TOGETHER = 8
-"""Attacks that are repeated together."""
 
 MOST_WORKERS = 16
 """Times an attack is played, at most, that seems to have ended a worker without a word: once for each thread."""
@@ -86,7 +79,7 @@ class Suspicions:
         self._looked: dict[str, float] = {}
         self._named: dict[str, tuple[Lane, Trial]] = {}
         self._held: dict[str, tuple[Lane, Trial]] = {}
-        self._picked: dict[str, list[Trial]] = {}
+        self._picks = Picks(self._random)
         self._silence = Silence(self._random)
         self._repeats = Repeats(harness, known, self._judged)
 
@@ -159,16 +152,7 @@ class Suspicions:
 
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look at what stays behind."""
-        lane.played += 1
-        stuck = trial.observation.abandoned  # ZF208 looks at it, and it would hide what the others leave
-        slow = trial.seconds * REPEATS > LOOK_SECONDS
-        if trial.reached >= Reached.HANDSHAKE and planned(trial.attack) and not stuck and not slow:
-            if len(lane.picked) < PICKS:
-                lane.picked.append(trial)
-            elif (place := self._random.randrange(lane.played)) < PICKS:
-                lane.picked[place] = trial
-            if lane.busiest is None or units(trial.attack) > units(lane.busiest.attack):
-                lane.busiest = trial
+        self._picks.pick(lane, trial)
 
     def suspects(self, lane: Lane, trial: Trial) -> bool:
         """Whether many attacks together left something that one of them alone would be examined for.
@@ -199,9 +183,7 @@ class Suspicions:
         if beside.scripts or not (await self._harness.standing()).answered:
             trial = await self._asked(lane, beside)
             catch = self._judged(lane, trial) or self._beside(lane, trial)
-        picked = [*lane.picked, *([lane.busiest] if lane.busiest is not None else [])]
-        self._picked.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
-        lane.picked, lane.busiest, lane.played = [], None, 0
+        self._picks.end_of_slice(lane)
         if catch is None and not only_ask:
             for code in LEFT_BEHIND:
                 catch = catch or await self.look_at(lane, time.monotonic() + left, code)
@@ -266,21 +248,17 @@ class Suspicions:
 
     def to_look_at(self, lane: Lane) -> bool:
         """Whether there are attacks at this door that were not repeated yet."""
-        return bool(self._picked.get(lane.surface.key))
+        return self._picks.wait(lane)
 
     async def look_back(self, lane: Lane, *, named: bool = False) -> Catch | None:
-        """Do random attacks of the last slices at this door, all together, leave something behind when repeated?
+        """Do attacks of the last slices at this door, some together, leave something behind when repeated?
 
         ``named``: with the identities that their peers have (:meth:`look_named`).
-        A program that keeps a little of everything it is sent shows no single suspect.
         """
-        picked = self._picked.pop(lane.surface.key, [])
-        self._random.shuffle(picked)
-        together = MOST_TOGETHER if lane.surface.side == "bind" else 1
-        self._picked[lane.surface.key] = picked[together:][: 2 * MOST_TOGETHER]
+        picked = self._picks.take(lane)
         self._looked[lane.surface.key] = time.monotonic()
         deadline = time.monotonic() + LOOK_SECONDS
-        return await self._repeats.look(lane, picked[:together], deadline, anonymously=not named) if picked else None
+        return await self._repeats.look(lane, picked, deadline, anonymously=not named) if picked else None
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)

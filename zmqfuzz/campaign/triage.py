@@ -56,14 +56,20 @@ class Triage:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._examinations = examinations(harness, self._examiner)
-        self._seconds = minimise_seconds
+        self._seconds = self._plainly = minimise_seconds
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
         self.sofar: Triaged | None = None
         self._bare: bool | None = False
 
-    async def finding(self, catch: Catch, surface: Surface, history: tuple[Attack, ...]) -> Triaged:
-        """Minimise and confirm what was caught. ``sofar`` is what it came to until now, if this is broken off."""
+    async def finding(
+        self, catch: Catch, surface: Surface, history: tuple[Attack, ...], *, hurried: bool = False
+    ) -> Triaged:
+        """Minimise and confirm what was caught. ``sofar`` is what it came to until now, if this is broken off.
+
+        ``hurried``: half the time for minimising what fails at once.
+        """
+        self._plainly = self._seconds / 2 if hurried else self._seconds
         self.sofar, self._bare = None, False
         entry = invariants()[catch.violation.code]
         if entry.examines:
@@ -99,7 +105,7 @@ class Triage:
             confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER, way=way)
             only = way if confirmed.same == confirmed.shown else ""
             if confirmed.holds:
-                played = await minimise_history(played, lambda part: self._shows(part, key, code, only), self._seconds)
+                played = await minimise_history(played, lambda part: self._shows(part, key, code, only), self._plainly)
                 needed, attack = played[:-1], played[-1]
                 catch = replace(catch, original=attack)
         crashed = catch.trial.observation.exit is not None and catch.trial.observation.exit.signal is not None
@@ -113,7 +119,7 @@ class Triage:
             self.sofar = self._make(catch, attack, confirmed, surface, history=needed, notes=(LARGE,))
         if not needed:
             only = way if confirmed.same == confirmed.shown else ""  # else one defect fails in several ways
-            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._seconds)
+            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._plainly)
         final = await self.confirm((*needed, attack), key, code)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
             attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)
