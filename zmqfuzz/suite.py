@@ -93,7 +93,8 @@ def target(
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
 
-    ``{endpoint}`` in the command becomes a free loopback endpoint. Instead of a command, a function at the top of a
+    ``{endpoint}`` in the command becomes a free loopback endpoint; as ``connect`` it is what ``attack.run(endpoint=)``
+    is given, where a fixture starts the program. Instead of a command, a function at the top of a
     module: it is called with that endpoint in a process of its own (a coroutine function under asyncio). ``bind``: we
     listen there and the program connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's
     rootdir). ``stop_signal`` tells it to stop. ``probe`` is your own check that it serves: called with the endpoint, or
@@ -109,7 +110,8 @@ def target(
     if unknown:
         raise UsageError(_unknown_keyword(next(iter(unknown))))
     if callable(command):
-        name, command = name or getattr(command, "__qualname__", None), calling(command)
+        words = calling(command)
+        name, command = name or f"{words[3]}.{words[5]}", words  # module and function
     if isinstance(command, str):
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
