@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zmqfuzz.errors import UsageError, ZmqfuzzError
+from zmqfuzz.errors import NothingSelected, UsageError, ZmqfuzzError
 from zmqfuzz.verdicts import AttackFailed, Result, Session, again, in_a_suite, judged, lines_printable, told
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from zmqfuzz.harness import Harness
     from zmqfuzz.trial import Trial
 
-__all__ = ["Described", "FamilyAttack"]
+__all__ = ["PLACE", "Described", "FamilyAttack"]
 
 
 PLACE = "{endpoint}"
-"""In ``connect=``: what :meth:`FamilyAttack.run` is given."""
+"""In ``connect=`` what :meth:`FamilyAttack.run` is given, in ``bind=`` a free endpoint."""
 
 Metrics = Mapping[str, tuple[float, float, str]]
 
@@ -93,6 +93,10 @@ class FamilyAttack:
             if session.recorded:
                 return self._replay(session, found)
             outcome = self._campaign(session, cases, stop_after, found)
+        except NothingSelected as error:
+            import pytest
+
+            pytest.skip(f"{self.family}: {lines_printable(str(error))}")
         except ZmqfuzzError as error:
             text = lines_printable(in_a_suite(str(error), declared=bool(self._option)))
             messages = found.messages
