@@ -171,6 +171,7 @@ class FamilyAttack:
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",
             looks=frozenset({self.family} & {RATING, BACKLOG, COMPANY}),
+            late=session.late,
             isolated=session.isolation == "case",
         )
 

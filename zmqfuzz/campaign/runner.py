@@ -59,9 +59,8 @@ LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
 GRACE = 0.5
 """Share of the budget by which a run may be late to give every family at least one short slice."""
-LEAST_GRACE = 10.0
-"""Seconds by which an item of a suite may be late for that, and for a family that was never where it acts: with a few
-seconds in all, a busy machine has started the target in them and no more."""
+LEAST_CASES = 5
+"""Attacks at each door for which a run may be late (Plan.late): with one or two, chance may let a weak program pass."""
 
 
 class Campaign:
@@ -173,12 +172,11 @@ class Campaign:
 
     @property
     def _grace(self) -> float:
-        share = GRACE * self._plan.seconds
-        return max(LEAST_GRACE, share) if self._plan.shrinking else share
+        return max(self._plan.late, GRACE * self._plan.seconds)
 
     def _owes(self, lane: Lane) -> bool:
-        """Whether it has had no turn yet; in a suite also while it has not reached what it is to attack, by chance."""
-        if not lane.slices or not self._plan.shrinking:
+        """Whether it has had no turn yet, or (Plan.late) chance may still have missed what it is to attack."""
+        if not lane.slices or not self._plan.late:
             return not lane.slices
         key = (lane.surface.key, lane.family.name)
         return (
