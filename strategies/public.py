@@ -7,9 +7,11 @@ never on a target that runs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
+from hypothesis import find, settings
 from hypothesis import strategies as st
 
 from zmqfuzz.budget import Budget, Limits
@@ -120,6 +122,15 @@ def greetings(draw: st.DrawFn) -> Unit:
     """The greeting of an honest peer, or one of ZMTP 1.0 to 3.1 with fields that no honest peer sends."""
     choices = _drawing(draw)
     return odd_greeting(choices) if choices.boolean() else Greeting()
+
+
+@functools.cache
+def warm_up() -> None:
+    """Draw once, so that a test does not pay for it: Hypothesis first reads the constants of all local modules.
+
+    With many of them, on a busy machine, that was 31 s, which its health check took for slow strategies (too_slow).
+    """
+    find(st.integers(), lambda number: True, settings=settings(max_examples=1, database=None))
 
 
 def _framed(parts: bytes | Iterable[bytes], enveloped: bool) -> tuple[Unit, ...]:

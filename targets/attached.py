@@ -73,17 +73,20 @@ class AttachedTarget:
     restartable = False
     copies = False
 
-    def __init__(self, endpoints: tuple[str, ...], *, pid: int | None = None, socket_type: str = "") -> None:
+    def __init__(
+        self, endpoints: tuple[str, ...], *, pid: int | None = None, socket_type: str = "", name: str = ""
+    ) -> None:
         if not endpoints and pid is None:
             raise UsageError("Nothing to attach to; give --connect ENDPOINT, or --pid PID.")
         self._endpoints = tuple(str(parse(endpoint)) for endpoint in endpoints)
         self._pid = pid
         self._socket_type = socket_type
+        self._name = name
 
     @property
     def name(self) -> str:
-        """The endpoints, or the process."""
-        return ", ".join(self._endpoints) or f"process {self._pid}"
+        """What it was given, or the endpoints, or the process."""
+        return self._name or ", ".join(self._endpoints) or f"process {self._pid}"
 
     def run(self) -> AbstractAsyncContextManager[RunningAttached]:
         """Find the doors. Raises UsageError (no such process) and TargetDidNotStart (nothing there, not ZMTP)."""

@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -21,7 +20,12 @@ from pathlib import Path
 import trio
 
 from zmqfuzz import processes, sockets
+<<<<<<< HEAD
 from zmqfuzz.endpoints import connect, parse
+=======
+from zmqfuzz.cores import crash_place, newest_core
+from zmqfuzz.endpoints import connect, free_port, parse
+>>>>>>> plugin
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.targets.doors import Found, find
 from zmqfuzz.targets.leash import Leash, NotStarted
@@ -145,7 +149,7 @@ class ChildTarget:
 
     def _choose(self, stack: ExitStack) -> _Places:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="zmqfuzz-", ignore_cleanup_errors=True))
-        endpoint = f"tcp://127.0.0.1:{_free_port()}"
+        endpoint = f"tcp://127.0.0.1:{free_port()}"
         if self._connecting and self._endpoints:
             endpoint = self._endpoints[0]
         return _Places(endpoint, f"{folder}/socket", folder)
@@ -246,12 +250,6 @@ def _main(leash: Leash, found: Found) -> int:
         return leash.pid
     owners = {door.reach: door.pid for door in sockets.listening(processes.descendants(leash.warden_pid))}
     return owners.get(found.surfaces[0].address, leash.pid)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def _refuse_taken(only: tuple[str, ...]) -> None:

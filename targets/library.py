@@ -7,7 +7,6 @@ UsageError of one sentence. The program that is started is :mod:`zmqfuzz.targets
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import zipfile
@@ -17,6 +16,7 @@ from pathlib import Path
 import zmq
 
 from zmqfuzz.credentials import Credentials
+from zmqfuzz.endpoints import free_port
 from zmqfuzz.errors import UsageError
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
@@ -89,7 +89,7 @@ def hosted(
     version = _look(words)
     bind: tuple[str, ...] = ()
     if connecting:
-        bind = (f"tcp://127.0.0.1:{_free_port()}",)
+        bind = (f"tcp://127.0.0.1:{free_port()}",)
         manners = [word for word, wanted in (("--mended", mended), ("--impatient", impatient)) if wanted]
         words += ("--connect", bind[0], *manners)
     else:
@@ -172,9 +172,3 @@ def _look(words: tuple[str, ...]) -> str:
             said[-1] if said else f"{words[0]} ended its process with {done.returncode} when it was opened."
         )
     return done.stdout.strip()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

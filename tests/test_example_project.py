@@ -26,12 +26,10 @@ def project(tmp_path: Path) -> Path:
 def run(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     ours = ("CI", "ZMQFUZZ_", "PYTEST_", "COLUMNS")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    # Its command is "python": that of this environment.
-    path = os.pathsep.join([os.path.dirname(sys.executable), inherited.get("PATH", "")])
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=project,
-        env=inherited | {"COLUMNS": "160", "PATH": path} | variables,
+        env=inherited | {"COLUMNS": "160"} | variables,
         capture_output=True,
         text=True,
         timeout=400,

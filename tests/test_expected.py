@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from pathlib import Path
 
@@ -117,3 +118,19 @@ def test_a_finding_less_than_fail_on_is_told_and_does_not_fail() -> None:
     assert (ending.result.verdict, ending.failure) == ("held", None)
     assert ending.warnings == ("ZF203 It is so. (less than medium)",)
     assert judged(Session(), "a", "", [low], {low.id: "TEXT"}).failure is not None
+
+
+def test_what_the_baseline_accepts_is_known_wherever_it_is_found_and_need_not_be() -> None:
+    accepted = Expected(
+        finding().id, "issue 7", datetime.date.max, match=r"\Aheld: frame MORE\Z", strict=False, target="x"
+    )
+    session = Session(accepted=(accepted,), shell=Path("/"), store=Path("/.zmqfuzz"))
+    texts = {finding().id: "TEXT"}
+    ending = judged(session, "a", "flood", [finding()], texts)
+    assert (ending.result.verdict, ending.expected) == ("known", f"{finding().id}, {accepted}")
+    assert judged(session, "a", "flood", [], {}).result.verdict == "held"
+    for changed in ({"target": "y"}, {"signature": "held: frame MORE and more"}):
+        other = dataclasses.replace(finding(), **changed)  # type: ignore[arg-type]
+        assert judged(session, "a", "flood", [other], texts).result.verdict == "violated"
+    accepted.until = datetime.date.min
+    assert judged(session, "a", "flood", [finding()], texts).result.verdict == "violated"

@@ -54,7 +54,7 @@ def zmq_target():
 """
 
 SUITE = """
-import program, pytest, trio, zmqfuzz
+import os, program, pytest, subprocess, sys, time, trio, zmqfuzz
 from hypothesis import given, settings
 from hypothesis.stateful import rule
 from zmqfuzz import strategies as zst
@@ -126,6 +126,25 @@ def test_audit(zmq_audit):
 def test_audit_of_no_python():
     len(zmqfuzz.target(["sleep", "60"], bind="tcp://127.0.0.1:9", start_within="100ms").audit())
 
+@pytest.fixture
+def started(tmp_path):
+    words = [sys.executable, "-c", "import program, sys; program.serve(sys.argv[1])", f"ipc://{tmp_path}/there"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        while not os.path.exists(words[-1].removeprefix("ipc://")):
+            time.sleep(0.05)
+        yield process, words[-1]
+        process.kill()
+
+@zmqfuzz.target(connect="{endpoint}", name="mine").parametrize(families="churn")
+def test_attached_to_a_fixture(attack, started):
+    process, endpoint = started
+    attack.run(cases=3, endpoint=endpoint, pid=process.pid)
+    assert process.poll() is None
+
+def test_attached(started):
+    process, endpoint = started
+    play(zmqfuzz.target(connect=endpoint, pid=process.pid), b"die")
+
 class Machine(zmqfuzz.ZmtpMachine):
     target = zmqfuzz.target(program.serve)
 
@@ -183,10 +202,11 @@ def text(out: str, test: str) -> str:
 def test_each_test_has_its_word(ran: tuple[str, Path]) -> None:
     out, _ = ran
     assert re.search("^test_own.py::TestMachine::runTest FAILED", out, re.MULTILINE), "once its rules draw it"
+    assert re.search(r"^test_own.py::test_attached_to_a_fixture\[churn\] PASSED", out, re.MULTILINE)
     words = {
         **dict.fromkeys(("held", "of_another_kind", "in_a_loop_of_trio", "alone", "own_invariant_is_minor"), "PASSED"),
         **dict.fromkeys(("needs_what_was_before", "another", "gone", "own_invariant"), "FAILED"),
-        **dict.fromkeys(("deadline", "assertion_of_its_own", "audit"), "FAILED"),
+        **dict.fromkeys(("deadline", "assertion_of_its_own", "audit", "attached"), "FAILED"),
         **dict.fromkeys(("only_once", "audit_of_no_python"), "INCONCLUSIVE"),
         "known": "KNOWN",
     }
@@ -205,6 +225,7 @@ def test_what_it_amounts_to_is_said_once_and_without_a_traceback(ran: tuple[str,
     assert "shook hands as SUB at the door of a ROUTER socket; it talks to DEALER and REQ" in out
     assert "@settings(deadline=None)" in text(out, "test_deadline")
     assert "assert trial.transcripts[0].received == 0" in text(out, "test_assertion_of_its_own")
+    assert "attached: there was no fresh process to confirm it on" in text(out, "test_attached")
     assert "program.py:9:1  ZF603  INFO  seen  ROUTER" in text(out, "test_audit")
     assert "No socket of sleep was recorded: it is not Python" in out
     assert "state.die()" in text(out, "TestMachine.runTest")
@@ -215,7 +236,7 @@ def test_what_it_amounts_to_is_said_once_and_without_a_traceback(ran: tuple[str,
     assert "\x1b" not in out
     assert r"\x1b]0;owned\x07 dies" in out
     (last,) = re.findall(r"^zmqfuzz: \d.*$", out, re.MULTILINE)
-    assert re.fullmatch(r"zmqfuzz: 5 held, 2 findings, 1 known, 2 inconclusive; \d+ cases; seed 3", last)
+    assert re.fullmatch(r"zmqfuzz: 6 held, 2 findings, 1 known, 2 inconclusive; \d+ cases; seed 3", last)
     cases = list(ElementTree.parse(folder / "junit.xml").iter("testcase"))
     skipped = {case.get("name") for case in cases if case.find("skipped") is not None}
     assert skipped == {"test_known", "test_only_once", "test_audit_of_no_python"}
@@ -235,7 +256,7 @@ def test_nothing_of_the_target_is_left_and_what_a_test_adds_is_kept(ran: tuple[s
 
 
 FAMILY = """
-import program, pytest, trio, zmqfuzz
+import os, program, pytest, subprocess, sys, time, trio, zmqfuzz
 @pytest.mark.zmqfuzz_known("ZF101", reason="issue 7", until="2999-12-31")
 @zmqfuzz.target(program.serve).parametrize(families="flood")
 def test_family(attack):

@@ -47,7 +47,9 @@ weak = zmqfuzz.target(WORKER, socket_type="ROUTER")
 hardened = zmqfuzz.target([*WORKER, "--hardened"], socket_type="ROUTER", max_frame="1MiB", recover="5s")
 curve = zmqfuzz.target([PYTHON, "curve.py", "{endpoint}"])
 missing = zmqfuzz.target(["/no/such/program"])
-dies = zmqfuzz.target([PYTHON, "dies.py"])
+dies = zmqfuzz.target(["python", "dies.py"])
+CLIENT = ["python", "-m", "zmqfuzz.targets.examples.client", "--hardened", "--connect", "{endpoint}"]
+client = zmqfuzz.target(CLIENT, bind="{endpoint}")
 
 @weak.parametrize(families=["malformed-message"])
 def test_weak(attack):
@@ -67,6 +69,12 @@ def test_dies(attack):
 @missing.parametrize(families="flood")
 def test_forgets(attack):
     pass
+@hardened.parametrize(families="plain-handshake")
+def test_does_not_fit(attack):
+    attack.run()
+@client.parametrize(families="malformed-message")
+def test_client(attack):
+    attack.run(cases=1)
 """
 
 # What pytest-xdist does with every report on its way to the main process: it takes plain values only.
@@ -157,6 +165,13 @@ def test_what_cannot_be_tested_has_a_word_of_its_own_and_is_a_skip_to_others(ses
     assert "never got to traffic" in skipped.get("message", "")
 
 
+def test_what_fits_no_door_is_skipped_and_a_program_that_connects_is_given_a_free_endpoint(session: Session) -> None:
+    assert re.search(
+        r"test_does_not_fit\[plain-handshake\] SKIPPED \(plain-handshake: Nothing was selected", session.out
+    )
+    assert "test_client[malformed-message] PASSED" in session.out
+
+
 def test_a_target_that_does_not_start_is_one_sentence(session: Session) -> None:
     (line,) = re.findall(r"^zmqfuzz: The command .*$", session.out, re.MULTILINE)
     assert "'/no/such/program' was not found" in line
@@ -189,7 +204,7 @@ def test_the_last_line_counts_and_the_header_names_versions_and_seed(session: Se
     expected = rf"zmqfuzz {zmqfuzz.__version__}: libzmq [\d.]+, profile quick \(1s an item\), seed 11"
     assert re.fullmatch(expected, header)
     (last,) = re.findall(r"^zmqfuzz: \d.*$", session.out, re.MULTILINE)
-    assert re.fullmatch(r"zmqfuzz: 1 held, 1 finding, 1 inconclusive, 2 could not run; [\d,]+ cases; seed 11", last)
+    assert re.fullmatch(r"zmqfuzz: 2 held, 1 finding, 1 inconclusive, 2 could not run; [\d,]+ cases; seed 11", last)
     assert "test_forgets[flood] never called attack.run(): nothing was tested" in session.out
 
 

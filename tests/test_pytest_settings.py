@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Callable
@@ -66,6 +67,34 @@ def test_the_nearest_wins(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZMQFUZZ_INCONCLUSIVE", "fail")
     assert decided()[0] == "3.0 info fail 1 test"
     assert decided("--zmqfuzz-budget=4s")[0] == "4.0 info fail 1 test"
+
+
+BASELINE = """
+[[accepted]]
+id = "ZF203-abcd"
+code = "ZF203"
+reason = "issue 7"
+until = 2999-12-31
+"""
+
+
+def test_the_baseline_is_that_of_every_run(run: Run, pytester: pytest.Pytester) -> None:
+    suite = SUITE.replace("decided:", "accepted:").replace("attack._session.seconds", "attack._session.accepted", 1)
+    soon = (datetime.date.today() + datetime.timedelta(days=9)).isoformat()
+    (pytester.path / "known.toml").write_text(BASELINE.replace("2999-12-31", soon))
+    for options, ini, toml in (
+        (("--zmqfuzz-baseline=known.toml",), "", ""),
+        ((), "zmqfuzz_baseline = known.toml", ""),
+        ((), "", 'baseline = "known.toml"'),
+    ):
+        said = run(*options, "-k", "test_family", ini=ini, toml=toml, suite=suite).stdout.str()
+        assert re.search(r"accepted: \(Expected\(code='ZF203-abcd', reason='issue 7'", said), said
+    assert "accepted: ()" in run("-k", "test_family", toml='baseline = "not-yet.toml"', suite=suite).stdout.str()
+    missing = run("--zmqfuzz-baseline=not-there.toml")
+    assert missing.ret == pytest.ExitCode.USAGE_ERROR
+    assert re.search("There is no baseline .*not-there.toml; .*or correct --zmqfuzz-baseline", missing.stderr.str())
+    (pytester.path / "known.toml").write_text(BASELINE)
+    assert "until = 2999-12-31 is more than a year from now" in run("--zmqfuzz-baseline=known.toml").stderr.str()
 
 
 @pytest.mark.parametrize(

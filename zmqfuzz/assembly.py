@@ -127,7 +127,7 @@ class Spec:
             raise UsageError("--bind needs the program that connects to it: add -- COMMAND.")
         if not self.connect and self.pid is None:
             raise UsageError("Nothing to test: give -- COMMAND to start a program, or --connect ENDPOINT to attach.")
-        return AttachedTarget(self.connect, pid=self.pid, socket_type=self.socket_type)
+        return AttachedTarget(self.connect, pid=self.pid, socket_type=self.socket_type, name=self.name or "")
 
     def _listeners(self) -> Listeners:
         return Listeners(self.bind, self.socket_type, self.allow_remote, self.credentials)

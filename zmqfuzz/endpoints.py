@@ -28,6 +28,7 @@ __all__ = [
     "check_allowed",
     "connect",
     "connect_soon",
+    "free_port",
     "is_loopback",
     "listen",
     "parse",
@@ -305,3 +306,10 @@ def address_of(sock: trio.socket.SocketType) -> str:
         text = os.fsdecode(name)
         return "ipc://" + ("@" + text[1:] if text.startswith("\0") else text)
     return str(Endpoint("tcp", host=name[0], port=name[1]))
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -6,10 +6,11 @@ Contract: importing this module loads nothing of the engine; an attack does when
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zmqfuzz.errors import UsageError, ZmqfuzzError
+from zmqfuzz.errors import NothingSelected, UsageError, ZmqfuzzError
 from zmqfuzz.verdicts import AttackFailed, Result, Session, again, in_a_suite, judged, lines_printable, told
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from zmqfuzz.harness import Harness
     from zmqfuzz.trial import Trial
 
-__all__ = ["Described", "FamilyAttack"]
+__all__ = ["PLACE", "Described", "FamilyAttack"]
 
+
+PLACE = "{endpoint}"
+"""In ``connect=`` what :meth:`FamilyAttack.run` is given, in ``bind=`` a free endpoint."""
 
 Metrics = Mapping[str, tuple[float, float, str]]
 
@@ -53,6 +57,7 @@ class FamilyAttack:
         self.result: Result | None = None
         self._session: Session | None = None
         self._nodeid = self._option = ""
+        self._here: tuple[str | None, int | None] = None, None
 
     def __repr__(self) -> str:
         return f"<attack {self.family}>"
@@ -64,21 +69,34 @@ class FamilyAttack:
         self._nodeid = nodeid
         self._option = option
 
-    def run(self, *, cases: int | None = None, stop_after: int | None = None) -> None:
+    def run(
+        self,
+        *,
+        cases: int | None = None,
+        stop_after: int | None = None,
+        endpoint: str | None = None,
+        pid: int | None = None,
+    ) -> None:
         """Play attacks of this family for the budget of the item (``--zmqfuzz-budget``), and check what must hold.
 
-        ``cases`` and ``stop_after`` end it sooner: after so many attacks, so many findings. Raises AttackFailed;
-        what is inconclusive skips, fails or passes as ``--zmqfuzz-inconclusive`` says.
+        ``cases`` and ``stop_after`` end it sooner: after so many attacks, so many findings. ``endpoint`` and ``pid``
+        say where the program is that a fixture has started, for a target with ``connect="{endpoint}"``. Raises
+        AttackFailed; what is inconclusive skips, fails or passes as ``--zmqfuzz-inconclusive`` says.
         """
         __tracebackhide__ = True
         session = self._session
         if session is None:
             raise UsageError("attack.run() works inside its own test item; run the suite without -p no:zmqfuzz.")
         found = _Found(session.store)
+        self._here = endpoint, pid
         try:
             if session.recorded:
                 return self._replay(session, found)
             outcome = self._campaign(session, cases, stop_after, found)
+        except NothingSelected as error:
+            import pytest
+
+            pytest.skip(f"{self.family}: {lines_printable(str(error))}")
         except ZmqfuzzError as error:
             text = lines_printable(in_a_suite(str(error), declared=bool(self._option)))
             messages = found.messages
@@ -103,6 +121,19 @@ class FamilyAttack:
         self.result = ending.result
         ending.act()
 
+    def _spec(self, session: Session) -> Spec:
+        """The target, where it is now. Raises UsageError."""
+        spec = self.target.spec(session.folder)
+        endpoint, pid = self._here
+        later = not spec.command and any(PLACE in one for one in spec.connect)
+        if later and endpoint is None:
+            raise UsageError(f'Where is it? For connect="{PLACE}" write attack.run(endpoint=..., pid=...).')
+        if not later and (endpoint, pid) != (None, None):
+            raise UsageError(f'attack.run(endpoint=, pid=) is for zmqfuzz.target(connect="{PLACE}").')
+        if not later:
+            return spec
+        return replace(spec, connect=tuple(one.replace(PLACE, endpoint or "") for one in spec.connect), pid=pid)
+
     def _campaign(self, session: Session, cases: int | None, stop_after: int | None, found: _Found) -> Outcome:
         """Fills ``found`` as findings come: an error at the end must not cost them."""
         __tracebackhide__ = True
@@ -117,7 +148,7 @@ class FamilyAttack:
         from zmqfuzz.stopping import STOPPING
         from zmqfuzz.threaded import in_a_thread
 
-        spec = self.target.spec(session.folder)
+        spec = self._spec(session)
 
         def tell(event: Event) -> None:
             if isinstance(event, Found):
@@ -140,6 +171,7 @@ class FamilyAttack:
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",
             looks=frozenset({self.family} & {RATING, BACKLOG, COMPANY}),
+            late=session.late,
             isolated=session.isolation == "case",
         )
 
@@ -176,7 +208,7 @@ class FamilyAttack:
 
         from zmqfuzz.threaded import in_a_thread
 
-        spec = self.target.spec(session.folder)
+        spec = self._spec(session)
         recorded = found.recorded(session.recorded, spec.target().name, self.family)
         if not recorded:
             pytest.skip(f"nothing of {self.family} is recorded for this target in {session.store.name}")

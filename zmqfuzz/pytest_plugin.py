@@ -147,6 +147,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return for_item(_settings(item.config), item, item.config.stash[_KNOWN]), _nodeid_for_shell(item)
 
     HERE.begin(decided)
+    if "zmqfuzz.strategies.public" in sys.modules and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        sys.modules["zmqfuzz.strategies.public"].warm_up()
     attack = attack_of(item)
     if attack is not None:
         attack.begin(HERE.session, HERE.nodeid, "" if hasattr(item, "callspec") else "--zmqfuzz")

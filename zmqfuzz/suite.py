@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
@@ -19,7 +20,7 @@ from zmqfuzz.contract import Promise, read_limits
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.declared import SECRETS, Declared
 from zmqfuzz.errors import UsageError
-from zmqfuzz.items import FamilyAttack
+from zmqfuzz.items import PLACE, FamilyAttack
 from zmqfuzz.quantities import parse_duration
 from zmqfuzz.targets.calling import calling
 from zmqfuzz.verdicts import HERE
@@ -93,23 +94,25 @@ def target(
 ) -> SuiteTarget:
     """Declare a target: a command to start, or with ``connect`` (and ``pid``) a program that runs already.
 
-    ``{endpoint}`` in the command becomes a free loopback endpoint. Instead of a command, a function at the top of a
-    module: it is called with that endpoint in a process of its own (a coroutine function under asyncio). ``bind``: we
-    listen there and the program connects to us. ``cwd`` is where it starts (relative to, and by default, pytest's
-    rootdir). ``stop_signal`` tells it to stop. ``probe`` is your own check that it serves: called with the endpoint, or
-    a command whose exit code 0 means yes. ``counter`` is a command that prints how many messages it has taken so far,
-    for ``rate``. From ``max_frame`` on: what the target promises (see
-    :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind it: what it asks its peers for
-    (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken from ``ZMQFUZZ_USERNAME``,
-    ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages, a file or folder
-    (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a Hypothesis strategy of messages, each ``bytes`` (one
-    frame) or a list of them; both are what ``application-payload`` is made of. Raises UsageError.
+    ``{endpoint}`` in the command becomes a free loopback endpoint; as ``connect`` it is what ``attack.run(endpoint=)``
+    is given, where a fixture starts the program. ``python`` is the one that runs pytest. Instead of a command, a
+    function at the top of a module: it is called with that endpoint in a process of its own (a coroutine function
+    under asyncio). ``bind``: we listen there and the program connects to us; ``{endpoint}`` is a free one. ``cwd`` is
+    where it starts (relative to, and by default, pytest's rootdir). ``stop_signal`` tells it to stop. ``probe`` is
+    your own check that it serves: called with the endpoint, or a command whose exit code 0 means yes. ``counter`` is a
+    command that prints how many messages it has taken so far, for ``rate``. From ``max_frame`` on: what the target
+    promises (see :class:`zmqfuzz.Limits`), ``hard_cap`` excepted. ``username`` and those behind it: what it asks its
+    peers for (PLAIN; CURVE keys in Z85 or ``@FILE``, ``client_key`` as ``PUBLIC:SECRET``), taken from
+    ``ZMQFUZZ_USERNAME``, ``ZMQFUZZ_SERVER_KEY`` and so on where they are not given. ``seeds``: recorded messages, a
+    file or folder (:mod:`zmqfuzz.seeds`; relative to rootdir). ``payloads``: a Hypothesis strategy of messages, each
+    ``bytes`` (one frame) or a list of them; both are what ``application-payload`` is made of. Raises UsageError.
     """
     __tracebackhide__ = True
     if unknown:
         raise UsageError(_unknown_keyword(next(iter(unknown))))
     if callable(command):
-        name, command = name or getattr(command, "__qualname__", None), calling(command)
+        words = calling(command)
+        name, command = name or f"{words[3]}.{words[5]}", words  # module and function
     if isinstance(command, str):
         raise UsageError(f"The command of a target is a list; write zmqfuzz.target({shlex.split(command)!r}).")
     if not command and not connect and pid is None:
@@ -307,6 +310,12 @@ class SuiteTarget:
     def spec(self, folder: Path) -> Spec:
         """The engine's description of it; ``folder`` is where a relative ``cwd`` begins."""
         from zmqfuzz.assembly import Spec
+        from zmqfuzz.endpoints import free_port
 
         started = bool(self._description["command"])
-        return Spec(**self._description, limits=self.limits, cwd=str(folder / self._cwd) if started else None)
+        cwd = str(folder / self._cwd) if started else None
+        bind = tuple(one.replace(PLACE, f"tcp://127.0.0.1:{free_port()}") for one in self._description["bind"])
+        command = self._description["command"]
+        if command[:1] == ("python",):  # that of PATH need not be the one that has the program's packages
+            command = (sys.executable, *command[1:])
+        return Spec(**{**self._description, "command": command, "bind": bind}, limits=self.limits, cwd=cwd)

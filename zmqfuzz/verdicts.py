@@ -67,6 +67,7 @@ class AttackFailed(AssertionError):
 class Session:
     """What was decided for an item: by the session's options, and by its own mark ``zmqfuzz``.
 
+    ``late``: see :class:`~zmqfuzz.campaign.events.Plan`.
     ``folder`` is where relative paths begin (rootdir), ``shell`` where the user typed the command. ``fail_on``: a
     severity; what is less is only told. ``isolation``: a fresh process for each ``case``, each ``test``, or one for the
     ``session``. ``recorded``: play these findings (IDs, paths, or ``all``) instead of attacks that are drawn.
@@ -74,6 +75,7 @@ class Session:
     """
 
     seconds: float = 5.0
+    late: float = 10.0
     seed: int = 0
     inconclusive: Literal["fail", "warn", "pass"] = "warn"
     folder: Path = Path()

@@ -15,7 +15,16 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.observer import Observer
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["claim_asked", "claim_cover", "claim_missed", "claim_reach", "claim_tested", "claim_time", "open_doors"]
+__all__ = [
+    "FEW_CASES",
+    "claim_asked",
+    "claim_cover",
+    "claim_missed",
+    "claim_reach",
+    "claim_tested",
+    "claim_time",
+    "open_doors",
+]
 
 FEW_CASES = 10
 """Attacks below which a family may miss the state it needs by chance: its draws also stop short on purpose."""

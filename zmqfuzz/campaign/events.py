@@ -43,6 +43,8 @@ class Plan:
     ``exposure``: when it is looked at what it shows without an attack (:mod:`zmqfuzz.exposure`), likewise.
     ``looks``: by name, what else is looked at, each door by itself: :data:`~zmqfuzz.rating.RATING`, where a rate is
     promised; :data:`~zmqfuzz.backlog.BACKLOG`; :data:`~zmqfuzz.company.COMPANY`.
+    ``late``: seconds by which it may be late to play some attacks of each family at each door, where chance may have
+    missed what they are to attack.
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.
     ``known``: ways of failing that are findings already, as door, code and signature: they are not caught again.
     ``corpus``: attacks by the door they were kept for, played before others are drawn.
@@ -61,6 +63,7 @@ class Plan:
     accepted: frozenset[str] = frozenset()
     stop: Literal["never", "promised", "always"] = "promised"
     exposure: Literal["never", "promised", "always"] = "never"
+    late: float = 0.0
     isolated: bool = False
     known: frozenset[tuple[str, str, str]] = frozenset()
     corpus: tuple[tuple[str, Attack], ...] = ()

@@ -15,6 +15,7 @@ import trio
 from zmqfuzz.campaign.again import Again
 from zmqfuzz.campaign.backlogs import Backlogs
 from zmqfuzz.campaign.claims import (
+    FEW_CASES,
     claim_asked,
     claim_cover,
     claim_missed,
@@ -61,6 +62,8 @@ LARGEST_SLICE = 6.0
 SMALLEST_SLICE = 0.3
 GRACE = 0.5
 """Share of the budget by which a run may be late to give every family at least one short slice."""
+LEAST_CASES = 5
+"""Attacks at each door for which a run may be late (Plan.late): with one or two, chance may let a weak program pass."""
 
 
 class Campaign:
@@ -140,15 +143,17 @@ class Campaign:
         deadline -= self._shutdown.kept(doors) + self._rates.kept(doors) + sum(look.kept(doors) for look in self._looks)
         planned = deadline
         while lanes and not self._enough():
-            if time.monotonic() >= deadline and all(lane.slices for lane in lanes):
+            if time.monotonic() >= deadline and not any(map(self._owes, lanes)):
                 break
             turn = lanes if full else self._fewest(lanes)
             full = not full
             for place, lane in enumerate(turn):
                 left = deadline - time.monotonic()
-                grace = 0.0 if lane.slices else GRACE * self._plan.seconds
-                if self._enough() or (left + grace <= 0 and self.outcome.cases):
+                grace = self._grace if self._owes(lane) else 0.0
+                if self._enough():
                     break
+                if left + grace <= 0 and self.outcome.cases:
+                    continue
                 part = lane.family.weight / sum(other.family.weight for other in turn[place:])
                 share = 0.6 * left * lane.family.weight / sum(other.family.weight for other in turn)
                 if not lane.slices:
@@ -159,7 +164,7 @@ class Campaign:
                 deadline = planned + self._docket.extra
             await self._docket.catch_up(lanes, deadline)
             lanes = [lane for lane in lanes if lane.needs_more]
-            if time.monotonic() > deadline + GRACE * self._plan.seconds:
+            if time.monotonic() > deadline + self._grace:
                 break
         await self._exposing.look_again()
         if not self._docket.enough:
@@ -171,6 +176,19 @@ class Campaign:
             await self._shutdown.look(self._served, end)
         await self._docket.finish(played, deadline)
         self.outcome.doubts += claim_time(lanes, played, self._plan.seconds)
+
+    @property
+    def _grace(self) -> float:
+        return max(self._plan.late, GRACE * self._plan.seconds)
+
+    def _owes(self, lane: Lane) -> bool:
+        """Whether it has had no turn yet, or (Plan.late) chance may still have missed what it is to attack."""
+        if not lane.slices or not self._plan.late:
+            return not lane.slices
+        key = (lane.surface.key, lane.family.name)
+        return (
+            self.outcome.reached.get(key, Reached.NOTHING) < lane.family.needs and self.outcome.cases[key] < FEW_CASES
+        )
 
     def _fewest(self, lanes: list[Lane]) -> list[Lane]:
         """The half of the lanes with the fewest attacks: what takes long gets every second turn for itself."""
