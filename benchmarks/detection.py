@@ -103,7 +103,7 @@ def pairs(folder: Path) -> list[Pair]:
         ("ZF701", (), ()),
         ("ZF702", ("--repeats",), ()),
         ("ZF703", ("--drops",), ("--bystander-loss", "0")),
-        ("ZF704", ("--one-queue",), ("--bystander-p99", "500ms")),
+        ("ZF704", ("--one-queue",), ("--bystander-within", "500ms")),
     ):
         desk = python("desk", *words)
         name = " ".join(("desk", *words))
