@@ -69,6 +69,7 @@ def pairs(folder: Path) -> list[Pair]:
         ),
         Pair("ZF103", "stop_and_wait", QUIET, python("stop_and_wait"), python("stop_and_wait", "--hardened")),
         Pair("ZF104", "worker_pool", QUIET, python("worker_pool"), python("worker_pool", "--hardened")),
+        Pair("ZF105", "spinner", QUIET, python("spinner"), python("spinner", "--hardened")),
         Pair("ZF201", "frame_limit", frames, python("frame_limit"), hardened),
         Pair("ZF201", "frame_limit, off by one", frames, python("frame_limit", "--off-by-one"), hardened),
         Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),

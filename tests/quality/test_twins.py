@@ -53,6 +53,7 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
     "exposed": ("exposed.py", (), "ZF652", ("--only", "exposure", "--expose", LOOPBACK)),
     "exposed_late": ("exposed.py", ("--late",), "ZF652", ("--only", "malformed-greeting", "--expose", LOOPBACK)),
+    "spinner": ("spinner.py", (), "ZF105", ("--only", "envelope,malformed-message")),
     "feed": ("feed.py", (), "ZF210", ("--only", "backlog")),
     "slow_consumer": ("slow_consumer.py", (), "ZF211", ("--only", "backlog")),
     "desk": ("desk.py", (), "ZF701", ("--only", "company")),
