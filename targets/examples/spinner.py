@@ -29,6 +29,7 @@ def main() -> None:
         router.maxmsgsize = 1 << 20
         router.rcvhwm = 64
         router.router_mandatory = True
+        router.sndtimeo = 0  # a receiver that does not read is one that is not there
         router.bind(options.bind)
         print("listening on", router.get_string(zmq.LAST_ENDPOINT), file=sys.stderr, flush=True)
         while True:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from zmqfuzz.campaign.confirmed import Confirmed
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
-from zmqfuzz.campaign.triage import Confirmed, Triage
+from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness

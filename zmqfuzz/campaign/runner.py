@@ -92,10 +92,10 @@ class Campaign:
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
-        every = harness, plan, triage, self.outcome, tell
-        self._rests = Rests(*every)
+        seen = harness, plan, triage, self.outcome, tell
+        self._rests = Rests(*seen)
         looks = (Companies, Backlogs)
-        self._looks: tuple[Looks, ...] = tuple(look(*every) for look in looks)
+        self._looks: tuple[Looks, ...] = tuple(look(*seen) for look in looks)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
