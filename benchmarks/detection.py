@@ -69,6 +69,13 @@ def pairs(folder: Path) -> list[Pair]:
         ),
         Pair("ZF103", "stop_and_wait", QUIET, python("stop_and_wait"), python("stop_and_wait", "--hardened")),
         Pair("ZF104", "worker_pool", QUIET, python("worker_pool"), python("worker_pool", "--hardened")),
+        Pair(
+            "ZF105",
+            "spinner",
+            ("--only", "envelope,malformed-message"),
+            python("spinner"),
+            python("spinner", "--hardened"),
+        ),
         Pair("ZF201", "frame_limit", frames, python("frame_limit"), hardened),
         Pair("ZF201", "frame_limit, off by one", frames, python("frame_limit", "--off-by-one"), hardened),
         Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),
@@ -103,7 +110,7 @@ def pairs(folder: Path) -> list[Pair]:
         ("ZF701", (), ()),
         ("ZF702", ("--repeats",), ()),
         ("ZF703", ("--drops",), ("--bystander-loss", "0")),
-        ("ZF704", ("--one-queue",), ("--bystander-p99", "500ms")),
+        ("ZF704", ("--one-queue",), ("--bystander-within", "500ms")),
     ):
         desk = python("desk", *words)
         name = " ".join(("desk", *words))

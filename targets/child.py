@@ -20,12 +20,7 @@ from pathlib import Path
 import trio
 
 from zmqfuzz import processes, sockets
-<<<<<<< HEAD
-from zmqfuzz.endpoints import connect, parse
-=======
-from zmqfuzz.cores import crash_place, newest_core
 from zmqfuzz.endpoints import connect, free_port, parse
->>>>>>> plugin
 from zmqfuzz.errors import TargetDidNotStart, UsageError
 from zmqfuzz.targets.doors import Found, find
 from zmqfuzz.targets.leash import Leash, NotStarted

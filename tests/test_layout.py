@@ -72,8 +72,8 @@ def test_the_wheel_holds_zmqfuzz_only_and_all_of_it(tmp_path: Path, links: bool)
     wanted = {"zmqfuzz/py.typed", "zmqfuzz/advisories.toml", "zmqfuzz/cli/workflow.yml"}
     wanted.add("zmqfuzz/reports/report.html.j2")
     for package, folder in SETUPTOOLS["package-dir"].items():
-        for path in (ROOT / folder).rglob("*.[pc]*"):
-            if path.suffix in {".py", ".c"}:
+        for path in (ROOT / folder).rglob("*.[pcj]*"):
+            if path.suffix in {".py", ".c", ".java"}:
                 wanted.add(str(PurePosixPath(package.replace(".", "/"), path.relative_to(ROOT / folder).as_posix())))
     assert held == wanted
     assert {"zmqfuzz/strategies/flood.py", "zmqfuzz/targets/examples/cserver.c"} < held

@@ -102,6 +102,7 @@ def test_every_command_and_option_exists() -> None:
     known = {name for command in commands(cli) for param in command.params for name in param.opts}
     # What belongs to the programs of the examples and to pip, git, pytest and Hypothesis.
     known |= {"--help", "--hardened", "--drop", "--per-connection", "--secret-key", "--run-slow", "--hypothesis-seed"}
+    known |= {"--one-queue"}
     known |= {"--host", "--nworkers", "--nthreads"}  # and to dask
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     plugin = {name for name in spoken if name.startswith("--zmqfuzz")}

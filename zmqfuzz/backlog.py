@@ -13,7 +13,7 @@ from zmqfuzz.budget import MIB
 from zmqfuzz.measured import Kept
 from zmqfuzz.script import Attack, Connect, ReadOn, Script, Send, Shake, Step, StopReading, Vanish, Wait
 from zmqfuzz.stopping import Request
-from zmqfuzz.trial import Surface
+from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import unit_size
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Unit
 
@@ -27,7 +27,9 @@ __all__ = [
     "WAYS",
     "asking",
     "enough",
+    "grows_anyway",
     "intake",
+    "nobody",
     "reading",
     "request_of",
     "standing",
@@ -53,6 +55,9 @@ LONGEST = 10.0
 STANDING, VANISHED, SLOW = "reader that stands still", "reader that vanished", "reader that hardly reads"
 WAYS = (STANDING, VANISHED, SLOW)
 """Ways not to read, by the labels of the peers."""
+
+CALM = 0.25
+"""Share of what is kept for who does not read that may be kept without such a peer, in the same time."""
 
 _NARROW = 2048
 _SLOWLY = 512
@@ -109,6 +114,19 @@ def reading(attack: Attack, seconds: float = LONGEST) -> Attack:
     kept = tuple(step for step in script.steps if not isinstance(step, StopReading | ReadOn | Vanish | Wait | Connect))
     steps = (Connect(), *kept, Wait(seconds))
     return replace(attack, scripts=(replace(script, steps=steps, label="reader"),))
+
+
+def nobody(attack: Attack) -> Attack:
+    """Instead of a peer that reads: a target that speaks by itself may do so faster than anybody reads."""
+    return replace(attack, scripts=())
+
+
+def grows_anyway(trial: Trial, calm: Trial) -> bool:
+    """Whether a target gains CALM as much, in the same time, without a peer that does not read."""
+    kept, alone = trial.observation.kept, calm.observation.kept
+    if kept is None or alone is None:
+        return True
+    return alone.grown / max(alone.seconds, kept.seconds) > CALM * kept.grown / kept.seconds
 
 
 def asking(surface: Surface, request: Request, times: int, seconds: float) -> Attack:

@@ -11,7 +11,7 @@ from functools import partial
 
 import trio
 
-from zmqfuzz.backlog import ENOUGH, LONGEST, asking, enough, intake, reading, request_of, standing
+from zmqfuzz.backlog import ENOUGH, LONGEST, asking, enough, grows_anyway, intake, nobody, reading, request_of, standing
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
@@ -109,8 +109,11 @@ class Backlogger:
             surface = await self._harness.warm(running, key)
             await running.observer.learn_rest()
             seconds = max(trial.seconds for trial in trials)
-            calm = await self._watched(running, surface, reading(attack, seconds), sounded, calm=True)
+            read = reading(attack, seconds) if sounded.request.answered else nobody(attack)
+            calm = await self._watched(running, surface, read, sounded, calm=seconds)
         doubts = () if all(trial.observation.baseline for trial in trials) else ("there is no process to watch",)
+        if all(trial.observation.kept and grows_anyway(trial, calm) for trial in trials):
+            doubts = ("as much is kept without such a peer, or the machine is too busy to read all of it",)
         return Examination("unread", tuple(trials), (calm,), doubts=doubts)
 
     async def _again(self, attack: Attack, key: str) -> Sounded | None:
@@ -125,7 +128,7 @@ class Backlogger:
         return Sounded(request, heard.received / heard.messages) if heard.messages > 1 else None
 
     async def _watched(
-        self, running: Standing, surface: Surface, attack: Attack, sounded: Sounded, *, calm: bool = False
+        self, running: Standing, surface: Surface, attack: Attack, sounded: Sounded, *, calm: float = 0.0
     ) -> Trial:
         observer, meter = running.observer, Meter()
         observer.begin(meter)
@@ -141,7 +144,11 @@ class Backlogger:
         async with observer.watching() as capped, trio.open_nursery() as nursery:
             if not calm:
                 nursery.start_soon(self._until_told, observer.series, baseline, sounded, capped, over)
-            transcripts = await self._inject(attack, surface, meter, stop=over, held=held)
+            if attack.scripts:
+                transcripts = await self._inject(attack, surface, meter, stop=over, held=held)
+            else:
+                await trio.sleep(calm)
+                await held()
             nursery.cancel_scope.cancel()
         seconds = meter.now()
         most = max(observer.series, key=lambda sample: sample.rss, default=None)

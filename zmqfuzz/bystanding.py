@@ -127,8 +127,8 @@ class Asker:
         data = b"\0".join(self.sock.recv_multipart())
         if not mode:
             return self._answer(tally)
-        if any(prefix in data for prefix in strangers):
-            tally.foreign += 1
+        foreign = any(prefix in data for prefix in strangers)
+        tally.foreign += foreign
         if self.waits and self.waits in data:
             return self._answer(tally)
         if any(token in data for token in self._given_up):
@@ -137,8 +137,8 @@ class Asker:
         if place >= 0:
             tally.twice += data[place : place + len(self._prefix) + 8] in self._answered
             return False
-        tally.other += 1
-        if self.sock.type == zmq.REQ:
+        tally.other += not foreign
+        if self.sock.type == zmq.REQ:  # it takes this for the answer
             self.waits = b""
         return False
 

@@ -83,7 +83,7 @@ class Companion:
     async def examine(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
         """The attack on each of ``times`` fresh processes; more, where the machine was too busy to tell."""
         trials: list[Trial] = []
-        promised, patience = self._harness.limits.bystander_p99, times
+        promised, patience = self._harness.limits.bystander_within, times
         while len(trials) < times:
             trial = await self._visit(attack, key)
             company = trial.observation.company

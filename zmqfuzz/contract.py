@@ -75,7 +75,7 @@ PROMISES = (
     Promise("linger", parse_duration, "TIME", "Promise: told to stop, it ends within this and a grace (LINGER)."),
     Promise("delivers", parse_share, "NUMBER", "Promise: told to stop, it delivers this share of what it accepted."),
     Promise(
-        "bystander_p99",
+        "bystander_within",
         parse_duration,
         "TIME",
         "Promise: beside an attack 99 of 100 answers to honest clients come within this.",

@@ -10,7 +10,7 @@ import trio
 from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS
 from zmqfuzz.harness import Harness
 from zmqfuzz.holding import idle_peers, spreads
-from zmqfuzz.scale import control_of, planned, scaled
+from zmqfuzz.scale import as_many, control_of, planned, scaled
 from zmqfuzz.script import Attack
 from zmqfuzz.settling import REST, ROUND_SETTLE
 from zmqfuzz.standing import Standing
@@ -39,6 +39,10 @@ LARGEST_ROUND = 64 * MIB
 PATIENCE = (1.5, 2.0, 3.5)
 """Seconds that an honest client waits beside the attack, on each process: a queue that is worked off in the end is
 done in one of them, and not just when the peers go."""
+
+WINDOW = 2.0
+RESTED = 6.0
+"""Seconds of one look at a target with nobody connected; and that it may take to work off what it was sent."""
 
 GROWTH_AIM = 96 * MIB
 """Growth, in octets, beyond which a larger attack would show nothing more."""
@@ -151,6 +155,29 @@ class Examiner:
             said = standing.running.log_tail()
         return replace(trial, observation=replace(trial.observation, baseline=before, settled=after, log_tail=said))
 
+    async def rest(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
+        """How busy each of ``times`` fresh processes is before the attack, and long after it; as after honest peers."""
+        trials: list[Trial] = []
+        for _ in range(times):
+            trials.append(await self._rested(attack, key))
+            if await_rest(trials[-1]):
+                return Examination("rest", tuple(trials))
+        surface, exchange = trials[-1].surface, self._harness.asking.exchange(key)
+        calm = await self._rested(as_many(attack, surface, *exchange), key)
+        return Examination("rest", tuple(trials), (calm,))
+
+    async def _rested(self, attack: Attack, key: str) -> Trial:
+        async with self._harness.examined() as standing:
+            await self._harness.warm(standing, key)
+            observer = standing.observer
+            await observer.idle(RESTED)
+            before = await observer.rest(WINDOW)
+            trial = await self._harness.play(standing, attack, key, ask=False)
+            rests = [before]
+            if standing.running.exit() is None and not await observer.idle(RESTED):
+                rests += [await observer.rest(WINDOW) for _ in range(2)]
+        return replace(trial, observation=replace(trial.observation, rests=tuple(rests)))
+
     async def rounds(self, attack: Attack, key: str, code: str, *, least: int = ROUNDS) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds.
 
@@ -205,6 +232,11 @@ class Examiner:
         await standing.observer.descriptors_back(descriptors, LAST_SETTLE, unmoved=UNMOVED)
         later = replace(last.observation, settled=standing.observer.sample(), abandoned=standing.observer.abandoned())
         return replace(last, observation=later)
+
+
+def await_rest(trial: Trial) -> bool:
+    """Whether it came to rest after the attack, so that it was not looked at any longer."""
+    return len(trial.observation.rests) < 2
 
 
 def _left_open(trial: Trial) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Beside", "Company", "Flow", "Kept", "Service", "Span"]
+__all__ = ["Beside", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +108,15 @@ class Beside:
     during: Service
     before: Service | None = None
     after: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How busy a target is in a time in which nobody is connected.
+
+    ``cpu``: share of a processor; ``running``: share of looks at which one of its threads ran, or waited for a
+    processor, which a busy machine does not change where a thread never rests.
+    """
+
+    cpu: float
+    running: float

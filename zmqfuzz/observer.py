@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from zmqfuzz.measured import Rest
 from zmqfuzz.processes import Watch, descriptors_left, runnable
 from zmqfuzz.sockets import abandoned
 from zmqfuzz.target import Running
@@ -92,6 +93,26 @@ class Observer:
         last = self.sample()
         if first is not None and last is not None:
             self._resting = (last.cpu - first.cpu) / max(last.at - first.at, LOOK)
+
+    async def idle(self, within: float) -> bool:
+        """Whether, at one look ``within`` seconds, no thread of the target runs or waits for a processor."""
+        deadline = trio.current_time() + within
+        while runnable(self._running.pids()):
+            if trio.current_time() >= deadline:
+                return False
+            await trio.sleep(LOOK)
+        return True
+
+    async def rest(self, seconds: float) -> Rest:
+        """How busy the target is in so many seconds in which nothing is asked of it."""
+        first, began, looks, running = self.sample(), trio.current_time(), 0, 0
+        while (now := trio.current_time()) < began + seconds:
+            looks += 1
+            running += bool(runnable(self._running.pids()))
+            await trio.sleep(LOOK)
+        last = self.sample()
+        used = last.cpu - first.cpu if first is not None and last is not None else 0.0
+        return Rest(used / (now - began), running / max(looks, 1))
 
     async def steady(self, within: float) -> bool:
         """Wait until the target has worked off what it got; False when it has not ``within`` seconds.

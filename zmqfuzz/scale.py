@@ -7,16 +7,19 @@ from dataclasses import replace
 from itertools import accumulate
 
 from zmqfuzz.anonymous import names_itself
-from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
+from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step, Wait
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame, Raw, Unit, peer_type
 
-__all__ = ["control_of", "is_honest_frame", "planned", "round_of", "scaled", "units"]
+__all__ = ["as_many", "control_of", "is_honest_frame", "planned", "round_of", "scaled", "units"]
 
 _SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
 _MOST_CONTROL = 400_000
+
+_ANSWERED = 2.0
+"""Seconds that an honest peer waits for its answers before it leaves."""
 
 _ROUND_SIZE = 4 << 20
 _ROUND_WRITES = 20_000
@@ -133,6 +136,18 @@ def control_of(attack: Attack, surface: Surface, sent: int) -> Attack:
     times = max(1, min(sent // sum(unit_size(part) for part in parts), _MOST_CONTROL))
     shake = Shake("DEALER" if kind == "REQ" else kind, mechanism=surface.mechanism)
     steps = (Connect(), shake, Send(parts, times=times))
+    return Attack((Script(steps, label="honest"),), strategy="control")
+
+
+def as_many(attack: Attack, surface: Surface, kind: str, parts: Sequence[bytes]) -> Attack:
+    """An honest peer that sends as many messages as the attack has units, each one that is answered, as ``parts`` of a
+    peer of type ``kind``; where none is known, as much as the attack."""
+    if not parts or kind not in ("REQ", "DEALER"):
+        return control_of(attack, surface, planned(attack))
+    frames = (b"", *parts) if kind == "REQ" else tuple(parts)  # RFC 28: an empty delimiter
+    asked = tuple(Frame(frame, more=place < len(frames)) for place, frame in enumerate(frames, 1))
+    times = max(1, min(units(attack), _MOST_CONTROL))
+    steps = (Connect(), Shake("DEALER", mechanism=surface.mechanism), Send(asked, times=times), Wait(_ANSWERED))
     return Attack((Script(steps, label="honest"),), strategy="control")
 
 

@@ -79,7 +79,7 @@ def target(
     vanished_within: Duration | None = None,
     linger: Duration | None = None,
     delivers: float | None = None,
-    bystander_p99: str | float | None = None,
+    bystander_within: str | float | None = None,
     bystander_loss: float | None = None,
     expose: Words | None = None,
     hard_cap: Size | None = None,
@@ -126,7 +126,7 @@ def target(
         "vanished_within": vanished_within,
     }
     declared |= {"linger": linger, "delivers": delivers, "expose": expose}
-    declared |= {"bystander_p99": bystander_p99, "bystander_loss": bystander_loss}
+    declared |= {"bystander_within": bystander_within, "bystander_loss": bystander_loss}
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),
@@ -239,7 +239,7 @@ class SuiteTarget:
             RATING: started and limits.rate is not None and not self._description["bind"],
             EXPOSURE: limits.expose is not None,
             BACKLOG: False,  # where it is asked for
-            COMPANY: started and (limits.bystander_p99 is not None or limits.bystander_loss is not None),
+            COMPANY: started and (limits.bystander_within is not None or limits.bystander_loss is not None),
         }
         looks = [
             name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from zmqfuzz.measured import Beside, Company, Flow, Kept
+from zmqfuzz.measured import Beside, Company, Flow, Kept, Rest
 from zmqfuzz.script import Attack, Script
 
 __all__ = [
@@ -221,7 +221,8 @@ class Observation:
     (:mod:`zmqfuzz.canary`). ``beside``: how an honest client was served while the connections were held; None: it was
     not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
     ``flow``: what it took of a flood that was counted. ``kept``: what it kept of messages that waited in it.
-    ``company``: what two honest clients got meanwhile.
+    ``company``: what two honest clients got meanwhile. ``rests``: how busy it was with nobody
+    connected, first before the attack.
     """
 
     baseline: Sample | None = None
@@ -239,6 +240,7 @@ class Observation:
     flow: Flow | None = None
     kept: Kept | None = None
     company: Company | None = None
+    rests: tuple[Rest, ...] = ()
 
     @property
     def peak_rss(self) -> int:
@@ -291,7 +293,8 @@ class Examination:
     connected, and in the second the same peers met a target that was not told to stop. Or ``rate``: what fresh
     processes took of a flood was counted; the first of the ``controls`` is an honest peer at half of the limit. Or
     ``unread``: peers did not read what they were sent, and the first of the ``controls`` did. Or ``intake``: messages
-    came faster than they were worked off. Or ``company``: two honest clients asked before, during and after the attack.
+    came faster than they were worked off. Or ``company``: two honest clients asked before, during and after the
+    attack. Or ``rest``: how busy fresh processes are, before the attack and after it.
     ``doubts``: why the numbers may not be trusted (the machine was busy, the target was still working).
     """
 

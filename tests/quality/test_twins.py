@@ -53,6 +53,13 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
     "exposed": ("exposed.py", (), "ZF652", ("--only", "exposure", "--expose", LOOPBACK)),
     "exposed_late": ("exposed.py", ("--late",), "ZF652", ("--only", "malformed-greeting", "--expose", LOOPBACK)),
+    "spinner": ("spinner.py", (), "ZF105", ("--only", "envelope,malformed-message")),
+    "feed": ("feed.py", (), "ZF210", ("--only", "backlog")),
+    "slow_consumer": ("slow_consumer.py", (), "ZF211", ("--only", "backlog")),
+    "desk": ("desk.py", (), "ZF701", ("--only", "company")),
+    "desk_repeats": ("desk.py", ("--repeats",), "ZF702", ("--only", "company")),
+    "desk_drops": ("desk.py", ("--drops",), "ZF703", ("--only", "company", "--bystander-loss", "0")),
+    "desk_one_queue": ("desk.py", ("--one-queue",), "ZF704", ("--only", "company", "--bystander-within", "500ms")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}

@@ -21,7 +21,7 @@ class Companies(Looks):
     def insists(self) -> bool:
         """Also where something about it is promised."""
         limits = self._harness.limits
-        return self.named or limits.bystander_p99 is not None or limits.bystander_loss is not None
+        return self.named or limits.bystander_within is not None or limits.bystander_loss is not None
 
     async def _door(self, surface: Surface) -> None:
         companion = Companion(self._harness)
@@ -41,11 +41,11 @@ class Companies(Looks):
             OWN: bool(mixed(seen)),
             ONCE: bool(twice(seen)),
             ANSWERED: limits.bystander_loss is not None and lost(seen) > limits.bystander_loss,
-            IN_TIME: limits.bystander_p99 is not None and seen.during.p99 > limits.bystander_p99,
+            IN_TIME: limits.bystander_within is not None and seen.during.p99 > limits.bystander_within,
         }
         self._outcome.envelope.companies.append(seen)
         for code, suspected in suspects.items():
-            if suspected and code == IN_TIME and not late(seen, limits.bystander_p99 or 0.0):
+            if suspected and code == IN_TIME and not late(seen, limits.bystander_within or 0.0):
                 machine = max(seen.alone.machine, seen.during.machine) * 1000
                 said = f"p99 {seen.during.p99 * 1000:,.0f} ms, {seen.alone.p99 * 1000:,.0f} ms alone"
                 self._outcome.doubts.append(f"{surface.key}: {code}? {said}; an echo meanwhile {machine:,.0f} ms")
@@ -59,4 +59,4 @@ class Companies(Looks):
         limits = self._harness.limits
         if code in (OWN, ONCE):
             return told
-        return (limits.bystander_loss if code == ANSWERED else limits.bystander_p99) is not None
+        return (limits.bystander_loss if code == ANSWERED else limits.bystander_within) is not None

@@ -16,7 +16,7 @@ from zmqfuzz.trial import Examination
 
 __all__ = ["SINGLY", "Examine", "examinations"]
 
-SINGLY = ("stop", "rate", "unread", "intake", "company")
+SINGLY = ("stop", "rate", "unread", "intake", "company", "rest")
 """Kinds of which one trial of several can be judged by itself."""
 
 
@@ -33,6 +33,7 @@ def examinations(harness: Harness, examiner: Examiner) -> dict[str, Examine]:
     return {
         "beside": examiner.beside,
         "workers": examiner.workers,
+        "rest": examiner.rest,
         "stop": Stopper(harness).examine,
         "rate": Rater(harness).examine,
         "unread": backlogger.examine_unread,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from zmqfuzz.campaign.confirmed import Confirmed
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
@@ -23,7 +24,8 @@ SHARE, MOST = 0.12, 8.0
 SHORTEST = 20.0
 """Seconds of a run below which there is no time for this, unless it was asked for by name."""
 
-TRIAGE = 60.0
+TRIAGE = 120.0
+"""Seconds of one examination, at most, or those of the run where they are more."""
 
 
 class Looks(ABC):
@@ -102,11 +104,7 @@ class Looks(ABC):
             await self._harness.look_inside()
             confirmed = await self._triage.examine(invariants()[code], trial.attack, surface.key, None)
             if confirmed.violation is not None:
-                told = self._triage.stopped(confirmed, surface)
-                if told.finding is not None and told.trial is not None:
-                    self._outcome.findings.append(told.finding)
-                    self._outcome.checks[code] += 1
-                    self._tell(Found(told.finding, told.trial, told.control))
+                self._found(confirmed, surface)
                 return True
             doubts = list(confirmed.doubts)
             if confirmed.shown:
@@ -117,3 +115,10 @@ class Looks(ABC):
             self._outcome.checks[code] += 1
         self._tell(Unconfirmed(surface, self.name, code, doubts[-1] if doubts else f"examined: {cleared}"))
         return False
+
+    def _found(self, confirmed: Confirmed, surface: Surface) -> None:
+        told = self._triage.stopped(confirmed, surface)
+        if told.finding is not None and told.trial is not None:
+            self._outcome.findings.append(told.finding)
+            self._outcome.checks[told.finding.code] += 1
+            self._tell(Found(told.finding, told.trial, told.control))

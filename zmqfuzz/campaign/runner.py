@@ -34,6 +34,7 @@ from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.campaign.order import in_order
 from zmqfuzz.campaign.rates import Rates
+from zmqfuzz.campaign.rests import Rests
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
 from zmqfuzz.campaign.shutdown import Shutdown
 from zmqfuzz.campaign.sieve import Sieve
@@ -98,8 +99,10 @@ class Campaign:
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._vigil = Vigil(harness, plan, self.outcome, tell)
         self._rates = Rates(harness, plan, triage, self.outcome, tell)
+        seen = harness, plan, triage, self.outcome, tell
+        self._rests = Rests(*seen)
         looks = (Companies, Backlogs)
-        self._looks: tuple[Looks, ...] = tuple(look(harness, plan, triage, self.outcome, tell) for look in looks)
+        self._looks: tuple[Looks, ...] = tuple(look(*seen) for look in looks)
 
     async def run(self) -> Outcome:
         """Run until the budget is spent, enough was found, or nothing is left. Raises TargetError, NothingSelected.
@@ -284,6 +287,8 @@ class Campaign:
             catch = await self._suspicions.end_of_slice(lane, spare, only_ask=self._docket.first_turns)
         if catch is not None:
             await self._docket.caught(lane, catch)
+        elif not self._docket.enough:
+            await self._rests.glance(lane.surface)
         for beside in self._besides:
             if not self._known.knows(lane, beside.violation, beside.attack, beside.trial):
                 await self._docket.caught(lane, beside)

@@ -146,7 +146,7 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         limits=declared.contract(limits),
     )
     chosen, stop, exposure, looks = _chosen(declared, names(options["only"]), names(options["exclude"]))
-    promised = spec.limits.bystander_p99 is not None or spec.limits.bystander_loss is not None
+    promised = spec.limits.bystander_within is not None or spec.limits.bystander_loss is not None
     looks |= {COMPANY} - set(names(options["exclude"])) if promised else set()
     seeds = declared.seeds if options["seeds"] is None else options["seeds"]
     return Wanted(

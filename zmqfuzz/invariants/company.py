@@ -18,6 +18,11 @@ def _seen(seen: Examination) -> list[Company]:
     return found if len(found) == len(seen.trials) and not seen.doubts else []
 
 
+def _most(broken: list[Company], every: list[Company]) -> bool:
+    """At least two thirds, and one."""
+    return bool(broken) and len(broken) * 3 >= len(every) * 2
+
+
 def _said(span: Span) -> str:
     return f"{span.got:,} of {span.asked:,}, p50 {span.p50 * 1000:,.1f} ms, p99 {span.p99 * 1000:,.1f} ms"
 
@@ -41,13 +46,13 @@ def own_answers(seen: Examination, limits: Limits, violated: type[Violation]) ->
     that asks the same and peers that leave before they are answered; a message with a token of the other client, or of
     the crowd, or one of theirs that comes to the crowd, on two of three fresh processes at least. Only where answers
     hold the token of their question, and where, before, nothing came to a client while only the other one asked:
-    programs that tell all what one has said do that then, too. Inconclusive, and told as not covered: answers without
-    a token. To fix: keep the routing id with the work that it belongs to, never in a variable that the next message
+    programs that tell all what one has said do that then, too. Inconclusive, and told as not covered: answers without a
+    token. To fix: keep the routing id with the work that it belongs to, never in a variable that the next message
     changes; answer with the envelope of the request (RFC 28).
     """
     every = _seen(seen)
     broken = [company for company in every if mixed(company)]
-    if len(broken) * 3 < len(every) * 2 or not broken:
+    if not _most(broken, every):
         return
     worst = max(broken, key=mixed)
     raise violated(
@@ -71,17 +76,17 @@ def answered_once(seen: Examination, limits: Limits, violated: type[Violation]) 
 
     Why: ZeroMQ delivers a message once or not at all; a client that gets an answer twice takes the second one for that
     to its next question, unless it checks, and what was asked for may have been done twice. Measured: as ZF701; an
-    answer with a token that was answered before, on three of three fresh processes, where none came twice alone.
+    answer with a token that was answered before, on two of three fresh processes at least, where none came twice alone.
     Inconclusive, and told as not covered: answers without a token. To fix: do not send again what may only be late, or
     give requests an id and remember those that were answered.
     """
     every = _seen(seen)
-    if not every or not all(map(twice, every)):
+    if not _most([company for company in every if twice(company)], every):
         return
     raise violated(
         f"{max(map(twice, every))} questions were answered again.",
         Measure("answers to what was answered", ", ".join(str(twice(company)) for company in every), "0"),
-        _served(every[0]),
+        _served(max(every, key=twice)),
         signature="answered again",
         advice="Do not repeat work that may only be late; give requests an id, and remember those that were answered.",
     )
@@ -98,18 +103,20 @@ def answered(seen: Examination, limits: Limits, violated: type[Violation]) -> No
     """Beside an attack honest clients are answered, but for the declared share (--bystander-loss).
 
     Why: a service that drops everybody's requests under load lets any peer stop it. Measured: as ZF701; questions that
-    were not answered within two seconds while the crowd asked, on three of three fresh processes, where all were
-    answered before and after. Each client has one question open at a time, far below any high-water mark. To fix: bound
-    what waits for each peer, not for all together, and leave it in the sockets, which take from each peer in turn.
+    were not answered within two seconds while the crowd asked, on two of three fresh processes at least, where all were
+    answered before and after, and an echo that nothing attacks was never half a second late. Each client has one
+    question open at a time, far below any high-water mark. To fix: bound what waits for each peer, not for all
+    together, and leave it in the sockets, which take from each peer in turn.
     """
     every, promised = _seen(seen), limits.bystander_loss
-    if promised is None or not every or not all(lost(company) > promised for company in every):
+    broken = [company for company in every if promised is not None and lost(company) > promised]
+    if promised is None or not _most(broken, every):
         return
     shares = ", ".join(f"{lost(company):.1%}" for company in every)
     raise violated(
-        f"Beside the crowd {lost(every[0]):.1%} of honest questions were not answered.",
+        f"Beside the crowd {lost(broken[0]):.1%} of honest questions were not answered.",
         Measure("not answered", shares, f"<= {promised:.1%}"),
-        _served(every[0]),
+        _served(broken[0]),
         signature="not answered beside a crowd",
         advice="Bound what waits for each peer, not for all together; leave it in the socket, which takes in turn.",
     )
@@ -120,10 +127,10 @@ def answered(seen: Examination, limits: Limits, violated: type[Violation]) -> No
     "Honest clients wait longer than promised while others attack",
     severity=Severity.MEDIUM,
     examines="company",
-    declared="bystander_p99",
+    declared="bystander_within",
 )
 def in_time(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
-    """Beside an attack 99 of 100 answers to an honest client come within the declared time (--bystander-p99).
+    """Beside an attack 99 of 100 answers to an honest client come within the declared time (--bystander-within).
 
     Why: one queue for all lets whoever asks most decide how long everybody waits. Measured: as ZF701; the 99th
     percentile of the slower one of two honest clients while a crowd of four asks as fast as it is let, on three of
@@ -132,7 +139,7 @@ def in_time(seen: Examination, limits: Limits, violated: type[Violation]) -> Non
     fix: leave what waits in the socket, which takes from each peer in turn, and keep RCVHWM small; no queue of your own
     in front of the work, or one for each peer.
     """
-    every, promised = _seen(seen), limits.bystander_p99
+    every, promised = _seen(seen), limits.bystander_within
     if promised is None or not every or not all(late(company, promised) for company in every):
         return
     times = ", ".join(f"{company.during.p99 * 1000:,.0f} ms" for company in every)

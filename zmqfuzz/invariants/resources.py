@@ -8,6 +8,7 @@ from typing import NamedTuple
 from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS, Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
+from zmqfuzz.script import ReadOn, StopReading, Vanish
 from zmqfuzz.trial import Examination, Sample, Trial
 
 __all__ = [
@@ -30,7 +31,15 @@ EXAMINED_GROWTH = 24 * MIB
 """Octets an examined attack must hold to be a finding."""
 
 
+def _all_read(trial: Trial) -> bool:
+    """Whether every peer reads what it is sent: what waits for one that does not is ZF210's, and has its own bound."""
+    steps = [step for script in trial.attack.scripts for step in script.steps]
+    return not any(isinstance(step, StopReading | Vanish) or (isinstance(step, ReadOn) and step.rate) for step in steps)
+
+
 def _suspects_held(trial: Trial, limits: Limits) -> bool:
+    if not _all_read(trial):
+        return False
     growth = trial.held_growth
     if growth > SUSPICIOUS_GROWTH and growth > limits.held_per_byte * trial.sent:
         return True
