@@ -123,11 +123,15 @@ class Docket:
             self._waiting.append(one)
             return
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
-        waits = _last(catch) if self._plan.stop_after is None else code == LAST
+        waits = code == LAST
+        if self._plan.stop_after is None:
+            waits = _last(catch) or (self.first_turns and _slow(lane, catch))
         if not waits and at_once and (await self._triaged(one) or not self.first_turns):
             return
         self._known.learn(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
+        if code == DEAF:
+            self._harness.deaf.add(lane.surface.key)
         self._waiting.append(one)
 
     async def catch_up(self, lanes: Sequence[Lane], deadline: float) -> None:
@@ -251,6 +255,11 @@ def _last(catch: Catch) -> bool:
     """Whether it waits until all else is done: LAST, and what the library does by design, or is public for."""
     drawn = _drawn(catch)
     return catch.violation.code == LAST or bool(publicly_known(drawn)) or by_design(catch.violation.code, drawn)
+
+
+def _slow(lane: Lane, catch: Catch) -> bool:
+    """Whether each of its replays waits for a program that may connect again: the others have their turn first."""
+    return lane.surface.side == "connect" and catch.violation.code == DEAF
 
 
 def _rank(catch: Catch) -> int:
