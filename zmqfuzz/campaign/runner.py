@@ -14,6 +14,7 @@ import trio
 
 from zmqfuzz.campaign.again import Again
 from zmqfuzz.campaign.backlogs import Backlogs
+from zmqfuzz.campaign.brittle import second_client
 from zmqfuzz.campaign.claims import (
     FEW_CASES,
     claim_asked,
@@ -139,6 +140,7 @@ class Campaign:
         if self._plan.settle:
             return
         beside.start_soon(self._vigil.watch, tuple(self._served))
+        await self._ask_twice(lanes)
         await self._exposing.look()
         full = True
         end = deadline
@@ -157,10 +159,11 @@ class Campaign:
                     break
                 if left + grace <= 0 and self.outcome.cases:
                     continue
-                part = lane.family.weight / sum(other.family.weight for other in turn[place:])
-                share = 0.6 * left * lane.family.weight / sum(other.family.weight for other in turn)
+                weights = [other.family.weighs(self._harness.limits) for other in turn]
+                share = 0.6 * left * weights[place] / sum(weights)
                 if not lane.slices:
-                    share = (left - (1 - FIRST_TURNS) * self._plan.seconds) * part
+                    kept = (1 - FIRST_TURNS) * self._plan.seconds
+                    share = (left - kept) * weights[place] / sum(weights[place:])
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
                 await self._exposing.glance()
@@ -192,6 +195,13 @@ class Campaign:
         return (
             self.outcome.reached.get(key, Reached.NOTHING) < lane.family.needs and self.outcome.cases[key] < FEW_CASES
         )
+
+    async def _ask_twice(self, lanes: list[Lane]) -> None:
+        """Where an honest client was answered once, and then no more: does one question make it deaf?"""
+        for lane in {lane.surface.key: lane for lane in lanes}.values():
+            asked = self._harness.asking.once(lane.surface.key)
+            if asked and (catch := await second_client(self._harness, lane.surface)) is not None:
+                await self._docket.caught(lane, catch)
 
     def _fewest(self, lanes: list[Lane]) -> list[Lane]:
         """The half of the lanes with the fewest attacks: what takes long gets every second turn for itself."""
@@ -257,7 +267,7 @@ class Campaign:
         harness, families = self._harness, self._plan.families
         claim_cover(self.outcome, standing.observer, harness.limits, harness.budget, families)
         self._random.shuffle(lanes)
-        return in_order(lanes)
+        return in_order(lanes, harness.limits)
 
     def _situation(self, surface: Surface, standing: Standing) -> Situation:
         seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)
