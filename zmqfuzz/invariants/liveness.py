@@ -67,7 +67,8 @@ def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
     else:
         where = f" in {gone.place}" if gone.place and not _MALLOC.search(trial.observation.log_tail) else ""
         measures += [Measure("place", gone.place)] if gone.place else []
-        signature = f"{how}{where} {error}".strip()
+        named = "" if error.startswith(CORRUPTED) else error  # what is found damaged first is chance
+        signature = f"{how}{where} {named}".strip()
         advice = "Catch what one message can raise inside the receive loop, log it, and go on with the next."
         if gone.signal is not None and (not error or error.startswith(CORRUPTED)):
             advice = "A crash in native code: run the replay under a debugger or sanitizer to see where."
