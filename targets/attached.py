@@ -22,6 +22,7 @@ class RunningAttached:
     """See :class:`zmqfuzz.target.Running`. Without a pid there is nothing to watch and no exit to see."""
 
     can_kill = False
+    all_doors = False
 
     def __init__(self, surfaces: tuple[Surface, ...], pid: int | None) -> None:
         self._surfaces = surfaces

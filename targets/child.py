@@ -163,8 +163,8 @@ class ChildTarget:
             # Ports may be others at each start, in another order; the order in which sockets are made stays.
             first = {address: place for place, address in enumerate(self._first)}
             found = sockets.listening(members())
-            found = tuple(sorted(found, key=lambda door: (first.get(door.reach, len(first)), door.inode)))
-            return tuple(listener.reach for listener in found)
+            ordered = sorted(found, key=lambda door: (first.get(door.reach, len(first)), door.inode))
+            return tuple(listener.reach for listener in ordered)
 
         deadline = trio.current_time() + self._start_within
         if not await self._ready.reached(leash.whole_log, ended=ended, within=self._start_within):
@@ -178,12 +178,13 @@ class ChildTarget:
             only=only,
             expected=self._expected,
             socket_type=self._socket_type,
+            busy=lambda: processes.runnable(members()) > 0,
         )
         if ended() or not found.surfaces or (only and found.others):
             raise TargetDidNotStart(self._why_no_door(leash, found, only, ended()))
         self._expected = frozenset(surface.key for surface in found.surfaces)
         self._first = self._first or tuple(surface.address for surface in found.surfaces)
-        return RunningChild(leash, found.surfaces, _main(leash, found), self._stop_signal, cores)
+        return RunningChild(leash, found.surfaces, _main(leash, found), self._stop_signal, cores, not only)
 
     def _why_not_ready(self, leash: Leash, ended: bool) -> str:
         if ended:

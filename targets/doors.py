@@ -1,8 +1,8 @@
 """Finds the ZMTP doors among the places where a program listens, and says when no more are to be expected.
 
 Contract: looks and connects, never sends an application message; raises nothing of its own. Sockets open one after
-another at a program's start, so the search ends when the set has been stable for a while, or at once when the doors
-of the last start are all back.
+another at a program's start, so the search ends when the set has been stable for a while and the program at rest, or
+at once when the doors of the last start are all back.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from zmqfuzz.trial import Surface
 __all__ = ["Found", "by_address", "find", "number"]
 
 _STABLE = 0.4  # seconds without a new listener; a pyzmq program opens its sockets within milliseconds
+_BUSY = 2.0  # seconds without a new listener, of a program that has not come to rest since; some are never idle
 _ANSWER_WITHIN = 1.0  # seconds a listener has to greet
 _ASK_AGAIN = 0.5  # seconds until a silent listener is asked again
 _REFUSED_AGAIN = 0.02
@@ -92,15 +93,17 @@ async def find(
     only: tuple[str, ...] = (),
     expected: frozenset[str] = frozenset(),
     socket_type: str = "",
+    busy: Callable[[], bool] = lambda: False,
 ) -> Found:
     """Look until the doors are known, ``ended()`` says that the program is gone, or ``within`` seconds are over.
 
     ``look`` gives the places where the program listens, in an order that is the same at every start. With ``only``,
     these and no others are asked, and all must be doors. ``expected``: keys of the doors of an earlier start.
+    ``busy`` says whether the program is at work: one that still starts may open more.
     """
     search = _Search()
     addresses: tuple[str, ...] = ()
-    stable_since = trio.current_time()
+    stable_since = worked_at = trio.current_time()
     pause = _PAUSE_MIN
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(within):
@@ -108,6 +111,8 @@ async def find(
                 now = only or look()
                 if set(now) != set(addresses):
                     addresses, stable_since = now, trio.current_time()
+                if not expected and not only and busy():
+                    worked_at = trio.current_time()
                 for address in filter(search.due, addresses):
                     search.asking.add(address)
                     nursery.start_soon(search.ask, address)
@@ -119,7 +124,8 @@ async def find(
                     if expected and {door.key for door in number(doors, socket_type)} == expected:
                         break
                     heard = all(address in search.ask_at for address in addresses)
-                    if heard and trio.current_time() - stable_since >= _STABLE:
+                    calm = trio.current_time() - max(stable_since, worked_at)
+                    if heard and (calm >= _STABLE or trio.current_time() - stable_since >= _BUSY):
                         break
                 await trio.sleep(pause)
                 pause = min(pause * 1.5, _PAUSE_MAX)

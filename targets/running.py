@@ -31,7 +31,9 @@ class RunningChild:
         main: int,
         stop_signal: signal.Signals,
         cores: Path,
+        all_doors: bool = False,
     ) -> None:
+        self.all_doors = all_doors
         self._stop_signal = stop_signal
         self._cores = cores
         self._ended: Exit | None = None

@@ -27,6 +27,7 @@ from zmqfuzz.drawing import Draw
 from zmqfuzz.errors import UsageError
 from zmqfuzz.exposure import EXPOSURE, Exposure
 from zmqfuzz.finding import Severity, Violation
+from zmqfuzz.older import script_at
 from zmqfuzz.script import Script, Shake
 from zmqfuzz.trial import Examination, Reached, Surface, Trial
 
@@ -212,9 +213,9 @@ def strategy(
 
 
 def _at_door(script: Script, surface: Surface) -> Script:
-    """The script with the mechanism that the door asks for in every handshake that names none."""
+    """The script with the mechanism that the door asks for in every handshake that names none, in its own version."""
     if surface.mechanism not in ("PLAIN", "CURVE") or not surface.known:
-        return script
+        return script_at(script, surface)
     steps = tuple(
         replace(step, mechanism=surface.mechanism) if isinstance(step, Shake) and not step.mechanism else step
         for step in script.steps

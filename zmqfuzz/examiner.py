@@ -189,6 +189,7 @@ class Examiner:
         async with self._harness.examined() as standing:
             await self._harness.warm(standing, key)
             await standing.observer.learn_rest()
+            await standing.collect()
             before = standing.observer.sample()
             enlarged = False
             deadline = trio.current_time() + self._patience
@@ -207,6 +208,8 @@ class Examiner:
                     doubts.append("the target did not survive the rounds")
                 if doubts:
                     break
+            if standing.uncollected and not doubts and trials[-1].observation.exit is None:
+                doubts.append("its Java virtual machine could not be asked to collect its garbage first")
             settled = trials[-1].observation.settled
             if before is not None and settled is not None and settled.descriptors > before.descriptors and not doubts:
                 trials[-1] = await self._given_time(standing, trials[-1], before.descriptors)

@@ -25,6 +25,7 @@ from zmqfuzz.holding import held_by
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
 from zmqfuzz.observer import Usual
+from zmqfuzz.older import attack_at
 from zmqfuzz.parked import patience
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UserProbe
@@ -143,11 +144,12 @@ class Harness:
     async def _fresh(self) -> AsyncIterator[Standing]:
         if self._listeners is not None:
             await self._listeners.drop_pending()
-        async with self.target.run() as running:
+        async with AsyncExitStack() as after, self.target.run() as running:
             self.starts += 1
             if self._listeners is not None:
                 await self._met(self._listeners, running)
             standing = Standing(running, self.limits.hard_cap, self._usual)
+            after.callback(standing.close)
             for surface in running.surfaces:
                 if surface.key not in self._met_doors:
                     self._met_doors[surface.key] = await acquaint(surface, self.credentials)
@@ -270,6 +272,7 @@ class Harness:
         """
         self.between()
         surface = self.surface(standing, key)
+        attack = attack_at(attack, surface)
         observer, running = standing.observer, standing.running
         listeners, role = self._listeners, Role.CLIENT if self._listeners is None else Role.SERVER
         dial: Dial = partial(connect_soon, surface.address) if listeners is None else listeners.dial(surface)
@@ -277,6 +280,7 @@ class Harness:
         self.last_history = standing.recent()
         standing.history.append(attack)
         meter = Meter()
+        await standing.collect(wanted=rest)
         observer.begin(meter)
         baseline = observer.sample()
         held: Sample | None = None
@@ -289,6 +293,7 @@ class Harness:
                 await observer.steady(REST if rest else 0.5)
             if rest and listeners is not None and held_by(attack).open:
                 await trio.sleep(GIVES_UP)
+            await standing.collect(wanted=rest)
             held = observer.sample()
             if held is not None and running.exit() is None:
                 await witness.during()
@@ -308,6 +313,7 @@ class Harness:
         if baseline is not None and running.exit() is None:
             if rest and not await observer.steady(REST):
                 standing.restless = True
+            await standing.collect(wanted=rest)
             await observer.descriptors_back(baseline.descriptors, settle, unmoved=ROUND_UNMOVED if rest else None)
         settled = observer.sample()
         seconds = meter.now() - witness.took

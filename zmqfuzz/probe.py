@@ -19,6 +19,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from zmqfuzz.credentials import Credentials, z85_encode
 from zmqfuzz.errors import UsageError
+from zmqfuzz.older import greets, is_old
 from zmqfuzz.seeds import Heard
 from zmqfuzz.trial import READING, ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
@@ -197,14 +198,15 @@ class Prober:
             return ProbeResult(UNASKED, True, 0.0, f"{surface.mechanism} needs a key or a password")
         if surface.mechanism == "PLAIN" and not self._credentials.password:  # zmq_setsockopt(3): at least one octet
             return ProbeResult(UNASKED, True, 0.0, "libzmq's clients cannot send an empty password")
-        older = surface.version.startswith(("1.", "2."))  # libzmq tells nothing of a handshake that has no READY
-        done = zmq.EVENT_CONNECTED if older else zmq.EVENT_HANDSHAKE_SUCCEEDED
+        if is_old(surface):
+            ok = greets(surface, peer_type(surface.socket_type)[0], within)
+            return ProbeResult("handshake", ok, time.monotonic() - started, _said(ok, within))
         with self.socket(surface, kind) as sock:
             monitor = sock.get_monitor_socket(zmq.EVENT_CONNECTED | _BROKEN_OFF | zmq.EVENT_HANDSHAKE_SUCCEEDED)
             seen = 0
             try:
                 sock.connect(surface.address)
-                while seen != done:
+                while seen != zmq.EVENT_HANDSHAKE_SUCCEEDED:
                     left = within - (time.monotonic() - started)
                     if left <= 0 or not monitor.poll(int(left * 1000) + 1):
                         break
@@ -213,9 +215,9 @@ class Prober:
             finally:
                 sock.disable_monitor()
                 monitor.close(linger=0)
-        ok = seen == done
+        ok = seen == zmq.EVENT_HANDSHAKE_SUCCEEDED
         said = _said(ok, within)
-        if seen == zmq.EVENT_CONNECTED and not ok:
+        if seen == zmq.EVENT_CONNECTED:
             said += "; connected, but its handshake is not completed: does its ZAP handler (RFC 27) answer?"
         elif not ok and surface.mechanism in ("PLAIN", "CURVE"):
             said += "; are the keys and the password the right ones?"

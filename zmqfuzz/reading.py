@@ -291,6 +291,8 @@ def counted(connection: Connection, data: bytes, seen: Counter[str], record: Rec
         if (event := connection.next_event()) is None:
             return notes
         _count(event, seen, record)
+        if isinstance(event, HandshakeComplete) and connection.older:
+            record.reach(Reached.TRAFFIC)
         if len(notes) < MOST_NOTES and (note := words(event)):
             notes.append(note)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import trio
+
+from zmqfuzz.collecting import Collector
 from zmqfuzz.observer import Observer, Usual
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running
@@ -25,6 +28,10 @@ _ERROR = re.compile(
 """How runtimes begin to tell of an error that nothing has caught, or that was logged with its traceback: Python, the
 JVM, Rust, Go, .NET, Node, Ruby."""
 
+GIVEN_BACK, STEADY = 0.2, 2.0
+"""Seconds after a collection until a Java virtual machine begins to give memory back (OpenJDK
+``g1UncommitRegionTask.hpp``: 100 ms), and that this may take."""
+
 
 class Standing:
     """One running process of the target, with what watches it and what was played against it."""
@@ -32,6 +39,7 @@ class Standing:
     def __init__(self, running: Running, hard_cap: int, usual: Usual | None = None) -> None:
         self.running = running
         self.observer = Observer(running, hard_cap, usual)
+        self.collector = Collector(running.pids) if running.can_kill else None
         self.history: list[Attack] = []
         self.spoiled = False
         self.restless = False
@@ -52,6 +60,24 @@ class Standing:
     def usable(self) -> bool:
         """Whether another attack on this process would mean anything."""
         return not self.spoiled and self.running.exit() is None
+
+    async def collect(self, *, wanted: bool = True) -> None:
+        """Let what is no longer in use be given up, where that waits for being asked."""
+        if wanted and self.collector is not None and self.running.exit() is None:
+            await trio.to_thread.run_sync(self.collector.collect)
+            if self.collector.machines:
+                await trio.sleep(GIVEN_BACK)
+                await self.observer.steady(STEADY)
+
+    @property
+    def uncollected(self) -> bool:
+        """Whether what is resident may be no longer in use, and could not be given up."""
+        return self.collector is not None and self.collector.failed
+
+    def close(self) -> None:
+        """Remove what the processes left of being asked; to be called when they have ended."""
+        if self.collector is not None:
+            self.collector.close()
 
     def recent(self) -> tuple[Attack, ...]:
         """The last attacks that were played against it, in order."""

@@ -19,6 +19,11 @@ class Running(Protocol):
         ...
 
     @property
+    def all_doors(self) -> bool:
+        """Whether all its doors are meant, and not only those that were named."""
+        ...
+
+    @property
     def can_kill(self) -> bool:
         """Whether we started it (and so may kill it)."""
         ...

@@ -94,7 +94,7 @@ PROGRAMS = {
         import sys, time, zmq
         socket = zmq.Context().socket(zmq.PULL)
         socket.bind(sys.argv[1])
-        time.sleep(0.2)
+        time.sleep(1.5)
         kept = []
         while True:
             kept.append(bytearray(b"x") * (4 << 20))

@@ -6,6 +6,11 @@ with nothing behind it but a loop that reads. What that shows, no application ca
 
 from __future__ import annotations
 
+import os
+
+import trio
+import zmq
+
 from zmqfuzz.anonymous import names_itself
 from zmqfuzz.budget import SURE_ROUNDS
 from zmqfuzz.catalogue import Invariant, invariants
@@ -13,7 +18,7 @@ from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.examiner import ROUNDS, Examiner, growth
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.mapped import libraries
+from zmqfuzz.mapped import libraries, loaded
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
@@ -22,6 +27,7 @@ __all__ = [
     "LIBRARY_SAYS",
     "bare_socket_too",
     "by_design",
+    "libzmq_of",
     "owner_of",
     "publicly_known",
     "share_names",
@@ -56,10 +62,16 @@ KNOWN_ASSERTIONS = (("!_io_error stream_engine_base", "4841"), ("!_io_error stre
 """Expression and file of assertions that are public, and the issue of zeromq/libzmq that names them."""
 
 BARE = "libzmq: a bare socket of the same library does it too"
+OTHER = "not determined: no libzmq is in its processes, so it is the ZMTP implementation's, or the application's"
 
 
-def owner_of(violation: Violation, signature: str, *, bare: bool | None = False) -> str:
-    """In words; ``bare``: a bare socket of the same library breaks the same invariant (None: it could not be tried)."""
+def owner_of(violation: Violation, signature: str, *, bare: bool | None = False, library: bool = True) -> str:
+    """In words; ``bare``: a bare socket of the same library breaks the same invariant (None: it could not be tried).
+
+    ``library``: whether the target runs on libzmq.
+    """
+    if not library and (bare is None or by_design(violation.code, signature)):
+        return OTHER
     if by_design(violation.code, signature):
         return "libzmq design"
     if bare:
@@ -80,7 +92,7 @@ def owner_of(violation: Violation, signature: str, *, bare: bool | None = False)
     if violation.code in OPTIONS:
         return "application (socket options)"
     own = violation.code in ("ZF103", "ZF104", "ZF204", "ZF205", "ZF301") or signature.startswith("deaf at reading")
-    return "application" if own or "Error" in signature else "unknown"
+    return "application" if own or "Error" in signature or " uncaught " in signature else "unknown"
 
 
 def by_design(code: str, made_of: str) -> bool:
@@ -98,6 +110,23 @@ def publicly_known(signature: str) -> str:
     return next((issue for text, issue in KNOWN_ASSERTIONS if text in signature), "")
 
 
+async def libzmq_of(harness: Harness) -> str | None:
+    """A shared library like the libzmq that the target runs on; empty: there is none, None: it runs on no libzmq.
+
+    One that is linked in cannot be run alone: our own stands for it, where it is of the same version.
+    """
+    running = (await harness.standing()).running
+    pids = running.pids()
+    if not pids:
+        return ""
+    if found := libraries(pids, LIBRARY):
+        return found[0]
+    linked = await trio.to_thread.run_sync(lambda: loaded(pids, ours=running.can_kill))
+    ours = libraries((os.getpid(),), LIBRARY)
+    alike = bool(linked) and linked[0].version == zmq.zmq_version_info()
+    return ours[0] if alike and ours else "" if linked else None
+
+
 async def bare_socket_too(
     harness: Harness, entry: Invariant, attack: Attack, surface: Surface, grown: float
 ) -> bool | None:
@@ -106,12 +135,11 @@ async def bare_socket_too(
     ``grown``: octets that each round left behind in the target.
     """
     named = share_names(surface, attack)
-    pids = (await harness.standing()).running.pids()
-    found = libraries(pids, LIBRARY)
-    if harness.reference is None or not found:
+    library = await libzmq_of(harness)
+    if harness.reference is None or not library:
         return None
     try:
-        target, known = harness.reference(surface, found[0], DEFAULT_HWM if entry.code == "ZF204" else SMALL_HWM)
+        target, known = harness.reference(surface, library, DEFAULT_HWM if entry.code == "ZF204" else SMALL_HWM)
         async with Harness(target, limits=harness.limits, budget=harness.budget, credentials=known) as bare:
             key = bare.surfaces(await bare.standing())[0].key
             examiner = Examiner(bare, patience=PATIENCE)

@@ -13,7 +13,8 @@ from zmqfuzz.catalogue import families as all_families
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.observer import Observer
-from zmqfuzz.trial import Surface, Trial
+from zmqfuzz.older import is_old
+from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = [
     "FEW_CASES",
@@ -40,7 +41,7 @@ def claim_reach(outcome: Outcome, families: Sequence[Family]) -> None:
     doors = {surface.key: surface for surface in outcome.surfaces}
     tested = {key for (key, name), reached in outcome.reached.items() if reached >= needs[name]}
     for (key, name), reached in sorted(outcome.reached.items()):
-        if reached >= needs[name]:
+        if reached >= needs[name] or (needs[name] is Reached.HANDSHAKE and is_old(doors[key])):
             continue
         cases = outcome.cases[(key, name)]
         said = f"{key}: {name} never got to {needs[name].name.lower()}, only to {reached.name.lower()}"

@@ -12,10 +12,11 @@ from zmqfuzz.budget import MIB, Limits
 from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.company import told as told_of
 from zmqfuzz.measured import Company, Flow
+from zmqfuzz.older import is_old
 from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
-from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Transcript, Trial
+from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Surface, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.patterns import ONE_PEER
 from zmqfuzz.zmtp.wire import Frame, Greeting, encode
@@ -29,7 +30,6 @@ _ANSWERING = ("REP", "ROUTER", "SERVER")
 """Socket types that send a peer nothing before they have read something of it (RFC 28, RFC 41)."""
 
 _QUIET = (Connect, Shake, Wait, Expect, StopReading)
-_GREETINGS = tuple(encode(Greeting(mechanism=mechanism)) for mechanism in (b"NULL", b"PLAIN", b"CURVE"))
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Envelope:
             if transcript.closed_by is ClosedBy.OPEN:
                 self._open(script, transcript, trial.surface.socket_type)
             elif transcript.closed_by.by_target:
-                self._cut(script, transcript, trial.surface.socket_type)
+                self._cut(script, transcript, trial.surface)
 
     def stopped(self, trial: Trial) -> None:
         """Learn from a trial at whose end the target was told to stop."""
@@ -96,7 +96,7 @@ class Envelope:
             if surely_read < whole <= transcript.sent:
                 self.message = max(self.message, whole)
 
-    def _cut(self, script: Script, transcript: Transcript, kind: str) -> None:
+    def _cut(self, script: Script, transcript: Transcript, surface: Surface) -> None:
         """A connection that the target ended."""
         sends = list(_sends_after_handshake(script))
         if len(sends) == 1 and sends[0].times == 1 and transcript.reached is Reached.TRAFFIC:
@@ -104,7 +104,8 @@ class Envelope:
             if isinstance(unit, Frame) and is_honest_frame(unit) and not unit.more:
                 size = announced_size(unit)
                 self.refused = min(self.refused or size, size)
-        where = None if kind in ONE_PEER else _silent(script, transcript)
+        unsaid = surface.socket_type in ONE_PEER or is_old(surface)
+        where = None if unsaid else _silent(script, transcript, surface.mechanism or "NULL")
         silence = _silence(transcript)
         if where is not None and silence is not None:
             least, most = self.idle.get(where, (silence, silence))
@@ -163,7 +164,7 @@ def _answered(transcript: Transcript) -> bool:
     return last is not None and last.direction is Direction.RECEIVED and last.note.startswith("frame ")
 
 
-def _silent(script: Script, transcript: Transcript) -> Reached | None:
+def _silent(script: Script, transcript: Transcript, mechanism: str) -> Reached | None:
     """Where a peer that had done nothing wrong said no more: in its greeting, or in TRAFFIC; None: it was no such."""
     shakes = [step for step in script.steps if isinstance(step, Shake)]
     if shakes:
@@ -171,10 +172,11 @@ def _silent(script: Script, transcript: Transcript) -> Reached | None:
         plain = all(step == Shake(step.socket_type, mechanism=step.mechanism) for step in shakes)
         quiet = plain and all(isinstance(step, _QUIET) for step in script.steps)
         return Reached.TRAFFIC if quiet and transcript.reached is Reached.TRAFFIC else None
-    if transcript.sent > len(_GREETINGS[0]) or not all(isinstance(step, (*_QUIET, Send)) for step in script.steps):
+    greeting = encode(Greeting(mechanism=mechanism.encode()))  # another's is refused, silent or not
+    if transcript.sent > len(greeting) or not all(isinstance(step, (*_QUIET, Send)) for step in script.steps):
         return None  # a half-closed connection is closed in return
     said = b"".join([entry.data for entry in transcript.entries if entry.direction is Direction.SENT])
-    return Reached.GREETING if said and any(greeting.startswith(said) for greeting in _GREETINGS) else None
+    return Reached.GREETING if said and greeting.startswith(said) else None
 
 
 def _silence(transcript: Transcript) -> float | None:

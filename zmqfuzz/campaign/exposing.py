@@ -89,13 +89,18 @@ async def _listening(reach: str, bound: str, pid: int, zmtp: bool | None) -> Lis
     if zmtp is None:
         zmtp = False  # of tcp it does not matter
         if reach.startswith("ipc://"):
-            with suppress(OSError):  # nobody else can connect either, or it is full
-                zmtp = await identify(reach, ANSWER_WITHIN) is not None
+            zmtp = await _greets(reach)
     path = reach.removeprefix("ipc://")
     if not reach.startswith("ipc:///"):
         return Listening(bound, zmtp, reach=reach)
     anyone, replaceable, why = permissions(path, f"/proc/{pid}/root")
     return Listening(f"ipc://{path}", zmtp, anyone, replaceable, why, reach=reach)
+
+
+async def _greets(reach: str) -> bool:
+    with suppress(OSError):  # nobody else can connect either, or it is full
+        return await identify(reach, ANSWER_WITHIN) is not None
+    return False
 
 
 def _broken(seen: Exposure, harness: Harness) -> list[tuple[Invariant, Violation]]:
@@ -174,6 +179,7 @@ class Exposing:
         self._outcome.envelope.places = places(self._seen)
         self._outcome.envelope.libraries = libraries(self._seen)
         self._outcome.not_covered += untold(self._seen, self._harness.limits, date.today())
+        await self._late(standing, self._seen)
         await self._judge(self._seen)
 
     async def glance(self) -> None:
@@ -196,6 +202,14 @@ class Exposing:
         if self.alone or self._harness.limits.expose is not None:
             for surface in self._seen.surfaces:
                 self._outcome.cases[(surface.key, EXPOSURE)] += 1
+
+    async def _late(self, standing: Standing, seen: Exposure) -> None:
+        """Tell of doors that were not open yet when those to attack were looked for."""
+        known = {surface.address for surface in seen.surfaces}
+        for one in seen.listening if standing.running.all_doors else ():
+            if one.reach not in known and (one.zmtp or await _greets(one.reach)):
+                said = f"{one.bound} speaks ZMTP, too, but opened late and was not attacked (give --ready sleep:5s)"
+                self._outcome.doubts.append(said)
 
     async def _judge(self, seen: Exposure) -> None:
         for entry, violation in _broken(seen, self._harness):

@@ -12,6 +12,7 @@ from zmqfuzz.campaign.cost import cost_of, weighed
 from zmqfuzz.campaign.decode import describe_attack
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.finding import Finding, Violation, finding_id
+from zmqfuzz.lastwords import place
 from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size
@@ -58,10 +59,10 @@ def signature_of(violation: Violation, attack: Attack, log: str) -> str:
     parts = [violation.signature]
     if violation.code in SHAPED:
         parts.append(shape(attack))
-    place = _python_place(log)
+    where = place(log)
     by_library = LIBRARY_SAYS in violation.signature or LIBRARY_CRASHES in violation.signature
-    if place and violation.code == "ZF101" and not by_library:  # that is another thread's place
-        parts.append(place)
+    if where and violation.code == "ZF101" and not by_library:  # that is another thread's place
+        parts.append(where)
     return ": ".join(parts)
 
 
@@ -84,6 +85,7 @@ def finding_of(
     tried: int = 1,
     control: str = "",
     bare: bool | None = False,
+    library: bool = True,
     history: tuple[Attack, ...] = (),
     notes: tuple[str, ...] = (),
     opened: tuple[str, str] = ("", ""),
@@ -91,7 +93,8 @@ def finding_of(
     """What ``trial`` of ``target`` showed, as a finding.
 
     ``attack`` and ``surface`` are the trial's, ``original`` the attack, where they are not given; ``control`` in words,
-    where no measure of that name says it; ``bare`` as in :func:`~zmqfuzz.campaign.attribution.owner_of`;
+    where no measure of that name says it; ``bare`` and ``library`` as in
+    :func:`~zmqfuzz.campaign.attribution.owner_of`;
     ``opened``: the finding's ``source`` and ``opened``.
     """
     attack, surface, log = attack or trial.attack, surface or trial.surface, trial.observation.log_tail
@@ -115,7 +118,7 @@ def finding_of(
         target=target,
         confirmed=confirmed,
         tried=tried,
-        owner=owner_of(violation, signature, bare=bare),
+        owner=owner_of(violation, signature, bare=bare, library=library),
         advice=violation.advice,
         control=control or measured,
         history=history,
@@ -126,15 +129,3 @@ def finding_of(
         source=opened[0],
         opened=opened[1],
     )
-
-
-def _python_place(log: str) -> str:
-    """The innermost function of the last Python traceback, without line numbers."""
-    # faulthandler prints the innermost call first, and several threads: the first is the one that crashed.
-    inner, _, crashed = log.rpartition("most recent call first")
-    found = re.findall(r'File "([^"]+)", line \d+,? in (\S+)', crashed if inner else log)
-    frames = [frame for frame in found if not frame[0].startswith("<frozen")]
-    if not frames:
-        return ""
-    file, function = frames[0] if inner else frames[-1]
-    return f"{file.rsplit('/', 1)[-1]}:{function}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from zmqfuzz.catalogue import Family, Situation
 from zmqfuzz.drawing import RandomDraw
+from zmqfuzz.older import is_old
 from zmqfuzz.script import (
     Close,
     Connect,
@@ -29,7 +30,7 @@ from zmqfuzz.script import (
 )
 from zmqfuzz.trial import Reached, Stage, Surface, Trial
 from zmqfuzz.zmtp.measure import unfinished
-from zmqfuzz.zmtp.wire import Fill, Frame, Greeting, Raw, Unit, encode
+from zmqfuzz.zmtp.wire import Fill, Frame, Greeting, Greeting2, Raw, Unit, encode
 
 __all__ = ["Reach", "Row", "acted_in", "planned", "reachable", "rows_from", "summary", "table"]
 
@@ -265,8 +266,6 @@ class _Walk:
                     self._act()
                 case StopReading():
                     self._said = b""  # what the target answers is not seen
-                case _:
-                    pass
         self._act()
         return self._acted
 
@@ -282,7 +281,7 @@ class _Walk:
             return
         self._stage = None
         known = self._surface.known and not step.stranger
-        if (step.mechanism or "NULL") != self._mechanism or step.version[0] != 3:
+        if (step.mechanism or "NULL") != self._mechanism or step.version[0] != 3 or is_old(self._surface):
             return
         if step.instead:
             if step.honest <= 1 and (known or not step.honest):
@@ -304,6 +303,8 @@ class _Walk:
     def _opened(self, units: tuple[Unit, ...]) -> Stage | None:
         """The stage after more of our greeting: part of an honest one, or the whole and nothing more."""
         before, self._said = self._said, b""
+        if is_old(self._surface):
+            return None if before or not isinstance(units[0], Greeting2) else Stage.TRAFFIC
         odd = [unit for unit in units if not isinstance(unit, Raw | Greeting)]
         if odd or any(isinstance(unit, Raw) and isinstance(unit.data, Fill) for unit in units):
             return None
@@ -318,8 +319,7 @@ class _Walk:
 
 
 def _share(rows: Iterable[Row]) -> tuple[int, int]:
-    counts = [bool(row.count) for row in rows if row.reachable]
-    return sum(counts), len(counts)
+    return sum(bool(row.count) for row in rows if row.reachable), sum(row.reachable for row in rows)
 
 
 def summary(rows: tuple[Row, ...], most: int = 3) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from zmqfuzz.anonymous import anonymous
 from zmqfuzz.budget import MIB
-from zmqfuzz.campaign.attribution import bare_socket_too, by_design, publicly_known
+from zmqfuzz.campaign.attribution import bare_socket_too, by_design, libzmq_of, publicly_known
 from zmqfuzz.campaign.confirmed import Confirmed, Triaged
 from zmqfuzz.campaign.examinations import SINGLY, examinations
 from zmqfuzz.campaign.judging import left_behind
@@ -220,7 +220,8 @@ class Triage:
         large = confirmed.trial.attack
         design = by_design(entry.code, shape(large))  # measured often enough
         bare: bool | None = design  # and a worker is the application's
-        if self.sofar is None and not design and entry.examines != "workers":
+        library = entry.examines == "workers" or await libzmq_of(self._harness) is not None
+        if self.sofar is None and library and not design and entry.examines != "workers":
             if entry.code == "ZF204" and (own := await self._own_part(entry, large, surface)) is not None:
                 return self._make(catch, *own, surface, bare=False)
             bare = await bare_socket_too(self._harness, entry, large, surface, confirmed.growth)
@@ -231,7 +232,9 @@ class Triage:
             confirmed = await self.examine(invariants()["ZF209"], large, surface.key, None)
             if confirmed.violation is None:
                 return Triaged(reason="ZF209? a bare socket keeps as much; the target did not show it a second time")
-        return self._make(catch, large, confirmed, surface, bare=bare)
+        if not library:
+            bare = None
+        return self._make(catch, large, confirmed, surface, bare=bare, library=library)
 
     async def _own_part(self, entry: Invariant, attack: Attack, surface: Surface) -> tuple[Attack, Confirmed] | None:
         """What the application keeps also of peers without an identity, of which the library keeps nothing."""
@@ -309,6 +312,7 @@ class Triage:
         history: tuple[Attack, ...] = (),
         notes: tuple[str, ...] = (),
         bare: bool | None = False,
+        library: bool = True,
     ) -> Triaged:
         violation, trial = confirmed.violation or catch.violation, confirmed.trial or catch.trial
         served = violation.code == "ZF102" and confirmed.tried
@@ -323,6 +327,7 @@ class Triage:
             tried=confirmed.tried,
             control=_CALM[trial.observation.probes[-1].level == READING] if served else "",
             bare=bare,
+            library=library,
             history=history,
             notes=notes,
             opened=self._harness.inside.get(surface.key, ("", "")),

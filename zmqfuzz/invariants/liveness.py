@@ -8,6 +8,7 @@ import signal
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
+from zmqfuzz.lastwords import CORRUPTED, uncaught
 from zmqfuzz.measured import Beside, Service
 from zmqfuzz.trial import READING, Examination, Exit, ProbeResult, Trial
 
@@ -45,15 +46,6 @@ def _ended(exit_: Exit) -> str:
     return f"ended with exit code {exit_.code}" if exit_.code is not None else "was gone"
 
 
-def _last_error(log: str) -> str:
-    """The last line of a Python traceback (class only: its text often holds what was sent), or nothing."""
-    for line in reversed(log.splitlines()):
-        match = re.match(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Fault|Again))\b", line)
-        if match:
-            return match[1]
-    return ""
-
-
 @invariant("ZF101", "The process does not survive what a peer sends", severity=Severity.CRITICAL)
 def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     """The target's process is alive after every attack.
@@ -68,7 +60,7 @@ def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
     if gone is None or trial.observation.killed_at_cap:
         return
     assertion = assertion_in(trial.observation.log_tail)
-    error = _last_error(trial.observation.log_tail)
+    error = uncaught(trial.observation.log_tail, crashed=gone.signal not in (None, signal.SIGABRT))
     how = _ended(gone)
     measures = [Measure("process", how, "alive")]
     if assertion is not None:
@@ -78,11 +70,12 @@ def process_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
     else:
         where = f" in {gone.place}" if gone.place and not _MALLOC.search(trial.observation.log_tail) else ""
         measures += [Measure("place", gone.place)] if gone.place else []
-        signature = f"{how}{where} {error}".strip()
+        named = "" if error.startswith(CORRUPTED) else error  # what is found damaged first is chance
+        signature = f"{how}{where} {named}".strip()
         advice = "Catch what one message can raise inside the receive loop, log it, and go on with the next."
-        if gone.signal is not None:
+        if gone.signal is not None and (not error or error.startswith(CORRUPTED)):
             advice = "A crash in native code: run the replay under a debugger or sanitizer to see where."
-    said = f" with {error}" if error and assertion is None else ""
+    said = "" if not error or assertion is not None else f" ({error})" if " " in error else f" with {error}"
     raise violated(f"The process {how}{said}.", *measures, signature=signature, advice=advice)
 
 

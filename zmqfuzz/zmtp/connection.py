@@ -100,8 +100,8 @@ class Connection:
 
     ``framing`` is the layout our frames are sent in and follows the greetings we send. How the other side is read
     follows *its* octets, and the first twelve of ours: libzmq answers an older greeting in that version.
-    ``instead``: units sent instead of the first handshake commands that our mechanism would send, one for each, None
-    for one that is sent as it is.
+    ``instead``: units sent instead of our mechanism's first handshake commands, one for each, None for one that is
+    sent as it is. ``older``: both greetings are of versions that have no handshake.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Connection:
         self.framing = Framing.V2
         self.peer_version = ""
         self.peer_properties: tuple[Property, ...] = ()
-        self.complete = False
+        self.complete = self.older = False
         self.instead: deque[Unit | None] = deque()
         self._max_body = max_body
         self._buffer = Buffer()
@@ -122,8 +122,7 @@ class Connection:
         self._sent = b""  # the first octets we sent: they say which version we asked for
         self._started = False
         self._answering = False  # the mechanism runs and has not failed
-        self._ended = False
-        self._end_told = False
+        self._ended = self._end_told = False
         self._their_framing = Framing.V2
         self._their_mechanism = b""
         self._within_message = False
@@ -230,6 +229,7 @@ class Connection:
         self.peer_version, self._their_mechanism = greeting.version, greeting.mechanism
         self._events.append(greeting)
         if greeting.version in OLD_VERSIONS:
+            self.older = self._sent[10:11] < b"\3"  # where ours announced no 3.x either
             self._completed(properties)
             return True
         if greeting.raw[32] > 1:
