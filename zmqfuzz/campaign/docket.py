@@ -126,7 +126,7 @@ class Docket:
         waits = _last(catch) if self._plan.stop_after is None else code == LAST
         if not waits and at_once and (await self._triaged(one) or not self.first_turns):
             return
-        self._known.learn(lane, code, _drawn(catch))
+        self._known.suppose(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
         self._waiting.append(one)
 
