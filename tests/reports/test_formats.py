@@ -33,7 +33,12 @@ def test_nothing_that_a_target_says_acts(record: Record, hostile: Finding, name:
     text = make(name, run, None)
     text.encode("utf-8")
     assert not FORBIDDEN.search(text.replace("\n", ""))
-    if name == "json":  # JSON holds what there is; its own escapes keep it harmless
+    if name == "jsonl":
+        lines = [json.loads(line) for line in text.splitlines()]
+        events = [line["event"] for line in lines]
+        assert (events[0], events.count("found"), events.count("case"), events.count("doubt")) == ("run", 1, 2, 1)
+        assert lines[1]["finding"]["log_tail"] == hostile.log_tail
+    elif name == "json":  # JSON holds what there is; its own escapes keep it harmless
         assert json.loads(text)["found"][0]["finding"]["log_tail"] == hostile.log_tail
     else:
         assert "alert(1)" in text
