@@ -24,6 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.overnight.conftest import Campaign, end_marked
 from tests.overnight.test_survival import fold, killed_again_and_again, recorded
 
+LONGEST = 15.0
+"""Seconds between the first records after a resume and the kill, at most: findings take as long."""
+
 
 @contextmanager
 def started(folder: Path, made: list[Campaign]) -> Iterator[object]:
@@ -53,7 +56,8 @@ def main() -> int:
     made: list[Campaign] = []
     with tempfile.TemporaryDirectory(prefix="zmqfuzz-survival-") as name, started(Path(name), made) as start:
         try:
-            killed_again_and_again(start, Path(name), options.kills, random.Random(options.seed))  # type: ignore[arg-type]
+            numbers = random.Random(options.seed)
+            killed_again_and_again(start, Path(name), options.kills, numbers, longest=LONGEST, slice_="20s")  # type: ignore[arg-type]
         except AssertionError as error:
             print(f"after kill {len(made) - 1}: {error}")
             return 1

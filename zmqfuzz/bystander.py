@@ -7,6 +7,8 @@ What is wanted is learnt before any attack. A target that is still at work is no
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 import zmq
@@ -130,8 +132,10 @@ class Bystanders:
         self._clients[surface.key] = client
         self._began = self._began or trio.current_time()
 
-    def witness(self, attack: Attack, surface: Surface, observer: Observer, patience: float | None) -> Witness:
-        """Who is asked beside ``attack``, perhaps nobody.
+    def witness(
+        self, attack: Attack, surface: Surface, observer: Observer, patience: float | None, now: Callable[[], float]
+    ) -> Witness:
+        """Who is asked beside ``attack``, perhaps nobody; ``now`` is in seconds since that began.
 
         ``patience``: None for nobody, 0 for a look where one makes sense and is due, else an examination's seconds.
         """
@@ -139,7 +143,7 @@ class Bystanders:
         if client is not None and not patience:
             due = self.spent <= ADVANCE + SHARE * (trio.current_time() - self._began)
             client = client if due and comparable(surface, held_by(attack)) else None
-        return Witness(self, client, attack, surface, observer, patience or 0.0)
+        return Witness(self, client, attack, surface, observer, patience or 0.0, now)
 
 
 class Witness:
@@ -153,7 +157,9 @@ class Witness:
         surface: Surface,
         observer: Observer,
         patience: float,
+        now: Callable[[], float],
     ) -> None:
+        self._now = now
         self._all, self._client, self._surface, self._observer = all_, client, surface, observer
         self._open = held_by(attack).open
         self._patience = patience
@@ -202,5 +208,8 @@ class Witness:
         return Beside(self._open, self._during, self._before, self._after) if self._during is not None else None
 
     async def _ask(self, within: float) -> Service | None:
-        client = self._client
-        return await trio.to_thread.run_sync(client.ask, self._surface, within) if client is not None else None
+        if self._client is None:
+            return None
+        at = self._now()
+        seen = await trio.to_thread.run_sync(self._client.ask, self._surface, within)
+        return replace(seen, at=at) if seen is not None else None

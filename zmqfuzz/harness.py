@@ -284,7 +284,7 @@ class Harness:
         observer.begin(meter)
         baseline = observer.sample()
         held: Sample | None = None
-        witness = self._bystanders.witness(attack, surface, observer, beside)
+        witness = self._bystanders.witness(attack, surface, observer, beside, meter.now)
         await witness.before()
 
         async def on_held() -> None:
@@ -324,7 +324,9 @@ class Harness:
             and running.exit() is None
             and (ask or witness.unserved or self.asking.due(standing, key))
         ):
-            probes = await self.asking.served(standing, surface, self.limits.recover if recover is None else recover)
+            at = meter.now()
+            asked = await self.asking.served(standing, surface, self.limits.recover if recover is None else recover)
+            probes = tuple(replace(one, at=at) for one in asked)
         if probes and not probes[-1].ok:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
             standing.spoiled = True

@@ -62,12 +62,16 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What an honest client got of what it ``wanted``, in ``seconds``: answers, or messages that it only reads."""
+    """What an honest client got of what it ``wanted``, in ``seconds``: answers, or messages that it only reads.
+
+    ``at``: when it began, in seconds since the attack began.
+    """
 
     got: int
     wanted: int
     seconds: float
     what: str = "answer"
+    at: float = 0.0
 
     @property
     def share(self) -> float:

@@ -202,12 +202,16 @@ READING = "reading"
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """An honest client's word. ``level``: ``handshake``, READING, ``application``, ``user``; ``seconds`` it took."""
+    """An honest client's word. ``level``: ``handshake``, READING, ``application``, ``user``; ``seconds`` it took.
+
+    ``at``: when it was asked, in seconds since the attack began.
+    """
 
     level: str
     ok: bool
     seconds: float
     detail: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

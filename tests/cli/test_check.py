@@ -7,16 +7,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from zmqfuzz import catalogue
 from zmqfuzz.budget import Limits
+from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.cli.commands import cli
 from zmqfuzz.cli.exits import guarded
 from zmqfuzz.finding import Violation
 from zmqfuzz.invariants.liveness import process_alive
+from zmqfuzz.reports.baseline import Accepted, write_baseline
 from zmqfuzz.reports.shelf import TRIALS
 from zmqfuzz.trial import Trial
 
@@ -70,6 +73,18 @@ def test_the_same_invariants_say_the_same(
     assert "?" not in said
     said = check(stored, "--fail-on", "critical", monkeypatch=monkeypatch, capsys=capsys)
     assert said.startswith("1 ")
+
+
+def test_the_gate_is_that_of_today(
+    stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (name,) = Corpus(stored / ".zmqfuzz").ids()
+    for days, code, words in ((0, 0, "is known and accepted until"), (-1, 1, "and that has passed (we know)")):
+        entry = Accepted(name, "ZF101", "we know", date.today() + timedelta(days=days))
+        write_baseline(stored / "known.toml", [entry])
+        said = check(stored, "--baseline", "known.toml", monkeypatch=monkeypatch, capsys=capsys)
+        assert said.startswith(f"{code} VIOLATED")
+        assert words in said
 
 
 def test_an_invariant_that_has_changed_takes_a_finding_back(

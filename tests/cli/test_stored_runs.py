@@ -65,7 +65,13 @@ def finding(folder: Path) -> str:
 
 def test_a_run_writes_its_reports_and_they_can_be_made_again(folder: Path, inside: Inside) -> None:
     name = finding(folder)
-    files = {"html": "report.html", "junit": "junit.xml", "json": "report.json", "markdown": "summary.md"}
+    files = {
+        "jsonl": "report.jsonl",
+        "html": "report.html",
+        "junit": "junit.xml",
+        "json": "report.json",
+        "markdown": "summary.md",
+    }
     assert {path.name for path in (folder / "out").iterdir()} == {*files.values(), "findings.sarif"}
     for format_, file in files.items():
         code, text, _ = inside("report", "--format", format_, "-o", "-")

@@ -42,13 +42,13 @@ class Campaign:
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def ended(self, within: float = 120.0) -> int:
+    def ended(self, within: float = 600.0) -> int:
         """The exit code; there was no traceback."""
         code = self.process.wait(within)
         assert "Traceback" not in self.text, self.text
         return code
 
-    def until(self, true: Callable[[], object], within: float = 60.0) -> None:
+    def until(self, true: Callable[[], object], within: float = 300.0) -> None:
         """Wait for ``true`` while the campaign goes on."""
         deadline = time.monotonic() + within
         while not true():

@@ -25,6 +25,7 @@ if pathlib.Path("mended").exists():
 worker_crash.main()
 """
 
+CRASH = ("--", sys.executable, "-m", "zmqfuzz.targets.examples.worker_crash", "--bind", "{endpoint}")
 PLAY = ("--only", "malformed-message", "--status-every", "1s", "--slice", "5s")
 
 
@@ -90,13 +91,13 @@ def run_inside(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> tuple[int, 
     return code, said.getvalue()
 
 
-@pytest.mark.slow
-def test_shards_play_other_seeds_and_are_merged(campaign: Started, tmp_path: Path) -> None:
-    command = ("--", sys.executable, "-m", "zmqfuzz.targets.examples.worker_crash", "--bind", "{endpoint}")
+@pytest.mark.parametrize("until", [("--until-findings", "1"), pytest.param((), marks=pytest.mark.slow)])
+def test_shards_play_other_seeds_and_are_merged(campaign: Started, tmp_path: Path, until: tuple[str, ...]) -> None:
     seeds = set[int]()
     for part in (1, 2):
-        words = ("night", "--for", "8s", *PLAY, "--seed", "4", "--shard", f"{part}/2", "--store", f"store{part}")
-        assert ended(campaign, *words, *command)[0] == 1
+        words = ("night", "--for", "12s", *PLAY, *until, "--seed", "4", "--shard", f"{part}/2")
+        code, text = ended(campaign, *words, "--store", f"store{part}", *CRASH)
+        assert code == 1, text
         file = tmp_path / f"store{part}/campaigns/night-{part}-of-2/events.jsonl"
         records = [json.loads(line) for line in file.read_text().splitlines()]
         theirs = {record["seed"] for record in records if record["event"] == "slice-began"}
@@ -107,6 +108,42 @@ def test_shards_play_other_seeds_and_are_merged(campaign: Started, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     both = [set(Corpus(tmp_path / f"store{part}").ids()) for part in (1, 2)]
     assert set(Corpus(tmp_path / ".zmqfuzz").ids()) == both[0] | both[1]
+
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+def check_played_there(folder: Path, name: str) -> None:
+    """Slices came back from the cluster, and what they found is kept."""
+    records = journal(folder, name)
+    assert {record["event"] for record in records} >= {"played", "found", "ended", "closed", "slice-over"}
+    found = {record["finding"]["id"] for record in records if record["event"] == "found"}
+    assert found
+    assert set(Corpus(folder / ".zmqfuzz").ids()) == found
+
+
+def test_a_campaign_plays_on_a_small_cluster(campaign: Started, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    words = [sys.executable, "-c", CLUSTER]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as dask:
+        assert dask.stdin is not None
+        assert dask.stdout is not None
+        try:
+            address = dask.stdout.readline().strip()
+            words = ["lab", "--for", "12s", *PLAY, "--until-findings", "1", "--cluster", address]
+            code, text = ended(campaign, *words, *CRASH)
+        finally:
+            dask.stdin.close()
+    assert code == 1, text
+    check_played_there(tmp_path, "lab")
 
 
 @pytest.mark.slow
@@ -124,16 +161,12 @@ def test_a_campaign_plays_on_a_cluster(campaign: Started, tmp_path: Path) -> Non
         words = ["worker", "--scheduler-file", str(said), "--nthreads", "1", "--no-dashboard"]
         started += [subprocess.Popen([*dask, *words], **quiet) for _ in range(2)]  # type: ignore[call-overload]
         address = json.loads(said.read_text())["address"]
-        command = ("--", sys.executable, "-m", "zmqfuzz.targets.examples.worker_crash", "--bind", "{endpoint}")
         words = ["lab", "--for", "10s", *PLAY, "--cluster", address]
         code, text = 2, "has no workers"
         while code == 2 and "has no workers" in text and time.monotonic() < deadline:
-            code, text = ended(campaign, *words, *command)
+            code, text = ended(campaign, *words, *CRASH)
         assert code == 1, text
-        records = journal(tmp_path, "lab")
-        assert {record["event"] for record in records} >= {"played", "found", "ended", "closed", "slice-over"}
-        found = {record["finding"]["id"] for record in records if record["event"] == "found"}
-        assert set(Corpus(tmp_path / ".zmqfuzz").ids()) == found
+        check_played_there(tmp_path, "lab")
     finally:
         for one in reversed(started):
             os.kill(one.pid, signal.SIGTERM)

@@ -78,8 +78,11 @@ def resumes(folder: Path, name: str) -> int:
     return sum(record["event"] == "resumed" for record in journal(folder, name))
 
 
-def killed_again_and_again(campaign: Started, folder: Path, times: int, numbers: random.Random) -> None:
-    words = ("night", "--for", "2h", "--slice", "3s", "--workers", WORKERS, "--seed", "5", *PLAY, *CRASH)
+def killed_again_and_again(
+    campaign: Started, folder: Path, times: int, numbers: random.Random, *, longest: float = 1.5, slice_: str = "3s"
+) -> None:
+    """Kill a campaign so many times, each up to ``longest`` seconds after it has written something."""
+    words = ("night", "--for", "9h", "--slice", slice_, "--workers", WORKERS, "--seed", "5", *PLAY, *CRASH)
     before: Records = []
     for turn in range(times + 1):
         one = campaign(*words)
@@ -98,7 +101,7 @@ def killed_again_and_again(campaign: Started, folder: Path, times: int, numbers:
             while len(recorded(folder, "night")) < wanted:
                 one.until(lambda: True)
                 time.sleep(0.05)
-            time.sleep(numbers.random() * 1.5)
+            time.sleep(numbers.random() * longest)
             one.kill()
         check_kept(folder, "night", before)
         now, then = fold(recorded(folder, "night")), fold(before)

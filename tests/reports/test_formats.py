@@ -33,7 +33,12 @@ def test_nothing_that_a_target_says_acts(record: Record, hostile: Finding, name:
     text = make(name, run, None)
     text.encode("utf-8")
     assert not FORBIDDEN.search(text.replace("\n", ""))
-    if name == "json":  # JSON holds what there is; its own escapes keep it harmless
+    if name == "jsonl":
+        lines = [json.loads(line) for line in text.splitlines()]
+        events = [line["event"] for line in lines]
+        assert (events[0], events.count("found"), events.count("case"), events.count("doubt")) == ("run", 1, 2, 1)
+        assert lines[1]["finding"]["log_tail"] == hostile.log_tail
+    elif name == "json":  # JSON holds what there is; its own escapes keep it harmless
         assert json.loads(text)["found"][0]["finding"]["log_tail"] == hostile.log_tail
     else:
         assert "alert(1)" in text
@@ -83,7 +88,7 @@ def test_the_page_shows_what_a_reader_needs(record: Record) -> None:
         "zmqfuzz replay ZF203-7q2k",
         "nothing of the moon",
         "frames of up to 1 MiB taken",
-        "control: honest traffic",
+        "control: honest peers",
         "not exercised",
     ):
         assert words in text, words
@@ -219,4 +224,4 @@ def test_markdown_is_for_a_person_in_a_hurry(record: Record, hostile: Finding) -
     assert not re.search(r"<(?!br>|/?details>|/?summary>)", "\n".join(outside))
     assert not re.search(r"(?<!\\)\]\(", "\n".join(outside))
     (row,) = [line for line in lines if line.startswith("| ZF203")]
-    assert len(re.findall(r"(?<!\\)\|", row)) == 5, "the target's bars make no cells"
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6, "the target's bars make no cells"

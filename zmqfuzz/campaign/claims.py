@@ -34,9 +34,15 @@ FEW_CASES = 10
 def claim_reach(outcome: Outcome, families: Sequence[Family]) -> None:
     """A family that never reached the state it attacks has tested nothing."""
     known = {family.name for family in families}
-    few = [f"{name} {n}" for (_, name), n in sorted(outcome.cases.items()) if n < FEW_CASES and name in known]
+    few: dict[str, list[int]] = {}
+    for (_, name), n in sorted(outcome.cases.items()):
+        if n < FEW_CASES and name in known:
+            few.setdefault(name, []).append(n)
     if few:
-        outcome.not_covered.append(f"few attacks in the time there was: {', '.join(few)} (give --for longer)")
+        told = [
+            f"{name} {min(counts)}" + (f" at {len(counts)} doors" if counts[1:] else "") for name, counts in few.items()
+        ]
+        outcome.not_covered.append(f"few attacks in the time there was: {', '.join(told)} (give --for longer)")
     needs = {family.name: family.needs for family in families}
     doors = {surface.key: surface for surface in outcome.surfaces}
     tested = {key for (key, name), reached in outcome.reached.items() if reached >= needs[name]}

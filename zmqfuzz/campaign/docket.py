@@ -148,7 +148,7 @@ class Docket:
         if not waits and at_once and (await self._triaged(one) or not self.first_turns):
             return
         self._tell(Suspected(lane.surface, lane.family.name, code, f"{catch.violation.sentence}{LATER}"))
-        self._known.learn(lane, code, _drawn(catch))
+        self._known.suppose(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
         if code == DEAF:
             self._harness.deaf.add(lane.surface.key)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +19,19 @@ from zmqfuzz.rating import RATING
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Examination, Reached, Surface, Trial
 
-__all__ = ["Calibrated", "Ended", "Event", "Found", "Outcome", "Plan", "Sliced", "Suspected", "Unconfirmed", "Waiting"]
+__all__ = [
+    "Calibrated",
+    "Ended",
+    "Event",
+    "Found",
+    "Outcome",
+    "Plan",
+    "Sliced",
+    "Suspected",
+    "Unconfirmed",
+    "Waiting",
+    "doubted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +148,12 @@ class Ended:
 
 
 Event = Calibrated | Sliced | Suspected | Unconfirmed | Found | Ended
+
+
+def doubted(doubts: Iterable[str]) -> frozenset[str]:
+    """Codes of invariants that doubts are about, as ``DOOR: ZF101? seen ...``."""
+    found = (re.search(r"(?:^|: )([A-Z]+[0-9]+)\? ", doubt) for doubt in doubts)
+    return frozenset(match[1] for match in found if match is not None)
 
 
 @dataclass(slots=True)

@@ -62,6 +62,7 @@ class Known:
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str, str]] = set()
+        self._supposed: set[tuple[str, str, str]] = set()
         self._began = time.monotonic()
         self.cleared: Counter[tuple[str, str]] = Counter()
         self._floor: dict[tuple[str, str], int] = {}
@@ -72,15 +73,23 @@ class Known:
         self._known |= {way_of(*way) for way in ways}
 
     def ways(self) -> frozenset[tuple[str, str, str]]:
-        """All findings so far, as door, code and signature."""
-        return frozenset(marker for marker in self._known if marker[2] != WAITING)
+        """All findings so far, as door, code and signature; not what was only caught: another run may confirm it."""
+        return frozenset(marker for marker in self._known - self._supposed if marker[2] != WAITING)
 
     def learn(self, lane: Lane, code: str, signature: str) -> bool:
         """Note a finding; False when it was known."""
         marker = way_of(lane.surface.key, code, signature)
         fresh = marker not in self._known
         self._known.add(marker)
+        self._supposed.discard(marker)
         return fresh
+
+    def suppose(self, lane: Lane, code: str, signature: str) -> None:
+        """What was caught is taken for a finding in this run, so that it is not caught again."""
+        marker = way_of(lane.surface.key, code, signature)
+        if marker not in self._known:
+            self._known.add(marker)
+            self._supposed.add(marker)
 
     def put_off(self, lane: Lane, code: str) -> None:
         """A catch waits for its triage: until then it is taken for known."""

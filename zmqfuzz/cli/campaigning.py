@@ -23,7 +23,7 @@ from zmqfuzz.campaign.report import printable
 from zmqfuzz.campaign.text import count as count_of
 from zmqfuzz.cli.campaign_screen import CampaignScreen, spent, told
 from zmqfuzz.cli.choosing import Wanted, choose, target_options
-from zmqfuzz.cli.exits import EXIT_CODES
+from zmqfuzz.cli.exits import EXIT_CODES, without_secrets
 from zmqfuzz.cli.options import DURATION, TargetCommand, started
 from zmqfuzz.cli.recording import judged
 from zmqfuzz.cli.reporting import write_report
@@ -36,6 +36,7 @@ from zmqfuzz.overnight.crew import Cluster, Crew, Local, fitting_workers, most_w
 from zmqfuzz.overnight.ledger import FORMAT, Ledger, check_name, set_aside
 from zmqfuzz.overnight.task import Task
 from zmqfuzz.reports.baseline import Accepted
+from zmqfuzz.reports.causes import causes
 from zmqfuzz.reports.gate import in_force
 from zmqfuzz.reports.record import build
 
@@ -258,6 +259,7 @@ def _closed(wanted: Wanted, ledger: Ledger, accepted: tuple[Accepted, ...], call
         "description": tally.begun["description"],
         "fail_on": wanted.policy.fail_on,
         "inconclusive": wanted.policy.inconclusive,
+        "words": without_secrets(sys.argv[1:]),
     }
     shown = build(name, [{**one.told, "at": 0.0} for one in present(tally)], None, ()).found
     gate = judged([one.finding for one in shown], outcome["doubts"], accepted, called, wanted.policy)
@@ -265,7 +267,7 @@ def _closed(wanted: Wanted, ledger: Ledger, accepted: tuple[Accepted, ...], call
         gate = replace(gate, code=130)
     run, stored = store_run(wanted.store, name, begun, tally, outcome, gate, ledger.trials)
     written = all([write_report(run, report, wanted.store) for report in wanted.policy.reports])
-    for line in _summary(ledger, outcome, end):
+    for line in _summary(ledger, outcome, end, len(causes(run.found))):
         click.echo(printable(line))
     for line in gate.lines:
         click.echo(printable(f"  baseline: {line}"))
@@ -279,7 +281,7 @@ def _closed(wanted: Wanted, ledger: Ledger, accepted: tuple[Accepted, ...], call
     return gate.code or (0 if written else UsageError.exit_code)
 
 
-def _summary(ledger: Ledger, outcome: dict[str, Any], end: End) -> Iterator[str]:
+def _summary(ledger: Ledger, outcome: dict[str, Any], end: End, reasons: int) -> Iterator[str]:
     tally = ledger.tally
     doors = ", ".join(tally.doors) or "no door"
     yield ""
@@ -289,12 +291,13 @@ def _summary(ledger: Ledger, outcome: dict[str, Any], end: End) -> Iterator[str]
     )
     for one in tally.found.values():
         yield f"  {told(one)}"
+    if reasons < len(outcome["findings"]):
+        yield f"  {count_of(len(outcome['findings']), 'finding')}, {count_of(reasons, 'cause')}: see the report"
     yield f"  behaviours {len(tally.cells)}, entries in the corpus {ledger.pool.count()}"
     reach = outcome["reach"]
     if reach["reachable"]:
         yield f"  reach {reach['reached']}/{reach['reachable']}"
-    doubtful = {doubt.partition("?")[0].rpartition(" ")[2] for doubt in outcome["doubts"]}  # "DOOR: CODE? seen, ..."
-    checks = [one for one in outcome["checks"] if one["result"] == "held" and one["code"] not in doubtful]
+    checks = [one for one in outcome["checks"] if one["result"] == "held"]
     held = [f"{one['code']} {one['name']}" for one in checks]
     if held:
         yield f"  held{'' if outcome['verdict'] == 'held' else ' where it was tested'}: {', '.join(held)}"

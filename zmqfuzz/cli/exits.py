@@ -15,7 +15,7 @@ from zmqfuzz.assembly import Interrupted
 from zmqfuzz.campaign.report import printable
 from zmqfuzz.errors import ZmqfuzzError
 
-__all__ = ["EXIT_CODES", "guarded"]
+__all__ = ["EXIT_CODES", "guarded", "without_secrets"]
 
 EXIT_CODES = """\b
 Exit codes:
@@ -63,9 +63,9 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _without_secrets(words: list[str]) -> list[str]:
-    """The command line, for a file that is sent to somebody: no password and no key."""
-    secret = ("--password", "--client-key")
+def without_secrets(words: list[str]) -> list[str]:
+    """The words of a command line, for a file that others read: no password and no secret key."""
+    secret = ("--password", "--client-key", "--our-secret-key")
     hidden = []
     for before, word in zip(["", *words], words, strict=False):
         name, equals, _ = word.partition("=")
@@ -76,6 +76,6 @@ def _without_secrets(words: list[str]) -> list[str]:
 def _bug() -> int:
     handle, path = tempfile.mkstemp(prefix="zmqfuzz-bug-", suffix=".txt")
     with os.fdopen(handle, "w") as file:
-        file.write(f"zmqfuzz {' '.join(_without_secrets(sys.argv[1:]))}\n\n{traceback.format_exc()}")
+        file.write(f"zmqfuzz {' '.join(without_secrets(sys.argv[1:]))}\n\n{traceback.format_exc()}")
     reason = traceback.format_exception_only(sys.exc_info()[1])[-1].strip()
     return _say(f"zmqfuzz itself failed ({reason}). Please report it with this file: {path}", 70)

@@ -116,7 +116,7 @@ def gate_options(command: Command) -> Command:
             type=path,
             multiple=True,
             metavar="PATH",
-            help="Write a report: .html, .xml (JUnit), .sarif, .json, .md; all of them into a folder.",
+            help="Write a report: .html, .xml (JUnit), .sarif, .json, .jsonl, .md; all of them into a folder.",
         ),
     ):
         command = option(command)

@@ -15,6 +15,7 @@ from zmqfuzz.assembly import Interrupted, Spec, check
 from zmqfuzz.campaign.corpus import Corpus
 from zmqfuzz.campaign.events import Ended, Event, Outcome, Plan
 from zmqfuzz.campaign.report import printable
+from zmqfuzz.cli.exits import without_secrets
 from zmqfuzz.cli.reporting import format_of, write_report
 from zmqfuzz.cli.screen import Screen
 from zmqfuzz.errors import UsageError, ZmqfuzzError
@@ -57,13 +58,13 @@ def play(spec: Spec, plan: Plan, corpus: Corpus, policy: Policy, *, reach: bool 
     plan = replace(plan, accepted=frozenset(in_force(accepted, target, date.today())))
     set_hypothesis_home_dir(store / "hypothesis")  # not into the user's folder
     with Screen(spec, corpus, seconds=plan.seconds, reach=reach) as screen:
-        words = {"fail_on": policy.fail_on, "inconclusive": policy.inconclusive}
+        told = {"fail_on": policy.fail_on, "inconclusive": policy.inconclusive, "words": without_secrets(sys.argv[1:])}
         recorder = Recorder(
             store,
             target,
             spec.to_plain(),
             plan,
-            words,
+            told,
             lambda said: screen.say(f"  {said}"),
             limits=spec.limits,
             secrets=spec.credentials.secrets,

@@ -10,7 +10,7 @@ from rich.status import Status
 from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import MIB, Limits
 from zmqfuzz.campaign.corpus import Corpus
-from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
+from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed, doubted
 from zmqfuzz.campaign.reach import summary as reach_line
 from zmqfuzz.campaign.reach import table
 from zmqfuzz.campaign.report import failure_message, of_library, printable
@@ -119,8 +119,7 @@ class Screen:
 def summary(outcome: Outcome, limits: Limits) -> list[str]:
     """The last lines of a run: what held, what did not, what was seen without a promise, what was not tested."""
     lines = [""]
-    doubtful = {doubt.partition("?")[0].rpartition(" ")[2] for doubt in outcome.doubts}  # "DOOR: CODE? seen, ..."
-    broken = doubtful | {finding.code for finding in outcome.findings}
+    broken = doubted(outcome.doubts) | {finding.code for finding in outcome.findings}
     held = [code for code, count in sorted(outcome.checks.items()) if count and code not in broken]
     cases = sum(outcome.cases.values())
     doors = ", ".join(surface.key for surface in outcome.surfaces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ FORMATS = {
     "junit": Format(".xml", "junit.xml"),
     "sarif": Format(".sarif", "findings.sarif"),
     "json": Format(".json", "report.json"),
+    "jsonl": Format(".jsonl", "report.jsonl"),
     "markdown": Format(".md", "summary.md"),
 }
 
@@ -51,7 +53,29 @@ def make(name: str, run: Run, before: Run | None) -> str:
             from zmqfuzz.reports.summary import summary
 
             return summary(run, difference(run, before))
+        case "jsonl":
+            return "".join(f"{json.dumps(line)}\n" for line in _lines(_plain(run, before)))
     return json.dumps(_plain(run, before), indent=1) + "\n"
+
+
+_EACH = (
+    ("found", "found"),
+    ("checks", "check"),
+    ("cases", "case"),
+    ("doubts", "doubt"),
+    ("not_covered", "not covered"),
+)
+"""Lists of a report, and what one of each is called in lines."""
+
+
+def _lines(plain: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The report for programs that read lines: the run, and then an object for each thing in its lists."""
+    outcome = plain["outcome"]
+    lists = {name: plain.pop(name) if name in plain else outcome.pop(name) for name, _ in _EACH}
+    yield {"event": "run", **plain}
+    for name, event in _EACH:
+        for one in lists[name]:
+            yield {"event": event, **(one if isinstance(one, dict) else {"text": one})}
 
 
 def _plain(run: Run, before: Run | None) -> dict[str, Any]:

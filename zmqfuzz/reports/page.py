@@ -9,6 +9,7 @@ from typing import Any
 from zmqfuzz.campaign.reach import Row
 from zmqfuzz.campaign.text import count, quantity
 from zmqfuzz.reports import curves
+from zmqfuzz.reports.causes import causes
 from zmqfuzz.reports.difference import Difference
 from zmqfuzz.reports.hostile import shown
 from zmqfuzz.reports.record import Found, Run
@@ -17,6 +18,9 @@ from zmqfuzz.trial import Stage
 __all__ = ["page"]
 
 TEMPLATE = "report.html.j2"
+
+LINES = 40
+"""Of a transcript that are shown; the others are folded."""
 
 
 def page(run: Run, changed: Difference | None) -> str:
@@ -44,7 +48,8 @@ def page(run: Run, changed: Difference | None) -> str:
         outcome=run.outcome,
         gate=run.outcome.gate,
         changed=changed,
-        cards=[_card(run, one, Markup) for one in run.found],
+        cards=[_card(run, one, promises, Markup) for one in run.found],
+        causes=causes(run.found),
         attacks=count(sum(case.cases for case in run.outcome.cases), "attack"),
         command=_command(run),
         promises={name: value for name, value in promises.items() if value is not None},
@@ -56,22 +61,36 @@ def page(run: Run, changed: Difference | None) -> str:
     )
 
 
-def _card(run: Run, found: Found, markup: Any) -> dict[str, Any]:
+def _card(run: Run, found: Found, promises: dict[str, Any], markup: Any) -> dict[str, Any]:
     finding = found.finding
+    limit = promises.get("memory")
     address = shlex.quote(str(finding.surface.get("address", "ENDPOINT")))
     return {
         "found": found,
         "finding": finding,
         "status": run.status(finding.id),
         "reason": run.outcome.gate.known.get(finding.id, "") if run.outcome.gate is not None else "",
-        "memory": markup(curves.memory(found.series, found.control, found.marks)),
+        "memory": markup(
+            curves.memory(found.series, found.control, found.marks, limit if isinstance(limit, int) else None)
+        ),
         "descriptors": markup(curves.descriptors(found.series, found.control, found.marks)),
+        "answers": markup(curves.answers(found.asked, found.calm, found.marks)),
+        "rounds": markup(curves.rounds(found.rounds)),
+        "shown": found.transcript[:LINES],
+        "folded": found.transcript[LINES:],
         "sent": quantity(finding.sent),
         "script": f"python {shlex.quote(found.folder)}/repro.py {address}",
     }
 
 
 def _command(run: Run) -> str:
+    """What to type to do it again."""
+    if run.started.words:
+        return shlex.join(("zmqfuzz", *run.started.words))
+    return f"zmqfuzz run --seed {run.started.seed} --for {run.started.seconds:g}s ... -- {_target(run)}"
+
+
+def _target(run: Run) -> str:
     """What was started or attached to, as a person would type it."""
     description = run.started.description
     words = description.get("command") or ()

@@ -23,7 +23,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What was to be done: the first line. ``description`` is the target as :meth:`Spec.to_plain` tells it."""
+    """What was to be done: the first line. ``description`` is the target as :meth:`Spec.to_plain` tells it.
+
+    ``words`` of the command line, without secrets.
+    """
 
     target: str = "unknown"
     time: str = ""
@@ -85,7 +88,9 @@ class Finding:
 class Found:
     """A finding as it was told, and saved in ``folder``; ``marks`` are steps of the attack.
 
-    Curves are lists of seconds, octets sent, resident octets, virtual octets, descriptors.
+    Curves are lists of seconds, octets sent, resident octets, virtual octets, descriptors. ``asked`` and ``calm``: an
+    honest client's answers, under attack and in the control: when they were asked for, how long they took, whether
+    they came. ``rounds``: resident octets, descriptors, connections without a peer after each round of an examination.
     """
 
     finding: Finding
@@ -97,6 +102,9 @@ class Found:
     series: tuple[tuple[float, int, int, int, int], ...] = ()
     marks: tuple[tuple[float, str], ...] = ()
     control: tuple[tuple[float, int, int, int, int], ...] = ()
+    asked: tuple[tuple[float, float, bool], ...] = ()
+    calm: tuple[tuple[float, float, bool], ...] = ()
+    rounds: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """An invariant in this run: ``result`` is ``held``, ``violated`` or ``not exercised``."""
+    """An invariant in this run: ``result`` is ``held``, ``violated``, ``in doubt`` or ``not exercised``."""
 
     code: str
     name: str

@@ -31,8 +31,8 @@ class Recorder:
     """Consumes the events of one run.
 
     ``description`` is the target as plain data, without secrets; ``policy`` is what decides the exit code
-    (``fail_on``, ``inconclusive``); ``say`` takes a sentence for the user. ``whole``: all could be written so far.
-    ``limits`` are the target's; ``secrets`` are octets that are stored nowhere.
+    (``fail_on``, ``inconclusive``), and the ``words`` of the command line; ``say`` takes a sentence for the user.
+    ``whole``: all could be written so far. ``limits`` are the target's; ``secrets`` are octets that are stored nowhere.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Recorder:
         target: str,
         description: Mapping[str, Any],
         plan: Plan,
-        policy: Mapping[str, str],
+        policy: Mapping[str, Any],
         say: Callable[[str], None],
         *,
         limits: Limits | None = None,

@@ -7,6 +7,7 @@ from html import escape
 
 from zmqfuzz.campaign.reach import summary as reach_line
 from zmqfuzz.campaign.text import count
+from zmqfuzz.reports.causes import causes
 from zmqfuzz.reports.difference import Difference
 from zmqfuzz.reports.difference import lines as differences
 from zmqfuzz.reports.hostile import fenced, markdown, shown
@@ -34,11 +35,13 @@ def summary(run: Run, changed: Difference | None) -> str:
     if outcome.error:
         lines += [f"**The run failed:** {markdown(outcome.error)}", ""]
     if run.found:
-        lines += ["| finding | severity | what | status |", "|---|---|---|---|"]
-        for one in run.found:
-            finding, status = one.finding, run.status(one.finding.id)
-            what = f"{markdown(finding.title)}<br>{markdown(finding.sentence)}"
-            lines.append(f"| {markdown(finding.id)} | {finding.severity.value} | {what} | {status} |")
+        lines += ["| findings | severity | what | where | status |", "|---|---|---|---|---|"]
+        for cause in causes(run.found):
+            names = "<br>".join(markdown(one.finding.id) for one in cause.found)
+            what = f"{markdown(cause.title)}<br>{markdown(cause.found[0].finding.sentence)}"
+            doors = "<br>".join(markdown(door) for door in cause.doors)
+            status = "<br>".join(run.status(one.finding.id) for one in cause.found)
+            lines.append(f"| {names} | {cause.severity.value} | {what} | {doors} | {status} |")
         lines.append("")
     if gate is not None:
         lines += _list("Baseline", gate.lines)

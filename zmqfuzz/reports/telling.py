@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from zmqfuzz.campaign.decode import decode_attack
-from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed
+from zmqfuzz.campaign.events import Calibrated, Ended, Event, Found, Outcome, Sliced, Suspected, Unconfirmed, doubted
 from zmqfuzz.campaign.plain import surface_to_plain
 from zmqfuzz.campaign.report import cost_line, failure_message
 from zmqfuzz.catalogue import Family, invariants
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import Send, Shake
-from zmqfuzz.trial import Direction, Reached, Sample, Trial
+from zmqfuzz.trial import Direction, Examination, Reached, Sample, Trial
 
 __all__ = ["outcome_to_plain", "retold", "tell"]
 
@@ -76,7 +76,40 @@ def _found(event: Found, store: Path) -> dict[str, Any]:
         "series": _curve(trial),
         "marks": _marks(trial),
         "control": _curve(event.control) if event.control is not None else [],
+        **_examined(event),
     }
+
+
+def _examined(event: Found) -> dict[str, Any]:
+    """What was judged, where it is more than one trial: an honest client's answers, and what each round left behind.
+
+    ``asked``: of each answer when it was asked for, how long it took, and whether it came; ``calm``: where honest peers
+    were in the attackers' place. ``rounds``: resident octets, descriptors and connections without a peer.
+    """
+    trials: list[Trial] = []
+    controls = [event.control] if event.control is not None else []
+    rounds: tuple[Trial, ...] = ()
+    for seen in event.evidence:
+        if isinstance(seen, Trial):
+            trials.append(seen)
+        elif isinstance(seen, Examination):
+            trials += seen.trials
+            controls = [*seen.controls]
+            rounds = seen.trials if seen.kind == "rounds" else rounds
+    settled = [(trial.observation.settled, trial.observation.abandoned) for trial in rounds]
+    return {
+        "asked": [answer for trial in trials for answer in _answers(trial)][:MOST_SAMPLES],
+        "calm": [answer for trial in controls for answer in _answers(trial)][:MOST_SAMPLES],
+        "rounds": [[one.rss, one.descriptors, abandoned] for one, abandoned in settled if one is not None],
+    }
+
+
+def _answers(trial: Trial) -> list[tuple[float, float, bool]]:
+    seen = trial.observation
+    moments = (seen.beside.before, seen.beside.during, seen.beside.after) if seen.beside is not None else ()
+    services = [(one.at, one.seconds, one.got > 0) for one in moments if one is not None]
+    probes = [(one.at, one.seconds, one.ok) for one in seen.probes]
+    return [(round(at, 3), round(seconds, 4), ok) for at, seconds, ok in (*services, *probes)]
 
 
 def retold(finding: Finding, folder: Path) -> dict[str, Any]:
@@ -131,13 +164,18 @@ def _marks(trial: Trial) -> list[tuple[float, str]]:
     return [(round(at, 3), words) for at, words in sorted(marks)]
 
 
+def _kept(code: str, count: int, unsure: frozenset[str]) -> str:
+    """Of an invariant that no finding has broken."""
+    return "in doubt" if code in unsure else "held" if count else "not exercised"
+
+
 def outcome_to_plain(outcome: Outcome, families: Sequence[Family], observed: Sequence[str]) -> dict[str, Any]:
     """What a run amounts to. ``observed``: what was seen without a promise, in words.
 
     Not all that was played is of a family: how the target ends needs nothing to be reached.
     """
     needs = {family.name: family.needs for family in families}
-    broken = {finding.code for finding in outcome.findings}
+    broken, unsure = {finding.code for finding in outcome.findings}, doubted(outcome.doubts)
     rows = [
         {
             "door": door,
@@ -154,7 +192,7 @@ def outcome_to_plain(outcome: Outcome, families: Sequence[Family], observed: Seq
         "findings": [finding.id for finding in outcome.findings],
         "checks": [
             {"code": code, "name": entry.name, "title": entry.title, "count": outcome.checks[code]}
-            | {"result": "violated" if code in broken else "held" if outcome.checks[code] else "not exercised"}
+            | {"result": "violated" if code in broken else _kept(code, outcome.checks[code], unsure)}
             for code, entry in invariants().items()
         ],
         "cases": rows,
