@@ -68,6 +68,7 @@ def pairs(folder: Path) -> list[Pair]:
             "ZF102", "client", (*QUIET, *client), python("client", *connect), python("client", *connect, "--hardened")
         ),
         Pair("ZF103", "stop_and_wait", QUIET, python("stop_and_wait"), python("stop_and_wait", "--hardened")),
+        Pair("ZF102", "one_at_a_time", QUIET, python("one_at_a_time"), python("one_at_a_time", "--hardened")),
         Pair("ZF104", "worker_pool", QUIET, python("worker_pool"), python("worker_pool", "--hardened")),
         Pair(
             "ZF105",

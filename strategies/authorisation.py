@@ -62,7 +62,7 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
         lie = CurveCommand(b"INITIATE", vouch=draw.choice(("foreign", "zero", "random")), properties=metadata)
         return Shake(kind, mechanism="CURVE", version=version, within=SHAKES, honest=1, instead=(lie,))
     if way == "PLAIN":
-        known = lock == "PLAIN" and draw.choice((True, True, False))
+        known = lock == "PLAIN" and draw.boolean()
         name = b"" if known else draw.choice((b"zmqfuzz", b"admin", b""))
         return Shake(
             kind,
@@ -73,7 +73,6 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
             username=name,
             password=NO_PASSWORD,
             known_name=known,
-            near=draw.choice(("", *NEAR)) if known else "",
         )
     return Shake(kind, mechanism=way, version=version, within=SHAKES, stranger=way == "CURVE")
 
@@ -113,6 +112,27 @@ def _forging(shake: Shake, message: tuple[Unit, ...]) -> Script:
     return Script((Connect(), shake, *sends, Expect("message", within=LISTENS)), label=FORGER)
 
 
+def _guesses(draw: Draw, situation: Situation) -> tuple[Script, ...]:
+    """The known name, with passwords that only a handler lets in that does not compare the whole of them."""
+    kind, message = honest_type(situation), _message(draw, situation)
+    says = (Send(message),) if message else ()
+    shakes = [
+        Shake(
+            kind,
+            mechanism="PLAIN",
+            within=SHAKES,
+            stranger=True,
+            password=NO_PASSWORD,
+            known_name=True,
+            near=near,
+        )
+        for near in NEAR
+    ]
+    return tuple(
+        Script((Connect(), shake, *says, Expect("message", within=LISTENS)), label=STRANGER) for shake in shakes
+    )
+
+
 def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
     """Whether a ZAP handler (RFC 27) has to say who this is: what it makes of him may end it."""
     mechanism = situation.surface.mechanism
@@ -125,6 +145,8 @@ def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     surface = situation.surface
     if surface.lock == surface.mechanism == "CURVE" and surface.known and draw.choice((False, False, True)):
         return (_forger(draw, situation),)
+    if surface.lock == surface.mechanism == "PLAIN" and draw.choice((False, False, True)):
+        return _guesses(draw, situation)
     steps = _stranger(draw, situation)
     if situation.surface.lock != situation.surface.mechanism or not _is_asked_about(steps, situation):
         return (Script(steps, label=STRANGER),)

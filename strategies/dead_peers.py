@@ -146,7 +146,7 @@ def _promised(draw: Draw, situation: Situation) -> list[Script]:
     return scripts
 
 
-@strategy("dead-peer", needs=Reached.CONNECTED)
+@strategy("dead-peer", needs=Reached.CONNECTED, promises=("handshake_within", "hung_within", "vanished_within"))
 def dead_peer(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Peers stalled at each stage of the handshake, hung behind it, vanished, waited out where that is promised."""
     scripts = _promised(draw, situation)

@@ -18,7 +18,7 @@ _MOST_PARTS = 200_000
 _LARGEST = 32 * MIB
 
 
-@strategy("oversized-frame", needs=Reached.TRAFFIC)
+@strategy("oversized-frame", needs=Reached.TRAFFIC, promises=("max_frame",))
 def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Frames at the exact size limit, one octet over it, and frames that announce more than they bring."""
     limit = situation.limits.max_frame
@@ -38,7 +38,7 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     return (Script(tuple(steps)),)
 
 
-@strategy("multipart", needs=Reached.TRAFFIC)
+@strategy("multipart", needs=Reached.TRAFFIC, promises=("max_message",))
 def multipart(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages of few to very many parts, of one size or two, with and without an end, from several peers."""
     volume = draw.choice((64 * 1024, 4 * MIB, 20 * MIB, 12 * MIB))

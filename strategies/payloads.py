@@ -109,7 +109,7 @@ def _hostile(draw: Draw, situation: Situation) -> tuple[tuple[Unit, ...], tuple[
     return _units(_enveloped(draw, situation, made) if within else made), _units(valid)
 
 
-@strategy("application-payload", needs=Reached.TRAFFIC, weight=4)
+@strategy("application-payload", needs=Reached.TRAFFIC, weight=6)
 def application_payload(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages like the application's own, recorded or likely, changed in structure, octets and parts; a canary."""
     scripts = []

@@ -75,7 +75,7 @@ def _instead(draw: Draw, name: bytes, kind: str) -> Unit:
     return draw.choice(units)
 
 
-@strategy("plain-handshake", needs=Reached.GREETING, mechanism="PLAIN")
+@strategy("plain-handshake", needs=Reached.GREETING, mechanism="PLAIN", weight=3)
 def plain_handshake(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """PLAIN handshakes with odd and wrong user names and passwords, lengths that lie, commands out of turn."""
     kind = our_type(draw, situation)

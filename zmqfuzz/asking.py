@@ -85,8 +85,20 @@ class Asking:
         found = prober.exchange if prober is not None else None
         return (zmq.SocketType(found.kind).name, found.parts) if found is not None and not found.drain else ("", ())
 
+    async def warm(self, surface: Surface, within: float) -> None:
+        """Ask a process that has never served, unless that would be the last that it answers."""
+        if not self.once(surface.key):
+            await self.ask(surface, within)
+
+    def once(self, key: str) -> bool:
+        """Whether this door was seen to answer the first who asked a fresh process, and not the next."""
+        prober = self._probers.get(key)
+        return prober is not None and prober.once
+
     def due(self, standing: Standing, key: str) -> bool:
-        """Whether it is time to ask this process again."""
+        """Whether it is time to ask this process again; where it connects to us, one bad peer may be the last."""
+        if self._listeners is not None:
+            return True
         prober = self._probers.get(key)
         usual = prober.usual if prober is not None else 0.0
         every = 0.0 if prober is not None and usual < QUICK_PROBE else max(PROBE_EVERY, PROBE_SHARE * usual)
@@ -106,5 +118,5 @@ class Asking:
             if first.ok and (prober.unread is None or not standing.complains()):
                 return (first,)
             if first.ok or prober.level == READING:
-                return await reads_on(standing, partial(prober.takes, surface), recover)
+                return await reads_on(standing, partial(prober.untaken, surface), recover)
         return (first,) if first.ok else (await self.ask(surface, recover),)

@@ -47,6 +47,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+DECLARED = 4.0
+"""Times that a family weighs more which tests what a user has declared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -72,7 +75,8 @@ class Family:
     ``mechanism``: the only one it attacks (empty: any); ``known``: only where we hold what that one asks for.
     ``many``: its attacks may have as many peers as ``Budget.connections``, not only ``Budget.peers``. ``locked``: only
     doors that are to keep strangers out (:attr:`~zmqfuzz.trial.Surface.lock`). ``weight``: its share of a short run,
-    beside 1 of most; the heaviest have the first turns.
+    beside 1 of most; the heaviest have the first turns. ``promises``: fields of Limits that it puts to the test; where
+    one was declared, it weighs more.
     """
 
     name: str
@@ -84,6 +88,12 @@ class Family:
     many: bool = False
     locked: bool = False
     weight: float = 1.0
+    promises: tuple[str, ...] = ()
+
+    def weighs(self, limits: Limits) -> float:
+        """Its weight, where these promises were made."""
+        declared = any(getattr(limits, name) is not None for name in self.promises)
+        return self.weight * (DECLARED if declared else 1.0)
 
     def applies(self, surface: Surface) -> bool:
         """Whether it has anything to attack at this door."""
@@ -177,6 +187,7 @@ def strategy(
     many: bool = False,
     locked: bool = False,
     weight: float = 1.0,
+    promises: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
     """Register an attack family; the first docstring line is its one-line purpose. The options are Family's fields."""
 
@@ -193,7 +204,7 @@ def strategy(
             return tuple(_at_door(script, situation.surface) for script in function(draw, situation))
 
         summary = function.__doc__.strip().splitlines()[0]
-        family = Family(name, summary, drawn, needs, mechanism, known, many, locked, weight)
+        family = Family(name, summary, drawn, needs, mechanism, known, many, locked, weight, promises)
         _families[name] = family
         return family
 

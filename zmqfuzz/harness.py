@@ -24,6 +24,7 @@ from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.holding import held_by
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
+from zmqfuzz.observer import Quiet
 from zmqfuzz.parked import patience
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UserProbe
@@ -40,7 +41,6 @@ __all__ = ["Harness", "Inside", "Reference"]
 Reference = Callable[[Surface, str, int], tuple[Target, Credentials]]
 """Makes a bare socket like the one behind a door, from the shared library at a path and with this many messages as
 RCVHWM, and says what it asks its peers for. Raises UsageError: that is not possible."""
-
 
 Inside = Callable[[], Awaitable[dict[str, tuple[str, str]]]]
 """Starts the target once more, on which nothing is played, and says of its doors, by key, which line opens them and
@@ -77,7 +77,7 @@ class Harness:
         self.last_history: tuple[Attack, ...] = ()
         self.between: Callable[[], None] = _nothing
         self.tap: Callable[[Trial | Examination, int], None] = _nothing
-        self.deaf: set[str] = set()
+        self.deaf, self._quiet = set[str](), Quiet()
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
         self._inside = inside
@@ -147,7 +147,7 @@ class Harness:
             self.starts += 1
             if self._listeners is not None:
                 await self._met(self._listeners, running)
-            standing = Standing(running, self.limits.hard_cap)
+            standing = Standing(running, self.limits.hard_cap, self._quiet)
             for surface in running.surfaces:
                 if surface.key not in self._met_doors:
                     self._met_doors[surface.key] = await acquaint(surface, self.credentials)
@@ -204,11 +204,13 @@ class Harness:
 
     async def calibrate(self, key: str) -> ProbeResult:
         """Learn how an honest client is answered at this door, before anything is attacked."""
-        return await self.asking.calibrate(self.surface(await self.standing(), key), partial(self._anew, key))
+        result = await self.asking.calibrate(self.surface(await self.standing(), key), partial(self._anew, key))
+        await (await self.standing()).observer.learn_rest()
+        return result
 
     async def _anew(self, key: str) -> Surface:
         if self.target.restartable:
-            self.renew()
+            await self._stop()
         return self.surface(await self.standing(), key)
 
     @property
@@ -247,7 +249,7 @@ class Harness:
     async def warm(self, standing: Standing, key: str) -> Surface:
         """Ask once, so that the first attack does not meet a process that has never served; the door."""
         surface = self.surface(standing, key)
-        await self.asking.ask(surface, self.limits.recover)
+        await self.asking.warm(surface, self.limits.recover)
         return surface
 
     async def play(

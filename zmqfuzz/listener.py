@@ -29,7 +29,7 @@ from zmqfuzz.zmtp.connection import (
     property_value,
 )
 from zmqfuzz.zmtp.reader import OLD_GREETING_SIZE
-from zmqfuzz.zmtp.wire import Greeting, body_bytes, peer_type
+from zmqfuzz.zmtp.wire import Frame, Greeting, Unit, body_bytes, peer_type
 
 __all__ = ["Listeners"]
 
@@ -224,7 +224,12 @@ class Listeners:
                 talked = not event.frame.more
             return connection.complete and (talked or not talk)
 
-        connection = await self._served(surface, peer_type(surface.socket_type)[0], within, enough)
+        def answer() -> tuple[Unit, ...]:
+            """An echo: a REQ that is owed an answer sends nothing any more (RFC 28), and that would be our doing."""
+            owed = talked and surface.socket_type.upper() == "REQ"
+            return tuple(Frame(part, more=place < len(parts) - 1) for place, part in enumerate(parts)) if owed else ()
+
+        connection = await self._served(surface, peer_type(surface.socket_type)[0], within, enough, answer)
         if talked and heard is not None:
             heard.add(parts)
         return connection.complete, talked
@@ -235,8 +240,12 @@ class Listeners:
         kind: str,
         within: float,
         enough: Callable[[Connection, Event], bool] = lambda connection, event: connection.complete,
+        answer: Callable[[], tuple[Unit, ...]] = tuple,
     ) -> Connection:
-        """Accept once and be an honest ``kind`` until it is ``enough``, the connection ends, or the time is over."""
+        """Accept once and be an honest ``kind`` until it is ``enough``, the connection ends, or the time is over.
+
+        ``answer`` is sent at the end.
+        """
         mechanism = Keyring(self._credentials).mechanism(Shake(kind, mechanism=surface.mechanism), Role.SERVER)
         connection = Connection(mechanism, role=Role.SERVER)
         with trio.move_on_after(within):
@@ -252,6 +261,8 @@ class Listeners:
                             break
                     if connection.has_data_to_send:
                         await accepted.send(connection.data_to_send())
+                for unit in answer() if satisfied else ():
+                    await accepted.send(connection.send(unit))
         return connection
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import trio
 
 from zmqfuzz.measured import Rest
-from zmqfuzz.processes import Watch, descriptors_left, runnable
+from zmqfuzz.processes import Watch, descriptors_left, runnable, switches
 from zmqfuzz.sockets import abandoned
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Sample
 from zmqfuzz.writer import Meter
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "Quiet"]
 
 INTERVAL = 0.01
 """Seconds between two samples while an attack runs (one costs about 10 microseconds)."""
@@ -24,15 +25,27 @@ QUIET_CPU = 0.4
 """Share of a core, above that at rest, that says nothing: one tick of the kernel's clock (10 ms) in one look."""
 
 
+CALM, FEW_PAUSES = 8, 3
+"""Looks in which it may pause hardly oftener than at rest, and how often that is."""
+
+
+@dataclass
+class Quiet:
+    """What a program that has nothing to do uses: a share of a core, and how often a second it pauses, where known."""
+
+    cpu: float = 0.0
+    pauses: float | None = None
+
+
 class Observer:
     """Watches the process tree of one running target."""
 
-    def __init__(self, running: Running, hard_cap: int) -> None:
+    def __init__(self, running: Running, hard_cap: int, quiet: Quiet | None = None) -> None:
         self._running = running
         self._hard_cap = hard_cap
         self._watch = Watch.asking(running.pids) if running.pids() else None
         self._meter = Meter()
-        self._resting = 0.0
+        self._quiet = quiet or Quiet()
         self.series: list[Sample] = []
         self.capped = False
 
@@ -88,11 +101,12 @@ class Observer:
 
     async def learn_rest(self) -> None:
         """Find out how much a program that has nothing to do uses: some poll, some tick."""
-        first = self.sample()
+        first, before = self.sample(), self.pauses()
         await trio.sleep(10 * LOOK)
-        last = self.sample()
+        last, after = self.sample(), self.pauses()
         if first is not None and last is not None:
-            self._resting = (last.cpu - first.cpu) / max(last.at - first.at, LOOK)
+            self._quiet.cpu = (last.cpu - first.cpu) / max(last.at - first.at, LOOK)
+            self._quiet.pauses = (after - before) / max(last.at - first.at, LOOK)
 
     async def idle(self, within: float) -> bool:
         """Whether, at one look ``within`` seconds, no thread of the target runs or waits for a processor."""
@@ -118,24 +132,40 @@ class Observer:
         """Wait until the target has worked off what it got; False when it has not ``within`` seconds.
 
         At rest: for three looks its memory stands still, it uses hardly more CPU than at rest before, and (unless
-        it was never idle) no thread of it runs or waits for a processor, so that a busy machine does not deceive.
+        it was never idle) no thread of it runs or waits for a processor, so that a busy machine does not deceive. Where
+        it is known how often it pauses at rest, for more looks, in which it does so no oftener: a program that sleeps
+        between two messages has not worked off what waits.
         """
         deadline = trio.current_time() + within
         last = self.sample()
-        calm = 0
+        calm, wanted = 0, 3 if self._quiet.pauses is None else CALM
+        since = (trio.current_time(), self.pauses())
         while last is not None and trio.current_time() < deadline:
             await trio.sleep(LOOK)
             now = self.sample()
             if now is None:
                 return True
             used = (now.cpu - last.cpu) / max(now.at - last.at, LOOK)
-            level = abs(now.rss - last.rss) <= 256 * 1024 and used <= self._resting + QUIET_CPU
-            idle = self._resting > QUIET_CPU or not runnable(self._running.pids())
+            level = abs(now.rss - last.rss) <= 256 * 1024 and used <= self._quiet.cpu + QUIET_CPU
+            idle = self._quiet.cpu > QUIET_CPU or not runnable(self._running.pids())
             calm = calm + 1 if level and idle else 0
-            if calm >= 3:
-                return True
+            if not calm:
+                since = (trio.current_time(), self.pauses())
+            if calm >= wanted:
+                if self._quiet.pauses is None or self._paused(*since):
+                    return True
+                calm, since = 0, (trio.current_time(), self.pauses())
             last = now
         return last is None
+
+    def _paused(self, at: float, count: int) -> bool:
+        """Whether it has paused no oftener since ``at`` than it does at rest."""
+        usual = (self._quiet.pauses or 0.0) * (trio.current_time() - at)
+        return self.pauses() - count <= 1.5 * usual + FEW_PAUSES
+
+    def busy(self) -> bool:
+        """Whether a thread of it runs or waits for a processor now."""
+        return bool(runnable(self._running.pids()))
 
     async def descriptors_back(self, baseline: int, within: float, *, unmoved: float | None = None) -> bool:
         """Wait until the descriptor count is back at ``baseline``, at most ``within`` seconds; False: it stays higher.
@@ -164,6 +194,10 @@ class Observer:
     def room(self) -> int | None:
         """Descriptors that the target may still open; None where that cannot be seen."""
         return descriptors_left(self._running.pids()) if self._watch is not None else None
+
+    def pauses(self) -> int:
+        """How often its threads have waited for something so far: see :func:`~zmqfuzz.processes.switches`."""
+        return switches(self._running.pids()) if self._watch is not None else 0
 
     def close(self) -> None:
         """Let go of the files kept open under /proc."""

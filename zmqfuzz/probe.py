@@ -7,6 +7,7 @@ before the first attack.
 
 from __future__ import annotations
 
+import math
 import shlex
 import subprocess
 import time
@@ -49,6 +50,8 @@ _BLOCK = bytes(1024)
 """More messages than a default high-water mark holds (1000), of more octets than the kernel keeps beside them."""
 
 _DRAIN_WITHIN = 3.0
+MOST_PATIENT = 5
+"""Times the patience with a target that takes nothing, for one that takes it slowly, or where we are slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Exchange:
 class Prober:
     """Asks one door, in the way that calibration found it to answer. ``heard`` keeps what that says.
 
-    ``unread`` is how messages are sent to a door that answered none, and did not take off its socket what was sent.
+    ``unread`` is how messages are sent to a door that answered none, and did not take off its socket what was sent;
+    ``once``: an answer came to the first who asked a fresh process, and none to the next.
     """
 
     def __init__(
@@ -76,9 +80,11 @@ class Prober:
         self._context = zmq.Context()
         self.exchange: Exchange | None = None
         self.unread: Exchange | None = None
+        self.once = False
         self.level = "user" if user else "handshake"
         self.usual = 0.0
         self.each = 0.0
+        self._sent_at = 0.0
 
     def close(self) -> None:
         """Drop every socket at once."""
@@ -94,14 +100,19 @@ class Prober:
         shaken = self._handshake(surface, 5.0)
         if not shaken.ok or shaken.level == UNASKED or self._user is not None:
             return self.ask(surface, 10.0) if self._user is not None else shaken
+        answered: Exchange | None = None
         for exchange in _candidates(surface.socket_type):
             patience = PATIENCE + 2 * shaken.seconds  # each question shakes hands anew
             if self._settle(surface, exchange, patience, "application"):
                 return ProbeResult(self.level, True, self.usual)
+            answered = answered or (exchange if self.usual and exchange.parts else None)
             if fresh is not None and (exchange.parts or exchange.drain):
                 surface = fresh()
             if exchange.drain:
                 self.unread = exchange
+        if answered is not None and fresh is not None:
+            self.exchange, self.level, self.once, self.usual = answered, "application", True, PATIENCE
+            return ProbeResult(self.level, True, self.usual)
         if (reader := _reader(surface.socket_type)) is not None:
             if self._settle(surface, reader, _DRAIN_WITHIN + 2 * shaken.seconds, READING):
                 return ProbeResult(self.level, True, self.usual)
@@ -116,20 +127,26 @@ class Prober:
 
         What answers once and then no more is not something to hold it to.
         """
-        took: list[float] = []
-        while len(took) < 3:
+        self.usual = 0.0
+        for _ in range(3):
             seconds = self._try(surface, exchange, patience)
             if seconds is None:
                 return False
-            took.append(seconds)
-        self.exchange, self.level, self.usual = exchange, level, max(took)
+            self.usual = max(self.usual, seconds)
+        self.exchange, self.level = exchange, level
         self.each = self.usual / (_DRAIN if exchange.drain else 1)
         return True
 
-    def takes(self, surface: Surface, within: float) -> bool:
-        """Whether the door takes off its socket what is sent to it, ``within`` seconds. Blocking."""
+    def untaken(self, surface: Surface, patience: float) -> float:
+        """Seconds for which nothing more could be sent; 0: all of it was. Blocking.
+
+        Gives up when nothing could be sent for ``patience`` seconds, or when it takes MOST_PATIENT times as long.
+        """
         asked = self.unread or self.exchange
-        return asked is None or self._try(surface, asked, within) is not None
+        if asked is None:
+            return 0.0
+        taken = self._try(surface, asked, MOST_PATIENT * patience, stuck=patience)
+        return 0.0 if taken is not None else time.monotonic() - self._sent_at
 
     def ask(self, surface: Surface, within: float) -> ProbeResult:
         """One question, answered or not ``within`` seconds (asked anew until then). Blocking."""
@@ -217,8 +234,11 @@ class Prober:
             sock.curve_serverkey = z85_encode(known.server_key).encode()
         return sock
 
-    def _try(self, surface: Surface, exchange: Exchange, within: float) -> float | None:
-        """Seconds that a round trip took; None when it did not come back ``within`` seconds."""
+    def _try(self, surface: Surface, exchange: Exchange, within: float, stuck: float = math.inf) -> float | None:
+        """Seconds that a round trip took; None when it did not come back ``within`` seconds.
+
+        ``stuck``: or when nothing could be sent for so many seconds, where many messages are.
+        """
         started = time.monotonic()
         with self.socket(surface, exchange.kind) as sock:
             if exchange.kind == zmq.SUB:
@@ -227,7 +247,7 @@ class Prober:
                 sock.set(zmq.SNDHWM, 1)
                 sock.set(zmq.SNDBUF, 4096)
                 sock.connect(surface.address)
-                return _drain(sock, exchange.kind, started, within)
+                return self._drain(sock, exchange.kind, started + within, stuck)
             sock.connect(surface.address)
             if exchange.parts:
                 if not sock.poll(int(within * 1000), zmq.POLLOUT):
@@ -241,6 +261,18 @@ class Prober:
             self._heard.add(parts[1:] if exchange.kind == zmq.ROUTER else parts)
             return took
 
+    def _drain(self, sock: zmq.Socket[bytes], kind: int, end: float, stuck: float) -> float | None:
+        """Push more than a default high-water mark holds: it only goes through if somebody reads."""
+        parts = (b"", _BLOCK) if kind == zmq.DEALER else (_BLOCK,)
+        started = self._sent_at = time.monotonic()
+        for _ in range(_DRAIN):
+            left = min(end, self._sent_at + stuck) - time.monotonic()
+            if left <= 0 or not sock.poll(int(left * 1000), zmq.POLLOUT):
+                return None
+            sock.send_multipart(parts)
+            self._sent_at = time.monotonic()
+        return time.monotonic() - started
+
 
 def split(command: str, option: str = "--probe") -> list[str]:
     """The words of a command that a user gave with ``option``. Raises UsageError, which begins with that."""
@@ -251,17 +283,6 @@ def split(command: str, option: str = "--probe") -> list[str]:
     if not words:
         raise UsageError(f"{option}: the command is empty; give one, for example 'python ask.py'.")
     return words
-
-
-def _drain(sock: zmq.Socket[bytes], kind: int, started: float, within: float) -> float | None:
-    """Push more than a default high-water mark holds: it only goes through if somebody reads."""
-    parts = (b"", _BLOCK) if kind == zmq.DEALER else (_BLOCK,)
-    for _ in range(_DRAIN):
-        left = within - (time.monotonic() - started)
-        if left <= 0 or not sock.poll(int(left * 1000), zmq.POLLOUT):
-            return None
-        sock.send_multipart(parts)
-    return time.monotonic() - started
 
 
 def _said(ok: bool, within: float) -> str:

@@ -1,7 +1,7 @@
 """Does a target that answers nobody still take messages off its socket? Seen from outside, and never by chance.
 
 Contract: a client offers more than high-water marks hold, and waits. A program that reads, however slowly, uses the
-processor for it, or writes; one that has stopped does neither, for as long as it is given. Judges nothing.
+processor, and waits in between; one that has stopped does neither, for as long as it is given. Judges nothing.
 """
 
 from __future__ import annotations
@@ -10,59 +10,66 @@ from collections.abc import Callable
 
 import trio
 
+from zmqfuzz.observer import Observer
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import READING, ProbeResult
 
 __all__ = ["reads_on"]
 
-LEAST, STILL = 3.0, 1.5
-"""Seconds that it has at least, and those at the end in which it must have been still to count as deaf."""
+LEAST = 3.0
+"""Seconds that it has at least."""
 
-IDLE = 0.15
-"""Share of a core below which it is: a loop that wakes up for its timers, and finds nothing to do."""
+LOOK = 1.0
+"""Seconds of a look: one when it has nothing to do, and one at the end, while messages wait."""
 
-STEP = 0.1
+STEP = 0.05
+IDLE, PAUSES = 0.15, 8
+"""Share of a core, and pauses in a look beyond those when it has nothing to do, that are no work: a loop wakes up for
+its timers, and finds nothing."""
 
 
-async def reads_on(standing: Standing, take: Callable[[float], bool], within: float) -> tuple[ProbeResult, ...]:
-    """Ask ``take`` whether messages are taken; ok=False where none are and the target is still. Empty: it is at work.
+async def reads_on(standing: Standing, untaken: Callable[[float], float], within: float) -> tuple[ProbeResult, ...]:
+    """Offer messages; ok=False where they are not taken and the target is still. Empty: it is at work, or we were slow.
 
-    ``within``: seconds to serve again, as declared.
+    ``untaken``: seconds for which nothing more could be sent, which ends after so many (0: all was taken). ``within``:
+    seconds to serve again, as declared.
     """
-    began = trio.current_time()
-    if not await standing.observer.steady(within):
+    began, observer = trio.current_time(), standing.observer
+    if not await observer.steady(within):
         return ()
-    taken = False
-    seen: list[tuple[float, float, str]] = []
+    rest = await _pauses(observer)
     patience = max(within, LEAST)
+    waited: float | None = None
 
     async def ask() -> None:
-        nonlocal taken
-        taken = await trio.to_thread.run_sync(take, patience)
-        watching.cancel()
+        nonlocal waited
+        waited = await trio.to_thread.run_sync(untaken, patience)
+        looking.cancel()
 
+    still = False
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        with trio.CancelScope() as watching:
-            while True:
-                sample = standing.observer.sample()
-                if sample is not None:
-                    seen.append((trio.current_time(), sample.cpu, standing.running.log_tail()))
-                await trio.sleep(STEP)
+        with trio.CancelScope() as looking:
+            while True:  # the last whole look counts, in which nothing more could be sent
+                pauses = await _pauses(observer)
+                still = pauses is not None and pauses <= (rest or 0) + PAUSES
     seconds = trio.current_time() - began
-    if taken:
+    if not waited:
         return (ProbeResult(READING, True, seconds, "it takes what it is sent"),)
-    if standing.running.exit() is not None or not _still(seen):
+    if not still or waited < 2 * LOOK or standing.running.exit() is not None:
         return ()
     said = "it has written of an error, " if standing.complained() else "it "
-    detail = f"{said}is at rest, and takes no more messages off its socket"
-    return (ProbeResult(READING, False, seconds, detail),)
+    return (ProbeResult(READING, False, seconds, f"{said}is at rest, and takes no more messages off its socket"),)
 
 
-def _still(seen: list[tuple[float, float, str]]) -> bool:
-    """Whether it used hardly any CPU, and wrote nothing, at the end."""
-    if not seen or seen[-1][0] - seen[0][0] < STILL:
-        return False
-    last = [one for one in seen if seen[-1][0] - one[0] <= STILL]
-    used = (last[-1][1] - last[0][1]) / max(last[-1][0] - last[0][0], STEP)
-    return used < IDLE and all(one[2] == last[-1][2] for one in last)
+async def _pauses(observer: Observer) -> int | None:
+    """How often its threads paused in a look; None where it used the processor, or waited for one."""
+    first, before, began = observer.sample(), observer.pauses(), trio.current_time()
+    while trio.current_time() - began < LOOK:
+        await trio.sleep(STEP)
+        if observer.busy():
+            return None
+    last, after = observer.sample(), observer.pauses()
+    if first is None or last is None or last.cpu - first.cpu > IDLE * (last.at - first.at):
+        return None
+    return after - before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from zmqfuzz.observer import Observer
+from zmqfuzz.observer import Observer, Quiet
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running
 
@@ -29,9 +29,9 @@ JVM, Rust, Go, .NET, Node, Ruby."""
 class Standing:
     """One running process of the target, with what watches it and what was played against it."""
 
-    def __init__(self, running: Running, hard_cap: int) -> None:
+    def __init__(self, running: Running, hard_cap: int, quiet: Quiet | None = None) -> None:
         self.running = running
-        self.observer = Observer(running, hard_cap)
+        self.observer = Observer(running, hard_cap, quiet)
         self.history: list[Attack] = []
         self.spoiled = False
         self.restless = False

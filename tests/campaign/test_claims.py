@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.claims import claim_time
 from zmqfuzz.campaign.known import Lane
 from zmqfuzz.campaign.order import in_order
@@ -21,11 +22,11 @@ def lanes(seed: int) -> list[Lane]:
 
 def test_a_family_is_played_at_one_door_of_a_kind_before_it_is_played_at_another() -> None:
     for seed in range(20):
-        ordered = in_order(lanes(seed))
+        ordered = in_order(lanes(seed), Limits())
         assert len(ordered) == 12
         first = [(lane.family.name, lane.surface.socket_type) for lane in ordered[:6]]
         assert len(set(first)) == 6
-    assert len({in_order(lanes(seed))[0].surface.address for seed in range(20)}) > 1
+    assert len({in_order(lanes(seed), Limits())[0].surface.address for seed in range(20)}) > 1
 
 
 def test_a_run_that_was_too_short_says_how_long_would_do() -> None:

@@ -34,6 +34,7 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "load_server": ("load_server.py", (), "ZF101", ("--only", "descriptor-exhaustion")),
     "worker_deaf": ("worker_deaf.py", (), "ZF102", ("--only", MALFORMED)),
     "stop_and_wait": ("stop_and_wait.py", (), "ZF103", ("--only", "malformed-message,stall,tempo")),
+    "one_at_a_time": ("one_at_a_time.py", (), "ZF102", ("--only", MALFORMED)),
     "worker_pool": ("worker_pool.py", (), "ZF104", ("--only", MALFORMED)),
     "broker": ("broker.py", (), "ZF203", ("--only", "multipart")),
     "memory_leak": ("memory_leak.py", (), "ZF204", ("--only", "malformed-message,flood")),

@@ -143,12 +143,16 @@ class Docket:
         at_once = not self.first_turns or self._triaging <= TRIAGE_SHARE * self._plan.seconds
         waits = code == LAST
         if self._plan.stop_after is None:  # the first crash is told soon, others are looked for before they are told
-            waits = _last(catch) or (_crashed(catch) and self._triaging > 0)
+            waits = (
+                _last(catch) or (_crashed(catch) and self._triaging > 0) or (self.first_turns and _slow(lane, catch))
+            )
         if not waits and at_once and (await self._triaged(one) or not self.first_turns):
             return
         self._tell(Suspected(lane.surface, lane.family.name, code, f"{catch.violation.sentence}{LATER}"))
         self._known.learn(lane, code, _drawn(catch))
         self._known.put_off(lane, code)
+        if code == DEAF:
+            self._harness.deaf.add(lane.surface.key)
         self._waiting.append(one)
 
     async def catch_up(self, lanes: Sequence[Lane], deadline: float) -> None:
@@ -278,6 +282,11 @@ def _last(catch: Catch) -> bool:
 
 def _crashed(catch: Catch) -> bool:
     return catch.trial.observation.exit is not None
+
+
+def _slow(lane: Lane, catch: Catch) -> bool:
+    """Whether each of its replays waits for a program that may connect again: the others have their turn first."""
+    return lane.surface.side == "connect" and catch.violation.code == DEAF
 
 
 def _rank(catch: Catch) -> int:

@@ -14,6 +14,7 @@ import trio
 
 from zmqfuzz.campaign.again import Again
 from zmqfuzz.campaign.backlogs import Backlogs
+from zmqfuzz.campaign.brittle import ask_twice
 from zmqfuzz.campaign.claims import (
     FEW_CASES,
     claim_asked,
@@ -139,6 +140,7 @@ class Campaign:
         if self._plan.settle:
             return
         beside.start_soon(self._vigil.watch, tuple(self._served))
+        await ask_twice(self._harness, lanes, self._docket.caught)
         await self._exposing.look()
         full = True
         end = deadline
@@ -157,10 +159,11 @@ class Campaign:
                     break
                 if left + grace <= 0 and self.outcome.cases:
                     continue
-                part = lane.family.weight / sum(other.family.weight for other in turn[place:])
-                share = 0.6 * left * lane.family.weight / sum(other.family.weight for other in turn)
+                weights = [other.family.weighs(self._harness.limits) for other in turn]
+                share = 0.6 * left * weights[place] / sum(weights)
                 if not lane.slices:
-                    share = (left - (1 - FIRST_TURNS) * self._plan.seconds) * part
+                    kept = (1 - FIRST_TURNS) * self._plan.seconds
+                    share = (left - kept) * weights[place] / sum(weights[place:])
                 seconds = min(LARGEST_SLICE, max(SMALLEST_SLICE, share))
                 await self._slice(lane, seconds, left, left - seconds)
                 await self._exposing.glance()
@@ -257,7 +260,7 @@ class Campaign:
         harness, families = self._harness, self._plan.families
         claim_cover(self.outcome, standing.observer, harness.limits, harness.budget, families)
         self._random.shuffle(lanes)
-        return in_order(lanes)
+        return in_order(lanes, harness.limits)
 
     def _situation(self, surface: Surface, standing: Standing) -> Situation:
         seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)

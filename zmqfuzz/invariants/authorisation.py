@@ -41,9 +41,10 @@ def strangers_refused(trial: Trial, limits: Limits, violated: type[Violation]) -
 
     Why: a lock that opens to everyone protects nothing, and it is not seen in tests with honest clients. Measured: the
     same message is sent by strangers: NULL instead of the mechanism, ZMTP 2.0 and 1.0, messages without a handshake,
-    a password instead of a key, an unknown name, the known name with a wrong password, a CURVE key that it does not
-    know (only where --client-key says that not any will do), a CURVE client without proof of its key (a wrong vouch).
-    One is let in when its handshake is completed, or a message comes back. Confirmed on fresh processes. Not judged: a
+    a password instead of a key, an unknown name, the known name with a wrong password, or with a part of the right
+    one, more than it, or in other letters, a CURVE key that it does not know (only where --client-key says that not any
+    will do), a CURVE client without proof of its key (a wrong vouch). One is let in when its handshake is completed, or
+    a message comes back. Confirmed on fresh processes. Not judged: a
     message that is taken in silence by a door that completes no handshake with its sender. To fix: a ZAP handler
     (RFC 27) that compares name and password or the client's public key with a list, bound before the socket is; with
     CURVE also ZMQ_ZAP_DOMAIN and ZMQ_ZAP_ENFORCE_DOMAIN, as without a handler libzmq lets every key in.

@@ -33,6 +33,9 @@ def assertion_in(log: str) -> tuple[str, str] | None:
     return (found["text"], found["file"].rsplit("/", 1)[-1]) if found else None
 
 
+_HANDLER = " A ZAP handler is such a worker: where it has ended, no handshake is completed any more."
+
+
 def _ended(exit_: Exit) -> str:
     if exit_.signal is not None:
         try:
@@ -120,7 +123,8 @@ def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
         _round_trip(last, limits),
         Measure("process", "alive"),
         signature=f"deaf at {last.level}",
-        advice="Catch errors per message so that no worker or loop ends, and watch workers from outside.",
+        advice="Catch errors per message so that no worker or loop ends, and watch workers from outside."
+        + (_HANDLER if trial.surface.mechanism in ("PLAIN", "CURVE") else ""),
     )
 
 
