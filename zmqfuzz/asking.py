@@ -13,6 +13,7 @@ from functools import partial
 import trio
 import zmq
 
+from zmqfuzz.budget import Limits
 from zmqfuzz.bystander import Bystanders
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.listener import Listeners
@@ -27,6 +28,7 @@ __all__ = ["Asking"]
 QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
 PROBE_SHARE = 10
+AT_WORK, BACKLOG = 0.5, 15.0
 """A probe that takes longer than QUICK_PROBE seconds is asked every PROBE_EVERY seconds, and every PROBE_SHARE times
 what it usually takes."""
 
@@ -119,4 +121,9 @@ class Asking:
                 return (first,)
             if first.ok or prober.level == READING:
                 return await reads_on(standing, partial(prober.untaken, surface), recover)
-        return (first,) if first.ok else (await self.ask(surface, recover),)
+        if first.ok:
+            return (first,)
+        late = await self.ask(surface, recover)
+        if not late.ok and recover >= Limits().recover and not await standing.observer.steady(AT_WORK):
+            late = await self.ask(surface, BACKLOG)  # it works off what waits: that is load, unless it never ends
+        return (late,)

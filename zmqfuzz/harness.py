@@ -24,7 +24,7 @@ from zmqfuzz.errors import TargetDidNotStart, TargetVanished
 from zmqfuzz.holding import held_by
 from zmqfuzz.injector import inject
 from zmqfuzz.listener import Listeners
-from zmqfuzz.observer import Usual
+from zmqfuzz.observer import Quiet
 from zmqfuzz.older import attack_at
 from zmqfuzz.parked import patience
 from zmqfuzz.peer import Dial
@@ -78,7 +78,7 @@ class Harness:
         self.last_history: tuple[Attack, ...] = ()
         self.between: Callable[[], None] = _nothing
         self.tap: Callable[[Trial | Examination, int], None] = _nothing
-        self.deaf, self._usual = set[str](), Usual()
+        self.deaf, self._quiet = set[str](), Quiet()
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
         self._inside = inside
@@ -148,7 +148,7 @@ class Harness:
             self.starts += 1
             if self._listeners is not None:
                 await self._met(self._listeners, running)
-            standing = Standing(running, self.limits.hard_cap, self._usual)
+            standing = Standing(running, self.limits.hard_cap, self._quiet)
             after.callback(standing.close)
             for surface in running.surfaces:
                 if surface.key not in self._met_doors:

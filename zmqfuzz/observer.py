@@ -15,7 +15,7 @@ from zmqfuzz.target import Running
 from zmqfuzz.trial import Sample
 from zmqfuzz.writer import Meter
 
-__all__ = ["Observer", "Usual"]
+__all__ = ["Observer", "Quiet"]
 
 INTERVAL = 0.01
 """Seconds between two samples while an attack runs (one costs about 10 microseconds)."""
@@ -30,7 +30,7 @@ CALM, FEW_PAUSES = 8, 3
 
 
 @dataclass
-class Usual:
+class Quiet:
     """What a program that has nothing to do uses: a share of a core, and how often a second it pauses, where known."""
 
     cpu: float = 0.0
@@ -40,12 +40,12 @@ class Usual:
 class Observer:
     """Watches the process tree of one running target."""
 
-    def __init__(self, running: Running, hard_cap: int, usual: Usual | None = None) -> None:
+    def __init__(self, running: Running, hard_cap: int, quiet: Quiet | None = None) -> None:
         self._running = running
         self._hard_cap = hard_cap
         self._watch = Watch.asking(running.pids) if running.pids() else None
         self._meter = Meter()
-        self._usual = usual or Usual()
+        self._quiet = quiet or Quiet()
         self.series: list[Sample] = []
         self.capped = False
 
@@ -105,8 +105,8 @@ class Observer:
         await trio.sleep(10 * LOOK)
         last, after = self.sample(), self.pauses()
         if first is not None and last is not None:
-            self._usual.cpu = (last.cpu - first.cpu) / max(last.at - first.at, LOOK)
-            self._usual.pauses = (after - before) / max(last.at - first.at, LOOK)
+            self._quiet.cpu = (last.cpu - first.cpu) / max(last.at - first.at, LOOK)
+            self._quiet.pauses = (after - before) / max(last.at - first.at, LOOK)
 
     async def idle(self, within: float) -> bool:
         """Whether, at one look ``within`` seconds, no thread of the target runs or waits for a processor."""
@@ -138,7 +138,7 @@ class Observer:
         """
         deadline = trio.current_time() + within
         last = self.sample()
-        calm, wanted = 0, 3 if self._usual.pauses is None else CALM
+        calm, wanted = 0, 3 if self._quiet.pauses is None else CALM
         since = (trio.current_time(), self.pauses())
         while last is not None and trio.current_time() < deadline:
             await trio.sleep(LOOK)
@@ -146,13 +146,13 @@ class Observer:
             if now is None:
                 return True
             used = (now.cpu - last.cpu) / max(now.at - last.at, LOOK)
-            level = abs(now.rss - last.rss) <= 256 * 1024 and used <= self._usual.cpu + QUIET_CPU
-            idle = self._usual.cpu > QUIET_CPU or not runnable(self._running.pids())
+            level = abs(now.rss - last.rss) <= 256 * 1024 and used <= self._quiet.cpu + QUIET_CPU
+            idle = self._quiet.cpu > QUIET_CPU or not runnable(self._running.pids())
             calm = calm + 1 if level and idle else 0
             if not calm:
                 since = (trio.current_time(), self.pauses())
             if calm >= wanted:
-                if self._usual.pauses is None or self._paused(*since):
+                if self._quiet.pauses is None or self._paused(*since):
                     return True
                 calm, since = 0, (trio.current_time(), self.pauses())
             last = now
@@ -160,7 +160,7 @@ class Observer:
 
     def _paused(self, at: float, count: int) -> bool:
         """Whether it has paused no oftener since ``at`` than it does at rest."""
-        usual = (self._usual.pauses or 0.0) * (trio.current_time() - at)
+        usual = (self._quiet.pauses or 0.0) * (trio.current_time() - at)
         return self.pauses() - count <= 1.5 * usual + FEW_PAUSES
 
     def busy(self) -> bool:

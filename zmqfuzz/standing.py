@@ -7,7 +7,7 @@ import re
 import trio
 
 from zmqfuzz.collecting import Collector
-from zmqfuzz.observer import Observer, Usual
+from zmqfuzz.observer import Observer, Quiet
 from zmqfuzz.script import Attack
 from zmqfuzz.target import Running
 
@@ -36,9 +36,9 @@ GIVEN_BACK, STEADY = 0.2, 2.0
 class Standing:
     """One running process of the target, with what watches it and what was played against it."""
 
-    def __init__(self, running: Running, hard_cap: int, usual: Usual | None = None) -> None:
+    def __init__(self, running: Running, hard_cap: int, quiet: Quiet | None = None) -> None:
         self.running = running
-        self.observer = Observer(running, hard_cap, usual)
+        self.observer = Observer(running, hard_cap, quiet)
         self.collector = Collector(running.pids) if running.can_kill else None
         self.history: list[Attack] = []
         self.spoiled = False

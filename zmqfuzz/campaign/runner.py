@@ -14,7 +14,7 @@ import trio
 
 from zmqfuzz.campaign.again import Again
 from zmqfuzz.campaign.backlogs import Backlogs
-from zmqfuzz.campaign.brittle import second_client
+from zmqfuzz.campaign.brittle import ask_twice
 from zmqfuzz.campaign.claims import (
     FEW_CASES,
     claim_asked,
@@ -140,7 +140,7 @@ class Campaign:
         if self._plan.settle:
             return
         beside.start_soon(self._vigil.watch, tuple(self._served))
-        await self._ask_twice(lanes)
+        await ask_twice(self._harness, lanes, self._docket.caught)
         await self._exposing.look()
         full = True
         end = deadline
@@ -195,13 +195,6 @@ class Campaign:
         return (
             self.outcome.reached.get(key, Reached.NOTHING) < lane.family.needs and self.outcome.cases[key] < FEW_CASES
         )
-
-    async def _ask_twice(self, lanes: list[Lane]) -> None:
-        """Where an honest client was answered once, and then no more: does one question make it deaf?"""
-        for lane in {lane.surface.key: lane for lane in lanes}.values():
-            asked = self._harness.asking.once(lane.surface.key)
-            if asked and (catch := await second_client(self._harness, lane.surface)) is not None:
-                await self._docket.caught(lane, catch)
 
     def _fewest(self, lanes: list[Lane]) -> list[Lane]:
         """The half of the lanes with the fewest attacks: what takes long gets every second turn for itself."""
