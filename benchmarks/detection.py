@@ -55,6 +55,7 @@ def pairs(folder: Path) -> list[Pair]:
 
     frames = ("--max-frame", "65536", "--only", "oversized-frame")
     hardened = python("frame_limit", "--hardened")
+    shapes = ("--only", "envelope,malformed-message")
     client = ("--bind", "{bind}")
     ends = ("--linger", "1s", "--delivers", "1", "--only", "malformed-message")
     connect = ("--connect", "{bind}")
