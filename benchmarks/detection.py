@@ -55,6 +55,7 @@ def pairs(folder: Path) -> list[Pair]:
 
     frames = ("--max-frame", "65536", "--only", "oversized-frame")
     hardened = python("frame_limit", "--hardened")
+    shapes = ("--only", "envelope,malformed-message")
     client = ("--bind", "{bind}")
     ends = ("--linger", "1s", "--delivers", "1", "--only", "malformed-message")
     connect = ("--connect", "{bind}")
@@ -70,13 +71,7 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF103", "stop_and_wait", QUIET, python("stop_and_wait"), python("stop_and_wait", "--hardened")),
         Pair("ZF102", "one_at_a_time", QUIET, python("one_at_a_time"), python("one_at_a_time", "--hardened")),
         Pair("ZF104", "worker_pool", QUIET, python("worker_pool"), python("worker_pool", "--hardened")),
-        Pair(
-            "ZF105",
-            "spinner",
-            ("--only", "envelope,malformed-message"),
-            python("spinner"),
-            python("spinner", "--hardened"),
-        ),
+        Pair("ZF105", "spinner", shapes, python("spinner"), python("spinner", "--hardened")),
         Pair("ZF201", "frame_limit", frames, python("frame_limit"), hardened),
         Pair("ZF201", "frame_limit, off by one", frames, python("frame_limit", "--off-by-one"), hardened),
         Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),
