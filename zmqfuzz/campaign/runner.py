@@ -155,9 +155,7 @@ class Campaign:
             for place, lane in enumerate(turn):
                 left = deadline - time.monotonic()
                 grace = self._grace if self._owes(lane) else 0.0
-                if self._enough():
-                    break
-                if left + grace <= 0 and self.outcome.cases:
+                if self._enough() or (left + grace <= 0 and self.outcome.cases):
                     continue
                 weights = [other.family.weighs(self._harness.limits) for other in turn]
                 share = 0.6 * left * weights[place] / sum(weights)
