@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import Limits
 from zmqfuzz.campaign.novelty import Learned, Novelty, cells_of
 from zmqfuzz.errors import UsageError
 from zmqfuzz.overnight.closing import amounts_to
-from zmqfuzz.overnight.crew import most_workers
+from zmqfuzz.overnight.conductor import Conductor, Ends
+from zmqfuzz.overnight.crew import Local, most_workers
 from zmqfuzz.overnight.entries import Pool, entry_lines, needed
 from zmqfuzz.overnight.ledger import JOURNAL, Ledger, check_name
 from zmqfuzz.overnight.lines import Lines, Tail, read_lines
 from zmqfuzz.overnight.merging import imported, merged
 from zmqfuzz.overnight.tally import Tally
+from zmqfuzz.overnight.task import Task
 from zmqfuzz.script import Attack, Close, Connect, Script, Wait
 from zmqfuzz.seeds import read_seeds
 from zmqfuzz.trial import ClosedBy, Exit, Observation, Reached, Sample, Stage, Surface, Transcript, Trial
@@ -321,3 +325,21 @@ def test_what_was_not_triaged_in_time_is_given_to_the_next_slice_and_not_for_eve
     take("slice-over", 5, died=True)
     assert not tally.waiting
     assert doubts() == ["D: ZF101? seen"]
+
+
+def test_where_time_is_short_families_take_turns(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "n", tmp_path, "t", {})
+    task = Task(0, Spec(command=("true",)), families=("a", "b", "c", "d"), seconds=20.0)
+    conductor = Conductor(ledger, Local(1), task, Ends(60.0), show=lambda _: None, say=lambda _: None)
+    assert conductor._turn(task) == ("a", "b", "c", "d"), "no door is known yet"
+    for door in ("x", "y"):
+        ledger.write("door", door=door, ok=True)
+    played: list[str] = []
+    for number in range(4):
+        turn = conductor._turn(task)
+        played += turn
+        for family in turn:
+            ledger.write("slice", slice=number, door="x", family=family, rss=0)
+    assert sorted(played) == sorted("aabbccdd")
+    assert conductor._turn(replace(task, seconds=60.0)) == ("a", "b", "c", "d")
+    ledger.close()

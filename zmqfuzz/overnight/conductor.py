@@ -41,6 +41,9 @@ FAILURES = 3
 FIRST_PLAYED = 3
 """Corpus entries that a slice plays first, for each door and family at most."""
 
+TURN = 5.0
+"""Seconds that a family has at each door in a slice; where there is less for all, some are played in the next one."""
+
 REPLAYS = 0.25
 """Share of the time for replaying what is known."""
 
@@ -250,6 +253,7 @@ class Conductor:
             known=frozenset(self.tally.known),
             cells=frozenset(self.tally.cells),
             best=dict(self.tally.best),
+            families=self._turn(task),
             corpus=self._played_first(seed),
             again=self._waiting() if task.finding is None else (),
             file=str(self.ledger.file(number)) if self.crew.follows else "",
@@ -258,6 +262,14 @@ class Conductor:
         self.ledger.write("slice-began", slice=number, worker=seat + 1, seed=seed, **what)
         self.working[seat] = self.crew.submit(seat, task), task
         self._heard[seat] = time.monotonic()
+
+    def _turn(self, task: Task) -> tuple[str, ...]:
+        """The families of a slice: all, or those that had the fewest turns so far."""
+        doors = sum(door["ok"] for door in self.tally.doors.values())
+        most = max(1, int(task.seconds / (TURN * max(1, doors))))
+        if task.finding is not None or not doors or most >= len(task.families):
+            return task.families
+        return tuple(sorted(task.families, key=lambda name: self.tally.turns[name])[:most])
 
     def _waiting(self) -> tuple[Waiting, ...]:
         read = map(waiting_from_plain, self.tally.waiting)

@@ -75,6 +75,7 @@ class Tally:
     lines: Counter[int] = field(default_factory=Counter)
     cases: Counter[tuple[str, str]] = field(default_factory=Counter)
     took: Counter[tuple[str, str]] = field(default_factory=Counter)
+    turns: Counter[str] = field(default_factory=Counter)
     news: Counter[tuple[str, str]] = field(default_factory=Counter)
     leg_cases: int = 0
     starts: int = 0
@@ -171,6 +172,7 @@ class Tally:
 
     def _slice(self, record: Mapping[str, Any]) -> None:
         self.took[(record["door"], record["family"])] += record.get("took", 0.0)
+        self.turns[record["family"]] += 1
         if record["rss"]:
             self.rss[record["slice"]] = record["rss"]
             self.memory.append((round(self.elapsed, 1), record["rss"]))
