@@ -18,22 +18,20 @@ from zmqfuzz.campaign.brittle import ask_twice
 from zmqfuzz.campaign.claims import (
     FEW_CASES,
     claim_asked,
-    claim_cover,
     claim_missed,
     claim_reach,
     claim_tested,
     claim_time,
-    open_doors,
 )
 from zmqfuzz.campaign.companies import Companies
 from zmqfuzz.campaign.docket import Docket
-from zmqfuzz.campaign.events import Calibrated, Ended, Event, Outcome, Plan, Sliced
+from zmqfuzz.campaign.events import Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.judging import violations
 from zmqfuzz.campaign.known import Known, Lane
 from zmqfuzz.campaign.looks import Looks
-from zmqfuzz.campaign.order import in_order
+from zmqfuzz.campaign.opening import Opening
 from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.rests import Rests
 from zmqfuzz.campaign.search import Catch, Test, search, search_fast
@@ -44,13 +42,11 @@ from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
 from zmqfuzz.campaign.vigil import Vigil, alongside
 from zmqfuzz.campaign.volleys import FIRST, Magazine
 from zmqfuzz.catalogue import Situation, invariants
-from zmqfuzz.errors import NothingSelected, TargetError, TargetServesNobody
+from zmqfuzz.errors import TargetError
 from zmqfuzz.finding import Violation
 from zmqfuzz.harness import Harness
-from zmqfuzz.probe import UNASKED
 from zmqfuzz.script import Attack
-from zmqfuzz.standing import Standing
-from zmqfuzz.trial import Reached, Surface, Trial
+from zmqfuzz.trial import Reached, Trial
 
 __all__ = ["Campaign"]
 
@@ -93,7 +89,7 @@ class Campaign:
         self._random = random.Random(plan.seed)
         self.outcome = Outcome(seed=plan.seed)
         self._besides: list[Catch] = []  # what an attack shows beside what it was caught for
-        self._served: list[Surface] = []
+        self._opening = Opening(harness, plan, self.outcome, tell)
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
         self._again = Again(harness, plan, self._known, self._docket, self.outcome)
         self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
@@ -135,11 +131,13 @@ class Campaign:
         return self.outcome
 
     async def _play(self, deadline: float, beside: trio.Nursery) -> None:
-        played = lanes = await self._lanes()
+        alone = any(look.wanted for look in (self._shutdown, self._rates, self._exposing))
+        more = alone or any(look.insists for look in self._looks)
+        played = lanes = await self._opening.lanes(self._random, more=more)
         await self._again.settle(lanes, deadline)
         if self._plan.settle:
             return
-        beside.start_soon(self._vigil.watch, tuple(self._served))
+        beside.start_soon(self._vigil.watch, tuple(self._opening.served))
         await ask_twice(self._harness, lanes, self._docket.caught)
         await self._exposing.look()
         full = True
@@ -172,12 +170,12 @@ class Campaign:
                 break
         await self._exposing.look_again()
         if not self._docket.enough:
-            await self._rates.look(self._served, end)
+            await self._rates.look(self._opening.served, end)
         for look in self._looks:
             if not self._docket.enough:
-                await look.look(self._served, end)
+                await look.look(self._opening.served, end)
         if not self._docket.enough:
-            await self._shutdown.look(self._served, end)
+            await self._shutdown.look(self._opening.served, end)
         await self._docket.finish(played, deadline)
         self.outcome.doubts += claim_time(lanes, played, self._plan.seconds)
 
@@ -206,68 +204,9 @@ class Campaign:
         spent = self._plan.cases is not None and sum(self.outcome.cases.values()) >= self._plan.cases
         return self._docket.enough or spent
 
-    async def _lanes(self) -> list[Lane]:
-        standing = await self._harness.standing()
-        surfaces = self._harness.surfaces(standing)
-        self.outcome.surfaces = list(surfaces)
-        lanes = []
-        before = standing.observer.sample()
-        for surface in surfaces:
-            result = await self._harness.calibrate(surface.key)
-            self._tell(Calibrated(surface, result.level, result.ok))
-            if not result.ok:
-                said = f"{surface.key}: an honest client was not served before any attack ({result.detail})"
-                self.outcome.doubts.append(said)
-                continue
-            self._served.append(surface)
-            if result.level == "handshake":
-                self.outcome.not_covered.append(
-                    f"{surface.key}: only the handshake of an honest client was checked, not the application"
-                    " (give --probe)"
-                )
-                if surface.socket_type == "REP" and surface.side == "bind":
-                    self.outcome.doubts.append(
-                        f"{surface.key}: it answered none of our requests, which a REP owes to each (RFC 28), and after"
-                        " one without an answer it serves nobody (give --probe with a request that it answers)"
-                    )
-            elif result.level == UNASKED:
-                self.outcome.doubts.append(f"{surface.key}: no honest client asked, {result.detail} (give --probe)")
-            lanes += [Lane(surface, family) for family in self._plan.families if family.applies(surface)]
-            for family in self._plan.families:
-                self.outcome.reach.expect(family, self._situation(surface, standing))
-        for lane in lanes:
-            kept = [attack for key, attack in self._plan.corpus if key == lane.surface.key]
-            lane.alone.extend(attack for attack in kept if attack.strategy == lane.family.name)
-        after = standing.observer.sample()
-        if before and after and after.threads < before.threads:
-            self._harness.renew()  # to be asked in vain has cost it a worker already
-        self.outcome.not_covered += open_doors(surfaces, self._harness.credentials)
-        unused = self._harness.credentials.unused([surface.mechanism for surface in surfaces])
-        if unused and lanes:
-            self.outcome.doubts.append(unused)
-        if not lanes and self.outcome.doubts:
-            raise TargetServesNobody(
-                f"Inconclusive, nothing was attacked: {'; '.join(self.outcome.doubts)}. Correct the target or --probe."
-            )
-        alone = any(look.wanted for look in (self._shutdown, self._rates, self._exposing))
-        if not lanes and not (alone or any(look.insists for look in self._looks)):
-            doors = ", ".join(surface.key for surface in surfaces)
-            raise NothingSelected(
-                f"Nothing was selected to run that fits the target's doors ({doors}); see `zmqfuzz list`."
-            )
-        harness, families = self._harness, self._plan.families
-        claim_cover(self.outcome, standing.observer, harness.limits, harness.budget, families)
-        self._random.shuffle(lanes)
-        return in_order(lanes, harness.limits)
-
-    def _situation(self, surface: Surface, standing: Standing) -> Situation:
-        seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)
-        budget, room = self._harness.budget, standing.observer.room()
-        return Situation(surface, self._harness.limits, budget, seeds, self._plan.payloads, room)
-
     async def _slice(self, lane: Lane, seconds: float, left: float, spare: float) -> None:
         """One slice of ``seconds``; ``spare`` seconds may go into what was left behind."""
-        situation = self._situation(lane.surface, await self._harness.standing())
+        situation = self._opening.situation(lane.surface, await self._harness.standing())
         seed = self._random.getrandbits(32)
 
         async def test(attack: Attack, shrinking: Violation | None) -> tuple[Violation | None, Trial]:
