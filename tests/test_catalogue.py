@@ -53,13 +53,14 @@ FAMILIES = {
 CODES = {
     f"ZF{number}"
     for number in (
-        *range(101, 105),
-        *range(201, 210),
+        *range(101, 106),
+        *range(201, 212),
         301,
         *range(311, 318),
         *range(321, 323),
         *range(401, 405),
         501,
+        *range(701, 705),
         *range(651, 654),
     )
 }

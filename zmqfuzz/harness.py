@@ -6,7 +6,7 @@ never judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from functools import partial
 import trio
 
 from zmqfuzz.acquaint import acquaint, locked
+from zmqfuzz.aside import Inside, Reference
 from zmqfuzz.asking import Asking
 from zmqfuzz.budget import WAITING, Budget, Limits
 from zmqfuzz.bystander import Bystanders
@@ -37,15 +38,7 @@ from zmqfuzz.trial import Examination, Observation, ProbeResult, Sample, Surface
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
-__all__ = ["Harness", "Inside", "Reference"]
-
-Reference = Callable[[Surface, str, int], tuple[Target, Credentials]]
-"""Makes a bare socket like the one behind a door, from the shared library at a path and with this many messages as
-RCVHWM, and says what it asks its peers for. Raises UsageError: that is not possible."""
-
-Inside = Callable[[], Awaitable[dict[str, tuple[str, str]]]]
-"""Starts the target once more, on which nothing is played, and says of its doors, by key, which line opens them and
-how. Raises nothing."""
+__all__ = ["Harness"]
 
 
 class Harness:
