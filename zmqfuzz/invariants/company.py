@@ -135,8 +135,8 @@ def in_time(seen: Examination, limits: Limits, violated: type[Violation]) -> Non
     Why: one queue for all lets whoever asks most decide how long everybody waits. Measured: as ZF701; the 99th
     percentile of the slower one of two honest clients while a crowd of four asks as fast as it is let, on three of
     three fresh processes, a question without an answer counted as two seconds. Inconclusive: alone it is not kept
-    either, or an echo that nothing attacks, asked in the same moments, takes half of the time: that is the machine. To
-    fix: leave what waits in the socket, which takes from each peer in turn, and keep RCVHWM small; no queue of your own
+    either, or an echo that nothing attacks, asked in the same moments, takes half of the time: that is the machine.
+    To fix: leave what waits in the socket, which takes from each peer in turn, and keep RCVHWM small; no queue of your own
     in front of the work, or one for each peer.
     """
     every, promised = _seen(seen), limits.bystander_within

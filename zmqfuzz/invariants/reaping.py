@@ -274,8 +274,8 @@ def older_kept(trial: Trial, limits: Limits, violated: type[Violation]) -> None:
     own, that shake hands, read, and say nothing for longer than libzmq's handshake may take (30 s); all of the newest
     are still connected, and one of an older version was cut by the target. On two more processes, too. Inconclusive:
     a promise that silent peers are cut (--hung-within), a door that asks for a password or a key, or cuts older peers
-    at once; any target but a hosted libzmq (--libzmq), as a second copy might disturb it; a run of less than 45 s. To
-    fix: libzmq 4.3.5, in which the handshake of older versions stops its timer; or HANDSHAKE_IVL 0.
+    at once; any target but a hosted libzmq (--libzmq), as a second copy might disturb it; a run of less than 45 s.
+    To fix: libzmq 4.3.5, in which the handshake of older versions stops its timer; or HANDSHAKE_IVL 0.
     """
     newest, older = _stayed(trial)
     cut = [peer for peer in older if peer.transcript.closed_by.by_target and peer.cut_after > _AT_ONCE]
