@@ -182,11 +182,13 @@ class Witness:
             return
         began = trio.current_time()
         if self._patience:
-            self._during = await self._ask(self._patience) if await self._observer.steady(RESTED) else None
+            self._during = (
+                await self._ask(self._patience) if await self._observer.steady(RESTED, pausing=True) else None
+            )
         else:
             seen = await self._ask(QUICK)
             if seen is not None and seen.share < self._all.least:
-                seen = await self._ask(SLOW) if await self._observer.steady(CALM) else None
+                seen = await self._ask(SLOW) if await self._observer.steady(CALM, pausing=True) else None
             self._during = seen
             self._all.spent += trio.current_time() - began
         self._all.asked += self._during is not None

@@ -128,17 +128,18 @@ class Observer:
         used = last.cpu - first.cpu if first is not None and last is not None else 0.0
         return Rest(used / (now - began), running / max(looks, 1))
 
-    async def steady(self, within: float) -> bool:
+    async def steady(self, within: float, *, pausing: bool = False) -> bool:
         """Wait until the target has worked off what it got; False when it has not ``within`` seconds.
 
         At rest: for three looks its memory stands still, it uses hardly more CPU than at rest before, and (unless
         it was never idle) no thread of it runs or waits for a processor, so that a busy machine does not deceive. Where
         it is known how often it pauses at rest, for more looks, in which it does so no oftener: a program that sleeps
-        between two messages has not worked off what waits.
+        between two messages has not worked off what waits. ``pausing``: it may, as it has something to do for others.
         """
         deadline = trio.current_time() + within
         last = self.sample()
-        calm, wanted = 0, 3 if self._quiet.pauses is None else CALM
+        counted = self._quiet.pauses is not None and not pausing
+        calm, wanted = 0, CALM if counted else 3
         since = (trio.current_time(), self.pauses())
         while last is not None and trio.current_time() < deadline:
             await trio.sleep(LOOK)
@@ -152,7 +153,7 @@ class Observer:
             if not calm:
                 since = (trio.current_time(), self.pauses())
             if calm >= wanted:
-                if self._quiet.pauses is None or self._paused(*since):
+                if not counted or self._paused(*since):
                     return True
                 calm, since = 0, (trio.current_time(), self.pauses())
             last = now

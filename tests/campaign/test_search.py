@@ -104,7 +104,7 @@ def test_no_more_attacks_than_were_asked_for(most: int) -> None:
 
 @pytest.mark.parametrize("least", [2, 3])
 def test_what_is_caught_is_shrunk(least: int) -> None:
-    catch, _, _ = hunt(crash_at(least), most=2000)
+    catch, _, _ = hunt(crash_at(least), most=2000, seed=4)
     assert catch is not None
     assert type(catch.violation) is CRASH
     assert parts(catch.original) >= least

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from zmqfuzz.catalogue import families
+from zmqfuzz.cli.choosing import LOOKS
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "targets" / "examples"
 PY = sys.executable
@@ -66,7 +67,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-ALL = ",".join(families())
+ALL = ",".join([*families(), *LOOKS])
 FREE = f"tcp://127.0.0.1:{_free_port()}"
 BAD: list[Any] = [
     (("run",), USAGE, "Nothing to test"),
