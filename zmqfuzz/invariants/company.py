@@ -136,8 +136,8 @@ def in_time(seen: Examination, limits: Limits, violated: type[Violation]) -> Non
     percentile of the slower one of two honest clients while a crowd of four asks as fast as it is let, on three of
     three fresh processes, a question without an answer counted as two seconds. Inconclusive: alone it is not kept
     either, or an echo that nothing attacks, asked in the same moments, takes half of the time: that is the machine.
-    To fix: leave what waits in the socket, which takes from each peer in turn, and keep RCVHWM small; no queue of your own
-    in front of the work, or one for each peer.
+    To fix: leave what waits in the socket, which takes from each peer in turn, and keep RCVHWM small; no queue of your
+    own in front of the work, or one for each peer.
     """
     every, promised = _seen(seen), limits.bystander_within
     if promised is None or not every or not all(late(company, promised) for company in every):
