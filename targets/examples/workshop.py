@@ -4,7 +4,8 @@ Five weaknesses of different kinds. Orders: a count of nought divides by nought 
 cannot be read leaves its file open. Readings: those that cannot be read are kept for ever. Badges: a name that is no
 UTF-8 ends the only thread that answers there, and nobody notices. Settings: they come pickled, so whoever can connect
 has any code run.
-Hardened: the same services without the five.
+(A sixth came by itself: an item that no UTF-8 can hold.)
+Hardened: the same services without them.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def test_a_file_that_may_not_grow_ends_a_campaign_and_tears_nothing(campaign: St
     words = ("full", "--for", "60s", "--slice", "20s", *PLAY, *CRASH)
 
     def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))  # more than its first line
 
     one = campaign(*words, preexec_fn=limited)
     check_full(one, tmp_path, one.ended())

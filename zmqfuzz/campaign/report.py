@@ -144,7 +144,7 @@ def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
 
 def _repeat(finding: Finding) -> str:
     if not finding.tried:
-        return "seen once; there was no fresh process to repeat it on"
+        return "seen once"
     return f"{finding.confirmed}/{finding.tried} on fresh processes"
 
 

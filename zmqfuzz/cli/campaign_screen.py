@@ -54,7 +54,7 @@ def told(one: Sighting) -> str:
     finding = one.told["finding"]
     shown, tried = one.replays if one.replays[1] else (finding["confirmed"], finding["tried"])
     words = {
-        "new": f"new, {shown} of {tried}",
+        "new": f"new, {shown} of {tried}" if tried else "new, seen once",
         "still": f"still there, {shown} of {tried}",
         "rare": f"rare: {shown} of {tried} replays show it",
         "fixed": f"fixed: none of {tried} replays shows it",

@@ -16,10 +16,11 @@ _LIBRARY = "libzmq"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Findings with one cause; ``severity`` is the worst of them."""
+    """Findings with one cause; ``severity`` is the worst of them, ``signature`` their way of failing."""
 
     code: str
     title: str
+    signature: str
     owner: str
     severity: Severity
     doors: tuple[str, ...]
@@ -45,4 +46,4 @@ def _cause(group: list[Found]) -> Cause:
     first = group[0].finding
     severity = min((one.finding.severity for one in group), key=lambda severity: severity.rank)
     doors = tuple(sorted({one.finding.door for one in group}))
-    return Cause(first.code, first.title, first.owner, severity, doors, tuple(group))
+    return Cause(first.code, first.title, first.signature, first.owner, severity, doors, tuple(group))

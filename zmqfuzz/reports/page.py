@@ -42,14 +42,15 @@ def page(run: Run, changed: Difference | None) -> str:
     )
     limits = run.started.description.get("limits")
     promises = limits if isinstance(limits, dict) else {}
+    reasons = causes(run.found)
     return environment.get_template(TEMPLATE).render(
         run=run,
         started=run.started,
         outcome=run.outcome,
         gate=run.outcome.gate,
         changed=changed,
-        cards=[_card(run, one, promises, Markup) for one in run.found],
-        causes=causes(run.found),
+        cards=[_card(run, one, promises, Markup) for cause in reasons for one in cause.found],
+        causes=reasons,
         attacks=count(sum(case.cases for case in run.outcome.cases), "attack"),
         command=_command(run),
         promises={name: value for name, value in promises.items() if value is not None},
