@@ -54,7 +54,7 @@ def test_who_says_nothing_does_not_greet() -> None:
 
 def test_an_honest_handshake_becomes_that_of_the_door_and_a_lie_stays() -> None:
     (script,) = attack_at(HONEST, DOOR).scripts
-    assert script.steps[1:3] == (Send((Greeting2(SocketTypeByte.REQ),)), Expect("greeting", within=2.0))
+    assert script.steps[1:3] == (Send((Greeting2(SocketTypeByte.REQ),)), Expect("greeting", within=0.4))
     lie = Attack((Script((Connect(), Shake("REQ", instead=(Command(b"ERROR"),)))),))
     assert attack_at(lie, DOOR) == lie
     assert attack_at(HONEST, replace(DOOR, version="3.1")) == HONEST
