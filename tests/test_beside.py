@@ -171,10 +171,13 @@ def test_a_publisher_that_greets_the_first_subscriber_only_starves_nobody(tmp_pa
     async def work(harness: Harness, key: str) -> Examination:
         return await Examiner(harness).beside(peer, key)
 
-    seen = examined(Spec((sys.executable, str(tmp_path / "welcome.py"), "{endpoint}")), work)
-    assert seen.trials[-1].observation.beside is not None
-    assert seen.trials[-1].observation.beside.during.got == 0, "not what this test is about"
-    assert ZF103.judge(seen, Limits()) is None
+    for _ in range(4):  # calibration may come before the last subscriber is seen to have gone, and is not greeted then
+        seen = examined(Spec((sys.executable, str(tmp_path / "welcome.py"), "{endpoint}")), work)
+        assert ZF103.judge(seen, Limits()) is None
+        beside = seen.trials[-1].observation.beside
+        if beside is not None and beside.during.got == 0:
+            return
+    pytest.fail("beside the first subscriber the second one was served, which is not what this test is about")
 
 
 def test_beside_a_peer_that_rightly_gets_its_share_nobody_is_asked() -> None:
