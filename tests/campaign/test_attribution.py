@@ -29,7 +29,7 @@ OLD = Attack((Script((Connect(), Send((Greeting1(b"taken"),)), Send((Frame(b""),
 CASES = [
     ("memory_leak", READ, "ZF204", False),
     pytest.param("plain", TAKEN, "ZF208", True, marks=pytest.mark.slow),
-    ("plain", OLD, "ZF204", True),
+    pytest.param("plain", OLD, "ZF204", True, marks=pytest.mark.slow),
 ]
 
 

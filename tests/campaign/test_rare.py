@@ -47,6 +47,7 @@ def test_a_crash_of_some_processes_is_a_rare_finding(tmp_path: Path, deadly: str
     assert 0 < int(repeat[1]) < int(repeat[2])
 
 
+@pytest.mark.slow
 def test_a_public_crash_of_the_library_is_told_although_it_does_not_come_again(tmp_path: Path) -> None:
     """It ends the first process only, with the words that libzmq 4.3.5 says in issue 4841."""
     program = tmp_path / "once.py"

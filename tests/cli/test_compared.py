@@ -46,6 +46,7 @@ def test_an_audit_of_sources_is_joined_to_the_stored_run(folder: Path, tmp_path:
     assert "ZF201" not in said
 
 
+@pytest.mark.slow
 def test_two_builds_are_compared_verdict_by_verdict(folder: Path) -> None:
     (first,) = [path.name for path in (folder / ".zmqfuzz/runs").iterdir()]
     (folder / "new.py").write_text(SERVER.replace("linger = 0", "linger, socket.maxmsgsize = 0, 4096"))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import sys, zmq
 socket = zmq.Context().socket(zmq.PULL)
@@ -26,6 +28,7 @@ def ours(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_finding_is_kept_as_a_test_that_passes_when_it_is_fixed(tmp_path: Path) -> None:
     (tmp_path / "sink.py").write_text(PROGRAM.replace("WEAK", "True"))
     chosen = (
