@@ -14,6 +14,12 @@ __all__ = ["intake_bounded", "unread_bounded"]
 LEAST = 1.0
 """Seconds that a target must go on with what it had taken, and at least as long as the taking took."""
 
+TWICE = 2
+"""Times what the control gained, at least: marks of several sockets behind each other fill in both."""
+
+SUSTAINED = 0.3
+"""Seconds of growth, at least: queues that have a mark, and the buffers behind it, fill in a moment."""
+
 
 def _alive(trials: tuple[Trial, ...]) -> bool:
     return all(trial.observation.exit is None or trial.observation.killed_at_cap for trial in trials)
@@ -55,6 +61,8 @@ def unread_bounded(seen: Examination, limits: Limits, violated: type[Violation])
         return
     calm = _kept(seen.controls)
     if not calm or not all(map(unlimited, every)) or grows_anyway(seen.trials[0], seen.controls[0]):
+        return
+    if min(kept.grown for kept in every) < TWICE * calm[0].grown or min(kept.seconds for kept in every) < SUSTAINED:
         return
     worst = every[0]
     label = seen.trials[0].attack.scripts[0].label
