@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,10 @@ def keep_test(finding: Finding, plain: Mapping[str, Any], folder: Path) -> Path:
     module, kept = folder / f"test_{name}.py", folder / finding.id
     text = _TEST.format(title=printable(finding.title), id=finding.id, name=name, target=_target(plain))
     files = contents(finding, plain, None)
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
+    with _into(kept):
         for file in (FINDING, "transcript.zft"):
             (kept / file).write_text(files[file], "utf-8")
         module.write_text(text, "utf-8")
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}; name another folder with --out.") from None
     return module
 
 
@@ -63,11 +61,8 @@ def keep_capture(trial: Trial | None, folder: Path) -> Path:
     """Write the capture of a replay into ``folder``. Raises UsageError: nothing was shown, or it cannot be written."""
     if trial is None or not trial.transcripts:
         raise UsageError("It did not show in this replay, so there is nothing to capture; try --times 10.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _into(folder):
         write_capture(trial, folder / CAPTURE)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}; name another folder with --out.") from None
     return folder / CAPTURE
 
 
@@ -76,13 +71,20 @@ def keep_script(finding: Finding, folder: Path) -> Path:
     obstacle = next(filter(None, map(cannot_play, (*finding.history, finding.attack))), "")
     if obstacle:
         raise UsageError(obstacle)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _into(folder):
         script = folder / f"{finding.id}.py"
         script.write_text(repro_script(finding, finding.attack), "utf-8")
+    return script
+
+
+@contextmanager
+def _into(folder: Path) -> Iterator[None]:
+    """A folder that is there to be written to. Raises UsageError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror}; name another folder with --out.") from None
-    return script
 
 
 def _target(plain: Mapping[str, Any]) -> str:
