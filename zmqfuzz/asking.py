@@ -6,6 +6,7 @@ an honest server waits for it (:mod:`zmqfuzz.listener`). Judges nothing.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,6 +21,7 @@ from zmqfuzz.listener import Listeners
 from zmqfuzz.probe import UNASKED, Prober, UserProbe
 from zmqfuzz.reads import reads_on
 from zmqfuzz.seeds import Heard
+from zmqfuzz.settling import KNOWN_DEAF
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import READING, ProbeResult, Surface
 
@@ -28,9 +30,11 @@ __all__ = ["Asking"]
 QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
 PROBE_SHARE = 10
+READING_SHARE = 6
 AT_WORK, BACKLOG = 0.5, 15.0
 """A probe that takes longer than QUICK_PROBE seconds is asked every PROBE_EVERY seconds, and every PROBE_SHARE times
-what it usually takes."""
+what it usually takes; whether a door that answers nobody still reads is seen again after READING_SHARE times as long
+as that took."""
 
 
 class Asking:
@@ -45,6 +49,7 @@ class Asking:
         self._credentials = credentials
         self._listeners = listeners
         self._probers: dict[str, Prober] = {}
+        self._again: dict[str, float] = {}
 
     def close(self) -> None:
         """Drop every socket at once."""
@@ -106,8 +111,13 @@ class Asking:
         every = 0.0 if prober is not None and usual < QUICK_PROBE else max(PROBE_EVERY, PROBE_SHARE * usual)
         return trio.current_time() - standing.probed_at >= every
 
-    async def served(self, standing: Standing, surface: Surface, recover: float) -> tuple[ProbeResult, ...]:
-        """Ask, patiently: a first short question, and where it fails a long one while the process lives."""
+    async def served(
+        self, standing: Standing, surface: Surface, recover: float, *, fresh: bool = True
+    ) -> tuple[ProbeResult, ...]:
+        """Ask, patiently: a first short question, and where it fails a long one while the process lives.
+
+        ``fresh``: on a process of its own, for which there is time; else what takes seconds is not done all the time.
+        """
         standing.probed_at = trio.current_time()
         first = await self.ask(surface, 0.5)
         if first.level == UNASKED:
@@ -119,9 +129,14 @@ class Asking:
             # Nothing but a handshake is known of a door with ``unread``: only an error that it tells of is a reason.
             if first.ok and (prober.unread is None or not standing.complains()):
                 return (first,)
+            if first.ok and not fresh and trio.current_time() < self._again.get(surface.key, -math.inf):
+                return (first,)
             if first.ok or prober.level == READING:
-                return await reads_on(standing, partial(prober.untaken, surface), recover)
-        if first.ok:
+                seen = await reads_on(standing, partial(prober.untaken, surface), recover)
+                took = trio.current_time() - standing.probed_at
+                self._again[surface.key] = trio.current_time() + READING_SHARE * took
+                return seen
+        if first.ok or recover <= KNOWN_DEAF:
             return (first,)
         late = await self.ask(surface, recover)
         if not late.ok and recover >= Limits().recover and not await standing.observer.steady(AT_WORK):

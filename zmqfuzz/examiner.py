@@ -40,7 +40,7 @@ PATIENCE = (1.5, 2.0, 3.5)
 """Seconds that an honest client waits beside the attack, on each process: a queue that is worked off in the end is
 done in one of them, and not just when the peers go."""
 
-WINDOW = 2.0
+WINDOW = 1.0
 RESTED = 6.0
 """Seconds of one look at a target with nobody connected; and that it may take to work off what it was sent."""
 
@@ -131,22 +131,25 @@ class Examiner:
         """
         trials: list[Trial] = []
         for number in range(times):
-            trials.append(await self._threads(attack, key, PATIENCE[number % len(PATIENCE)]))
+            trials.append(await self._threads(attack, key, PATIENCE[number % len(PATIENCE)], rest=control))
             before, after = trials[-1].observation.baseline, trials[-1].observation.settled
             if before is None or after is None or after.threads >= before.threads:
                 return Examination("workers", tuple(trials))
         calm: tuple[Trial, ...] = ()
         if control:
-            calm = (await self._threads(idle_peers(trials[-1].surface, 1), key, PATIENCE[times - 1]),)
+            calm = (await self._threads(idle_peers(trials[-1].surface, 1), key, PATIENCE[times - 1], rest=True),)
         return Examination("workers", tuple(trials), calm)
 
-    async def _threads(self, attack: Attack, key: str, patience: float) -> Trial:
-        """A trial on a fresh process, between the least threads before it and what they are ``patience`` later."""
+    async def _threads(self, attack: Attack, key: str, patience: float, *, rest: bool) -> Trial:
+        """A trial on a fresh process, between the least threads before it and what they are ``patience`` later.
+
+        ``rest``: when it has worked off what it was sent.
+        """
         async with self._harness.examined() as standing:
             await self._harness.warm(standing, key)
             await standing.observer.learn_rest()
             before = min(standing.observer.series, key=lambda sample: sample.threads, default=None)
-            trial = await self._harness.play(standing, attack, key, ask=False, rest=True)
+            trial = await self._harness.play(standing, attack, key, ask=None, rest=rest)
             after = trial.observation.settled
             deadline = trio.current_time() + patience
             while before and after and after.threads < before.threads and trio.current_time() < deadline:
@@ -172,7 +175,7 @@ class Examiner:
             observer = standing.observer
             await observer.idle(RESTED)
             before = await observer.rest(WINDOW)
-            trial = await self._harness.play(standing, attack, key, ask=False)
+            trial = await self._harness.play(standing, attack, key, ask=None)
             rests = [before]
             if standing.running.exit() is None and not await observer.idle(RESTED):
                 rests += [await observer.rest(WINDOW) for _ in range(2)]

@@ -253,7 +253,7 @@ class Harness:
         attack: Attack,
         key: str,
         *,
-        ask: bool,
+        ask: bool | None,
         rest: bool = False,
         settle: float = SETTLE,
         recover: float | None = None,
@@ -261,6 +261,7 @@ class Harness:
     ) -> Trial:
         """One Trial on ``standing``. ``rest``: wait until the target has worked off what it was sent.
 
+        ``ask`` whether an honest client is served: in any case; False: where it is time for that; None: never.
         ``beside``: an honest client's patience while the peers hold their connections (:class:`Bystanders`).
         """
         self.between()
@@ -315,10 +316,12 @@ class Harness:
         if (
             not observer.capped
             and running.exit() is None
+            and ask is not None
             and (ask or witness.unserved or self.asking.due(standing, key))
         ):
             at = meter.now()
-            asked = await self.asking.served(standing, surface, self.limits.recover if recover is None else recover)
+            fresh, patient = standing is not self._standing, self.limits.recover if recover is None else recover
+            asked = await self.asking.served(standing, surface, patient, fresh=fresh)
             probes = tuple(replace(one, at=at) for one in asked)
         if probes and not probes[-1].ok:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
@@ -326,16 +329,14 @@ class Harness:
         standing.answered, gone = bool(probes) and probes[-1].ok, running.exit()
         stuck = baseline is not None and settled is not None and settled.descriptors > baseline.descriptors
         observation = Observation(
-            baseline,
-            held,
-            settled,
+            *(baseline, held, settled),
             tuple(observer.series),
             probes,
             gone,
             running.log_tail() if gone is not None or standing.spoiled else "",
             observer.capped or running.killed_at_cap,
             observer.abandoned() if gone is None and (rest or stuck) else 0,
-            executed=await self._canary.executed(attack, patient=ask),
+            executed=await self._canary.executed(attack, patient=bool(ask)),
             beside=witness.seen,
         )
         self.asking.heard[key].learn(transcripts)

@@ -17,8 +17,9 @@ GIVES_UP = 0.4
 """Seconds that a round of an examination leaves a client that connects to us alone with what was begun: it may give us
 up by itself, and whether it has must not depend on chance."""
 
-KNOWN_DEAF = 1.0
-"""Seconds to serve again at a door in ``deaf``, where it is known that some attacks make it serve nobody."""
+KNOWN_DEAF = 0.0
+"""Seconds to serve again, beyond those of a first question, at a door in ``deaf``: that some attacks make it serve
+nobody is known there."""
 
 REST = 8.0
 """Seconds an examination waits for the target to have worked off what it was sent."""

@@ -47,7 +47,7 @@ LAST_LOOKS = 0.25
 
 TRIAGE = 0.75
 SHORTEST_TRIAGE = 60.0
-FIRST_TRIAGE = 25.0
+FIRST_TRIAGE = 30.0
 """For the triage of one catch, as a share of the budget and in seconds; less while families wait for their first turn:
 what is not confirmed then is taken up again."""
 
@@ -201,7 +201,10 @@ class Docket:
                 break
             del self._waiting[0]
             self._known.resume(one.lane, code)
-            await self._triaged(one)
+            if one.sofar is not None and time.monotonic() > deadline:  # large, and confirmed
+                self._told_of(one, one.sofar)
+            else:
+                await self._triaged(one)
 
     def _in_time(self, deadline: float) -> bool:
         return not self.enough and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds

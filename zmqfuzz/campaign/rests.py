@@ -1,11 +1,17 @@
-"""Does the target come to rest when the peers have gone? Looked at after each slice, which is free where it does."""
+"""Does the target come to rest when the peers have gone? Seen after each slice, which is free where it does.
+
+What is seen waits until other families have had their turns: to find the attack takes long.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import trio
 
 from zmqfuzz.campaign.events import Suspected, Unconfirmed
-from zmqfuzz.campaign.looks import TRIAGE, Looks
+from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
@@ -20,22 +26,29 @@ BUSY = 1.5
 FEW = 30
 """Attacks that are played again first, to find out which of them it was."""
 
-CLEARED = 2
-"""Times that it came to nothing, after which it is not looked into any more: the program is never at rest."""
+MOST = 2
+"""Times that it is looked into, at most: a program that came to nothing twice is never at rest."""
+
+SHARE, SHORTEST = 0.5, 45.0
+"""Share of the budget, and seconds at least, for one of these."""
 
 
 class Rests(Looks):
     """Glances at the process that runs."""
 
     name, about = "rest", "whether it comes to rest"
-    _cleared = 0
-    _seen = (0, 0)
+
+    def __init__(self, *seen: Any) -> None:
+        super().__init__(*seen)
+        self._waiting: list[tuple[Surface, tuple[Attack, ...]]] = []
+        self._seen = (0, 0)
 
     async def glance(self, surface: Surface) -> None:
-        """Look, and where a thread never rests, find out since which attack. Raises TargetVanished."""
+        """See whether a thread never rests since the last glance. Raises TargetVanished."""
+        if len(self._waiting) >= MOST or not self._harness.target.restartable:
+            return
         standing = await self._harness.standing()
-        told = any(finding.code == SPINS for finding in self._outcome.findings)
-        if told or self._cleared >= CLEARED or not standing.observer.sees or not self._harness.target.restartable:
+        if not standing.observer.sees:
             return
         starts, count = self._seen
         history = standing.history[count if starts == self._harness.starts else 0 :]
@@ -43,22 +56,38 @@ class Rests(Looks):
         self._outcome.checks[SPINS] += 1
         if await standing.observer.idle(BUSY) or not standing.usable:
             return
-        said = "a thread never rests, with nobody connected; looking for the attack"
+        said = "a thread never rests, with nobody connected. Looked into later."
         self._tell(Suspected(surface, self.name, SPINS, said))
+        self._waiting.append((surface, tuple(attack for attack in history if attack.scripts)))
+        self._harness.renew()
+
+    async def look(self, surfaces: Sequence[Surface], deadline: float) -> None:
+        """Find out since which attack a thread never rested, for each time that it was seen; late, if must be."""
+        told: set[str] = set()
+        for surface, attacks in self._waiting:
+            if surface.key not in told and await self._examine(surface, attacks):
+                told.add(surface.key)
+
+    async def _examine(self, surface: Surface, attacks: tuple[Attack, ...]) -> bool:
+        """Whether an attack does it on fresh processes, too."""
+        self._tell(Suspected(surface, self.name, SPINS, "a thread did not rest; looking for the attack"))
         why = "not again in the time there was"
-        with trio.move_on_after(max(TRIAGE, self._plan.seconds)):
-            attack = await self._culprit([attack for attack in history if attack.scripts], surface.key)
+        with trio.move_on_after(max(SHORTEST, SHARE * self._plan.seconds)):
+            attack = await self._culprit(list(attacks), surface.key)
             if attack is None:
                 why = "not again, by the attacks that were played before"
             else:
                 confirmed = await self._triage.examine(invariants()[SPINS], attack, surface.key, None)
                 if confirmed.violation is not None:
                     self._found(confirmed, surface)
-                    return
+                    return True
                 why = "it came to rest, or does not beside honest peers that ask for as much"
-        self._cleared += 1
         self._harness.renew()
         self._tell(Unconfirmed(surface, self.name, SPINS, why))
+        return False
+
+    async def _door(self, surface: Surface) -> None:
+        """Only what was seen meanwhile is looked into."""
 
     async def _culprit(self, attacks: list[Attack], key: str) -> Attack | None:
         """The first of the attacks after which a fresh process does not come to rest; the latest ones first."""
@@ -68,12 +97,9 @@ class Rests(Looks):
                 if not await standing.observer.idle(BUSY):
                     return None
                 for attack in part:
-                    await self._harness.play(standing, attack, key, ask=False)
+                    await self._harness.play(standing, attack, key, ask=None)
                     if not standing.usable:
                         break
                     if not await standing.observer.idle(BUSY):
                         return attack
         return None
-
-    async def _door(self, surface: Surface) -> None:
-        """Nothing is looked at when a run ends."""

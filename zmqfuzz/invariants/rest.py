@@ -41,8 +41,8 @@ def comes_to_rest(seen: Examination, limits: Limits, violated: type[Violation]) 
 
     Why: a loop that waits for what never comes takes a processor for ever, from the program's own work and from all
     others on the machine; a few such messages take all processors. Measured: with all peers gone, and after at least
-    six seconds in which some thread ran at each of hundreds of looks, two more windows of two seconds: a thread runs,
-    or waits for a processor, at 95 of 100 looks, and more of a processor is used than before the attack, on three fresh
+    six seconds in which some thread ran at each of hundreds of looks, two more windows of a second: a thread runs, or
+    waits for a processor, at 95 of 100 looks, and more of a processor is used than before the attack, on three fresh
     processes, where it was at rest before, and is after an honest peer that sent as many messages: else it may only be
     at work on what it took. Inconclusive: no process to watch; one that is never at rest is not judged. To fix: do not
     poll with a timeout of 0 while something is left over that cannot be done; drop it after some tries, or wait longer
