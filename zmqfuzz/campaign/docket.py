@@ -201,10 +201,11 @@ class Docket:
                 break
             del self._waiting[0]
             self._known.resume(one.lane, code)
-            if one.sofar is not None and time.monotonic() > deadline:  # large, and confirmed
+            over = time.monotonic() > deadline
+            if one.sofar is not None and over:  # large, and confirmed
                 self._told_of(one, one.sofar)
             else:
-                await self._triaged(one)
+                await self._triaged(one, quick=over)
 
     def _in_time(self, deadline: float) -> bool:
         return not self.enough and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds
@@ -213,8 +214,11 @@ class Docket:
         if catch is not None:
             await self.caught(lane, catch)
 
-    async def _triaged(self, one: _Caught) -> bool:
-        """Triage; False when there was no time for it, and what it had come to is kept."""
+    async def _triaged(self, one: _Caught, *, quick: bool = False) -> bool:
+        """Triage; False when there was no time for it, and what it had come to is kept.
+
+        ``quick``: the run should have ended, so that not much time goes into a smaller attack.
+        """
         lane, catch, code = one.lane, one.catch, one.catch.violation.code
         self._tell(Suspected(lane.surface, lane.family.name, code, catch.violation.sentence))
         began = time.monotonic()
@@ -225,7 +229,7 @@ class Docket:
         self._triage.sofar = None
         with trio.move_on_after(max(least, share * self._plan.seconds)) as scope:
             await self._harness.look_inside()
-            triaged = await self._triage.finding(catch, lane.surface, one.history, hurried=hurried)
+            triaged = await self._triage.finding(catch, lane.surface, one.history, hurried=hurried or quick)
         self._triaging += time.monotonic() - began
         if scope.cancelled_caught:
             self._harness.renew()

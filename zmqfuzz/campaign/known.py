@@ -30,8 +30,9 @@ LEAK_SHARE = 0.3
 WAITING = ""
 """Instead of a signature: what was caught is not triaged yet."""
 
-ENOUGH_HITS = 5
-"""Times a family may run into what is known before its other attacks are left alone: each costs a restart."""
+ENOUGH_HITS, WORTH_A_HIT = 5, 50
+"""Times a family may run into what is known before its other attacks are left alone, as each costs a restart; and
+attacks that are worth one more."""
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Lane:
     busiest: Trial | None = None
     played: int = 0
     slices: int = 0
+    cases: int = 0
     hits: int = 0
     volley: int = FIRST
     alone: deque[Attack] = field(default_factory=deque)
@@ -54,7 +56,7 @@ class Lane:
     def hit(self) -> None:
         """It ran into what is known."""
         self.hits += 1
-        self.needs_more = self.hits < ENOUGH_HITS
+        self.needs_more = self.hits < ENOUGH_HITS + self.cases // WORTH_A_HIT
 
 
 class Known:

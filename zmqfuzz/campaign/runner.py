@@ -222,6 +222,7 @@ class Campaign:
             drawn = self._fast(lane, situation, test, seed, seconds, most)
         catch, cases = await drawn
         lane.slices += 1
+        lane.cases += cases
         self.outcome.cases[(lane.surface.key, lane.family.name)] += cases
         if (leak := await self._suspicions.look_soon(lane)) is not None:
             await self._docket.caught(lane, leak)

@@ -56,7 +56,7 @@ class Triage:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._examinations = examinations(harness, self._examiner)
-        self._seconds = self._plainly = minimise_seconds
+        self._seconds = self._share = minimise_seconds
         self._patiently = CONFIRMATIONS
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
@@ -68,10 +68,10 @@ class Triage:
     ) -> Triaged:
         """Minimise and confirm what was caught. ``sofar`` is what it came to until now, if this is broken off.
 
-        ``hurried``: a third of the time for minimising what fails at once, and one process fewer to confirm what
-        takes the time to serve again on each.
+        ``hurried``: a third of the time for minimising, and one process fewer to confirm what takes the time to serve
+        again on each.
         """
-        self._plainly = self._seconds / 3 if hurried else self._seconds
+        self._share = self._seconds / 3 if hurried else self._seconds
         self._patiently = CONFIRMATIONS - hurried
         self.sofar, self._bare = None, False
         entry = invariants()[catch.violation.code]
@@ -108,7 +108,7 @@ class Triage:
             confirmed = await self.confirm(played, key, code, times=2, recover=SHORT_RECOVER, way=way)
             only = way if confirmed.same == confirmed.shown else ""
             if confirmed.holds:
-                played = await minimise_history(played, lambda part: self._shows(part, key, code, only), self._plainly)
+                played = await minimise_history(played, lambda part: self._shows(part, key, code, only), self._share)
                 needed, attack = played[:-1], played[-1]
                 catch = replace(catch, original=attack)
         crashed = catch.trial.observation.exit is not None and catch.trial.observation.exit.signal is not None
@@ -122,7 +122,7 @@ class Triage:
             self.sofar = self._make(catch, attack, confirmed, surface, history=needed, notes=(LARGE,))
         if not needed:
             only = way if confirmed.same == confirmed.shown else ""  # else one defect fails in several ways
-            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._plainly)
+            attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._share)
         times = self._patiently if code == "ZF102" else CONFIRMATIONS
         final = await self.confirm((*needed, attack), key, code, times)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
@@ -275,7 +275,7 @@ class Triage:
 
         again = (entry.code, shape(attack)) in self._simplified  # at another door: it needs less care
         self._simplified.add((entry.code, shape(attack)))
-        seconds = self._seconds / 3 if again or entry.examines == "beside" else self._seconds
+        seconds = self._share / 3 if again or entry.examines == "beside" else self._share
         return await minimise(attack, still, seconds, keep_volume=entry.code in ("ZF203", "ZF204"))
 
     async def examine(
