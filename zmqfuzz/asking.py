@@ -31,10 +31,11 @@ QUICK_PROBE = 0.02
 PROBE_EVERY = 0.5
 PROBE_SHARE = 10
 READING_SHARE = 6
+SETTLED = 1.0
 AT_WORK, BACKLOG = 0.5, 15.0
 """A probe that takes longer than QUICK_PROBE seconds is asked every PROBE_EVERY seconds, and every PROBE_SHARE times
 what it usually takes; whether a door that answers nobody still reads is seen again after READING_SHARE times as long
-as that took."""
+as that took, unless it did not. SETTLED seconds it has at least to work off what it got before that."""
 
 
 class Asking:
@@ -127,18 +128,27 @@ class Asking:
         prober = self._probers.get(surface.key)
         if prober is not None and (prober.level == READING or prober.unread is not None):
             # Nothing but a handshake is known of a door with ``unread``: only an error that it tells of is a reason.
-            if first.ok and (prober.unread is None or not standing.complains()):
-                return (first,)
-            if first.ok and not fresh and trio.current_time() < self._again.get(surface.key, -math.inf):
+            waits = not fresh and standing.probed_at < self._again.get(surface.key, -math.inf)
+            if first.ok and (prober.unread is None or waits or not standing.complains()):
                 return (first,)
             if first.ok or prober.level == READING:
-                seen = await reads_on(standing, partial(prober.untaken, surface), recover)
-                took = trio.current_time() - standing.probed_at
-                self._again[surface.key] = trio.current_time() + READING_SHARE * took
-                return seen
+                return await self._reads_on(standing, surface, partial(prober.untaken, surface), recover)
         if first.ok or recover <= KNOWN_DEAF:
             return (first,)
         late = await self.ask(surface, recover)
         if not late.ok and recover >= Limits().recover and not await standing.observer.steady(AT_WORK):
             late = await self.ask(surface, BACKLOG)  # it works off what waits: that is load, unless it never ends
         return (late,)
+
+    async def _reads_on(
+        self, standing: Standing, surface: Surface, untaken: Callable[[float], float], recover: float
+    ) -> tuple[ProbeResult, ...]:
+        """Whether it still takes messages; where that could not be told, it is seen again, and not at once."""
+        began = trio.current_time()
+        seen = await reads_on(standing, untaken, max(recover, SETTLED))
+        if not seen:
+            standing.looked = ""
+        deaf = bool(seen) and not seen[-1].ok
+        now = trio.current_time()
+        self._again[surface.key] = now if deaf else now + READING_SHARE * (now - began)
+        return seen
