@@ -5,7 +5,8 @@
 Prints a matrix: for each pair how often the weak twin was caught with its code, how often the hardened twin was
 flagged with that code, how often with any other, and how often a run was left inconclusive. What libzmq
 itself does, whatever the program (a public crash of its own, say), is not counted, but where the program can do
-something about it: a message that never ends (ZF203), and a client's one socket for ever. ``median s``: until the weak twin was caught; its run is stopped then.
+something about it: a message that never ends (ZF203), and a client's one socket for ever. ``median s``: until the weak
+twin was caught; its run is stopped then.
 """
 
 from __future__ import annotations
