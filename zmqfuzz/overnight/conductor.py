@@ -44,6 +44,9 @@ FIRST_PLAYED = 3
 TURN = 5.0
 """Seconds that a family has at each door in a slice; where there is less for all, some are played in the next one."""
 
+LOOKS_EVERY = 8
+"""Slices of which one looks at each door by itself: a fifth of its time, and the same each time."""
+
 REPLAYS = 0.25
 """Share of the time for replaying what is known."""
 
@@ -100,12 +103,11 @@ class Conductor:
         self._task, self._accepted, self._shard = task, accepted, shard
         self._show, self._say = show, say
         self._replays = list(known)
-        self._failures = 0
+        self._failures = self._attacking = 0
         self._settled = False
         self._base = self._before = 0.0
         self._status_at = 0.0
-        self._corpus = self.ledger.pool.entries()
-        self._corpus_at = 0.0
+        self._corpus, self._corpus_at = self.ledger.pool.entries(), 0.0
 
     # asked from outside
 
@@ -227,7 +229,7 @@ class Conductor:
         return left if left > least or (not self.tally.leg_cases and not self.working and left > 0) else 0.0
 
     def _give(self, seat: int) -> None:
-        left = self._left()
+        left, looks = self._left(), self._task.looks
         if self._replays and self.tally.leg < REPLAYS * self.ends.seconds:
             finding = self._replays.pop(0)
             times = 10 if 0 < finding.confirmed < finding.tried else 3
@@ -239,8 +241,10 @@ class Conductor:
                 self._begin(seat, replace(self._task, seconds=self.ends.slice, settle=True))
             return
         cases = None if self.ends.cases is None else max(1, self.ends.cases - self.tally.leg_cases) // self.crew.seats
-        seconds = min(self.ends.slice, left)
-        self._begin(seat, replace(self._task, seconds=seconds, cases=max(1, cases) if cases is not None else None))
+        looks = looks if self._attacking % LOOKS_EVERY == 0 else frozenset()
+        self._attacking += 1
+        most, seconds = max(1, cases) if cases is not None else None, min(self.ends.slice, left)
+        self._begin(seat, replace(self._task, seconds=seconds, cases=most, looks=looks))
 
     def _begin(self, seat: int, task: Task) -> None:
         number = self.tally.slices + 1
