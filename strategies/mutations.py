@@ -53,7 +53,8 @@ def _renumbered(draw: Draw, octets: bytes) -> bytes:
     if not found:
         return _inserted(draw, octets)
     match = found[draw.integer(0, len(found) - 1)]
-    number = draw.choice((*(b"%d" % number for number in NUMBERS), b"1e400", b"nan", b"9" * 5000, b"", b"0x1", b"1.5"))
+    odd = (b"1e400", b"nan", b"9" * 5000, b"", b"0x1", b"1.5")
+    number = draw.choice((b"0", b"-" + match[0], b"%d" % draw.choice(NUMBERS), draw.choice(odd)))
     return octets[: match.start()] + number + octets[match.end() :]
 
 

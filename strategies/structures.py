@@ -84,8 +84,17 @@ def _times(draw: Draw, node: Node) -> int:
     return max(2, min(draw.choice((2, 15, 16, 5000)), _LARGEST // len(write_json(node) + b" ")))
 
 
+def _alike(draw: Draw, node: float | str) -> Node:
+    """Another value of the same type: what a program that looks at types takes, and may divide by."""
+    if isinstance(node, str):
+        return draw.choice(_TEXTS)
+    return draw.choice((0, 0, -node, node + 1, draw.choice(NUMBERS), draw.choice(NUMBERS)))
+
+
 def _other(draw: Draw, node: Node) -> Node:
-    """Another value in the place of ``node``: of another type, at a boundary, or none at all."""
+    """Another value in the place of ``node``: of the same or another type, at a boundary, or none at all."""
+    if isinstance(node, int | float | str) and not isinstance(node, bool) and draw.boolean():
+        return _alike(draw, node)
     kind = draw.integer(0, 8)
     if kind == 0:
         return draw.choice((None, True, 0, "", (), Members(), -1, 1.5, b"\xff"))
