@@ -16,10 +16,12 @@ from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["Looks"]
+__all__ = ["NO_TIME", "Looks"]
 
 SHARE, MOST = 0.12, 8.0
 """Of the budget, and seconds for each door, that are kept for one look."""
+
+NO_TIME = "no time was left (give --for longer)"
 
 SHORTEST = 20.0
 """Seconds of a run below which there is no time for this, unless it was asked for by name."""
@@ -82,7 +84,7 @@ class Looks(ABC):
             elif not surface.known:
                 self._not_covered(surface, "its mechanism asks for what was not given")
             elif self._short or (time.monotonic() > deadline and not self.insists):
-                self._not_covered(surface, "no time was left (give --for longer)")
+                self._not_covered(surface, NO_TIME)
             else:
                 try:
                     await self._door(surface)

@@ -30,7 +30,7 @@ from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
 from zmqfuzz.campaign.judging import violations
 from zmqfuzz.campaign.known import Known, Lane
-from zmqfuzz.campaign.looks import Looks
+from zmqfuzz.campaign.looks import NO_TIME, Looks
 from zmqfuzz.campaign.opening import Opening
 from zmqfuzz.campaign.rates import Rates
 from zmqfuzz.campaign.rests import Rests
@@ -117,7 +117,8 @@ class Campaign:
             self.outcome.doubts.append("the run was stopped before its end")
             raise
         finally:
-            self.outcome.seen = tuple(self.outcome.doubts), tuple(self.outcome.not_covered)
+            uncovered = [line for line in self.outcome.not_covered if not line.endswith(NO_TIME)]
+            self.outcome.seen = tuple(self.outcome.doubts), tuple(uncovered)
             self.outcome.waiting = (*self._again.left, *self._docket.unheard())
             self.outcome.doubts += [one.said for one in self.outcome.waiting]
             self.outcome.known = self._known.ways()
