@@ -7,7 +7,7 @@ import pytest
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.measured import Rest
-from zmqfuzz.scale import as_many
+from zmqfuzz.scale import as_many, fewer, units
 from zmqfuzz.script import Attack, Connect, Script, Send, Wait
 from zmqfuzz.trial import Examination, Exit, Observation, Surface, Trial
 from zmqfuzz.zmtp.wire import Frame
@@ -50,3 +50,12 @@ def test_an_honest_peer_sends_as_many_messages_and_waits_for_its_answers() -> No
     assert send.times == 42
     assert isinstance(script.steps[-1], Wait)
     assert as_many(attack, DOOR, "", ()).scripts
+
+
+def test_an_attack_that_is_looked_into_has_few_messages_or_is_left_alone() -> None:
+    flood = Attack((Script((Connect(), Send((Frame(b"x"),), times=3125)), times=32),))
+    small = fewer(flood, 300)
+    assert small is not None
+    assert 32 <= units(small) <= 600
+    assert fewer(small, 600) is small
+    assert fewer(Attack((Script((Connect(), Send(tuple([Frame(b"x")] * 5000)))),)), 300) is None

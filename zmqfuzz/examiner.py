@@ -10,6 +10,7 @@ import trio
 from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS
 from zmqfuzz.harness import Harness
 from zmqfuzz.holding import idle_peers, spreads
+from zmqfuzz.observer import Observer
 from zmqfuzz.scale import as_many, control_of, planned, scaled
 from zmqfuzz.script import Attack
 from zmqfuzz.settling import REST, ROUND_SETTLE
@@ -40,9 +41,11 @@ PATIENCE = (1.5, 2.0, 3.5)
 """Seconds that an honest client waits beside the attack, on each process: a queue that is worked off in the end is
 done in one of them, and not just when the peers go."""
 
-WINDOW = 1.0
-RESTED = 6.0
+WINDOW, RESTED = 1.0, 6.0
 """Seconds of one look at a target with nobody connected; and that it may take to work off what it was sent."""
+
+WORKED, LONGEST = 3.0, 30.0
+"""Seconds of a processor that it may use for that, and until it has had them on a machine that others work on, too."""
 
 GROWTH_AIM = 96 * MIB
 """Growth, in octets, beyond which a larger attack would show nothing more."""
@@ -174,12 +177,21 @@ class Examiner:
             await self._harness.warm(standing, key)
             observer = standing.observer
             await observer.idle(RESTED)
-            before = await observer.rest(WINDOW)
+            rests = [await observer.rest(WINDOW)]
             trial = await self._harness.play(standing, attack, key, ask=None)
-            rests = [before]
-            if standing.running.exit() is None and not await observer.idle(RESTED):
+            if standing.running.exit() is None and not await self._worked_off(observer):
                 rests += [await observer.rest(WINDOW) for _ in range(2)]
         return replace(trial, observation=replace(trial.observation, rests=tuple(rests)))
+
+    async def _worked_off(self, observer: Observer) -> bool:
+        """Whether it rests; also where it had no processor to go on for long enough, and nothing can be said."""
+        began, first = trio.current_time(), observer.sample()
+        resting = await observer.idle(RESTED)
+        while not resting and (now := observer.sample()) and first and now.cpu - first.cpu < WORKED:
+            if trio.current_time() - began > LONGEST:
+                return True
+            resting = await observer.idle(WINDOW)
+        return resting
 
     async def rounds(self, attack: Attack, key: str, code: str, *, least: int = ROUNDS) -> Examination:
         """The same attack again and again on one fresh process, all peers gone between two rounds.

@@ -12,7 +12,7 @@ from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame, Raw, Unit, peer_type
 
-__all__ = ["as_many", "control_of", "is_honest_frame", "planned", "round_of", "scaled", "units"]
+__all__ = ["as_many", "control_of", "fewer", "is_honest_frame", "planned", "round_of", "scaled", "units"]
 
 _SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
@@ -43,6 +43,25 @@ def units(attack: Attack) -> int:
         for step in script.steps
         if isinstance(step, Send)
     )
+
+
+def fewer(attack: Attack, most: int) -> Attack | None:
+    """The same attack with hardly more than ``most`` units, each Send repeated less often; None: it has more steps."""
+    share = most / max(units(attack), 1)
+    if share >= 1:
+        return attack
+    scripts = tuple(
+        replace(
+            script,
+            steps=tuple(
+                replace(step, times=max(1, int(step.times * share))) if isinstance(step, Send) else step
+                for step in script.steps
+            ),
+        )
+        for script in attack.scripts
+    )
+    found = replace(attack, scripts=scripts)
+    return found if units(found) <= 2 * most else None
 
 
 def _octets(step: Step) -> int:

@@ -5,7 +5,8 @@ What is seen waits until other families have had their turns: to find the attack
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -13,6 +14,7 @@ import trio
 from zmqfuzz.campaign.events import Suspected, Unconfirmed
 from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.catalogue import invariants
+from zmqfuzz.scale import fewer
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Surface
 
@@ -28,6 +30,10 @@ FEW = 30
 
 MOST = 2
 """Times that it is looked into, at most: a program that came to nothing twice is never at rest."""
+
+MESSAGES, TOGETHER = 300, 32
+"""Of an attack that is looked into, and scripts of it: of more a program may be at work for long, and honest peers are
+made to wait."""
 
 SHARE, SHORTEST = 0.5, 45.0
 """Share of the budget, and seconds at least, for one of these."""
@@ -73,7 +79,7 @@ class Rests(Looks):
         self._tell(Suspected(surface, self.name, SPINS, "a thread did not rest; looking for the attack"))
         why = "not again in the time there was"
         with trio.move_on_after(max(SHORTEST, SHARE * self._plan.seconds)):
-            attack = await self._culprit(list(attacks), surface.key)
+            attack = await self._culprit(list(_small(attacks)), surface.key)
             if attack is None:
                 why = "not again, by the attacks that were played before"
             else:
@@ -103,3 +109,12 @@ class Rests(Looks):
                     if not await standing.observer.idle(BUSY):
                         return attack
         return None
+
+
+def _small(attacks: Sequence[Attack]) -> Iterator[Attack]:
+    """The attacks with few messages each, many scripts in parts."""
+    for attack in attacks:
+        for start in range(0, len(attack.scripts), TOGETHER):
+            part = fewer(replace(attack, scripts=attack.scripts[start : start + TOGETHER]), MESSAGES)
+            if part is not None:
+                yield part

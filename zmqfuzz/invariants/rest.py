@@ -40,13 +40,13 @@ def comes_to_rest(seen: Examination, limits: Limits, violated: type[Violation]) 
     """With nobody connected the target is as much at rest after an attack as before it.
 
     Why: a loop that waits for what never comes takes a processor for ever, from the program's own work and from all
-    others on the machine; a few such messages take all processors. Measured: with all peers gone, and after at least
-    six seconds in which some thread ran at each of hundreds of looks, two more windows of a second: a thread runs, or
-    waits for a processor, at 95 of 100 looks, and more of a processor is used than before the attack, on three fresh
-    processes, where it was at rest before, and is after an honest peer that sent as many messages: else it may only be
-    at work on what it took. Inconclusive: no process to watch; one that is never at rest is not judged. To fix: do not
-    poll with a timeout of 0 while something is left over that cannot be done; drop it after some tries, or wait longer
-    each time.
+    others on the machine; a few such messages take all processors. Measured: after an attack of a few
+    hundred messages, with all peers gone, and after at least six seconds in which some thread ran at each of hundreds
+    of looks, and three of a processor's time were used, two more windows of a second: a thread runs, or waits for a
+    processor, at 95 of 100 looks, and more of a processor is used than before the attack, on three fresh processes,
+    where it was at rest before, and is after an honest peer that sent as many messages: else it may only be at work on
+    what it took. Inconclusive: no process to watch; one that is never at rest is not judged. To fix: do not poll with a
+    timeout of 0 while something is left over that cannot be done; drop it after some tries, or wait longer each time.
     """
     if seen.doubts or not seen.trials or not seen.controls or any(map(spins, seen.controls)):
         return
