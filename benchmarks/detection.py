@@ -190,6 +190,8 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
     )
     own = python("own_curve", f"--secret-key={SERVER[1]}")
     trusting, closes = ("--trusting",), (*LOCK, "--closes")
+    serves = (*strangers, f"--our-secret-key={SERVER[1]}", "--bind", "{bind}")
+    asks = python("locked_client", "--connect", "{bind}", f"--server-key={SERVER[0]}")
     return [
         Pair("ZF401", "curve, no ZAP handler", curve, python("curve", *nobody), python("curve", *listed)),
         Pair("ZF401", "zap (PLAIN), trusting", plain, python("zap", *trusting), python("zap", *trusting, "--hardened")),
@@ -198,6 +200,8 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
         Pair("ZF403", "zap (CURVE), fails open", curve, python("zap", *closes), python("zap", *closes, "--hardened")),
         Pair("ZF401", "own_curve, no vouch", any_key, (*own, "--no-vouch"), (*own, "--hardened")),
         Pair("ZF404", "own_curve, used nonces", any_key, own, (*own, "--hardened")),
+        Pair("ZF405", "locked_client, falls back", serves, asks, (*asks, "--hardened")),
+        Pair("ZF406", "locked_client, keys late", serves, (*asks, "--keys-late"), (*asks, "--hardened")),
         Pair("ZF501", "rate_limited, no limit", rate, python("rate_limited"), kept),
         Pair("ZF501", "rate_limited, each one", rate, each, waits),
         Pair("ZF501", "rate_limited, answers", rate, each, told),

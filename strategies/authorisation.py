@@ -1,4 +1,4 @@
-"""Strangers at a door that is to keep them out: without a key, with another one, in every version of ZMTP."""
+"""Strangers at a door that is to keep them out, in every version of ZMTP; where we listen, servers without a key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from zmqfuzz.credentials import NEAR
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Await, Connect, Expect, Script, Send, Shake, Signal, Step, Wait
 from zmqfuzz.strangers import FIRST, FORGER, LISTENS, NO_PASSWORD, SHAKES, STRANGER
+from zmqfuzz.strategies.impostors import impostors
 from zmqfuzz.strategies.pieces import our_octet
 from zmqfuzz.strategies.roles import asking, honest_type
 from zmqfuzz.trial import Reached
@@ -141,8 +142,10 @@ def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
 
 @strategy("authorisation", needs=Reached.GREETING, locked=True, weight=4)
 def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
-    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; once more after others."""
+    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; servers without the key."""
     surface = situation.surface
+    if surface.side == "connect":
+        return impostors(draw, situation)
     if surface.lock == surface.mechanism == "CURVE" and surface.known and draw.choice((False, False, True)):
         return (_forger(draw, situation),)
     if surface.lock == surface.mechanism == "PLAIN" and draw.choice((False, False, True)):

@@ -254,8 +254,7 @@ class SuiteTarget:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
-            locks = known.locks if side == "bind" else ()
-            chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (locks or not f.locked))
+            chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (known.locks(side) or not f.locked))
         names = [*(family.name for family in chosen), *looks]
         return [FamilyAttack(self, name) for name in names]
 
