@@ -190,6 +190,8 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
     )
     own = python("own_curve", f"--secret-key={SERVER[1]}")
     trusting, closes = ("--trusting",), (*LOCK, "--closes")
+    claims, board = "forged-metadata", python("notices")
+    sealed = (*board, f"--secret-key={SERVER[1]}")
     serves = (*strangers, f"--our-secret-key={SERVER[1]}", "--bind", "{bind}")
     asks = python("locked_client", "--connect", "{bind}", f"--server-key={SERVER[0]}")
     return [
@@ -202,6 +204,8 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
         Pair("ZF404", "own_curve, used nonces", any_key, own, (*own, "--hardened")),
         Pair("ZF405", "locked_client, falls back", serves, asks, (*asks, "--hardened")),
         Pair("ZF406", "locked_client, keys late", serves, (*asks, "--keys-late"), (*asks, "--hardened")),
+        Pair("ZF407", "notices", ("--only", claims), board, (*board, "--hardened")),
+        Pair("ZF407", "notices (CURVE)", ("--only", claims, *CURVE[:1]), sealed, (*sealed, "--hardened")),
         Pair("ZF501", "rate_limited, no limit", rate, python("rate_limited"), kept),
         Pair("ZF501", "rate_limited, each one", rate, each, waits),
         Pair("ZF501", "rate_limited, answers", rate, each, told),
