@@ -125,6 +125,8 @@ def pairs(folder: Path) -> list[Pair]:
         desk = python("desk", *words)
         name = " ".join(("desk", *words))
         found.append(Pair(code, name, ("--only", "company", *promise), desk, (*desk, "--hardened")))
+    told = ("--only", "company", "--overheard", "0")
+    found.append(Pair("ZF705", "form", told, python("form"), python("form", "--hardened")))
     for words in ((), ("--queue",)):
         slow = python("slow_consumer", *words)
         name = " ".join(("slow_consumer", *words))
