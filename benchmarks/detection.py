@@ -57,7 +57,7 @@ class Pair:
 
 
 def pairs(folder: Path) -> list[Pair]:
-    """The pairs there are; those in C and Java only where they can be compiled."""
+    """The pairs there are; those in C, Java and JavaScript only where they can be built or run."""
 
     def python(name: str, *words: str) -> tuple[str, ...]:
         return (sys.executable, str(EXAMPLES / f"{name}.py"), *words)
@@ -131,7 +131,7 @@ def pairs(folder: Path) -> list[Pair]:
         slow = python("slow_consumer", *words)
         name = " ".join(("slow_consumer", *words))
         found.append(Pair("ZF211", name, ("--only", "backlog"), slow, (*slow, "--hardened")))
-    found += in_c(folder) + in_java(folder)
+    found += in_c(folder) + in_java(folder) + in_javascript()
     return found
 
 
@@ -165,12 +165,20 @@ def in_java(folder: Path) -> list[Pair]:
     return [Pair("ZF101", "Upper (JeroMQ)", ("--only", "malformed-message"), weak, (*weak, "hardened"))]
 
 
+def in_javascript() -> list[Pair]:
+    """A program on npm's zeromq; none where node does not find that (``NODE_PATH`` says where it is)."""
+    if not built(["node", "-e", "require('zeromq')"], "upper.js", "node and npm's zeromq, found through NODE_PATH,"):
+        return []
+    weak = ("node", str(EXAMPLES / "upper.js"), "tcp://127.0.0.1:{port}")
+    return [Pair("ZF101", "upper (Node)", ("--only", "malformed-message,envelope"), weak, (*weak, "hardened"))]
+
+
 def built(command: list[str], source: str, needs: str) -> bool:
-    """Whether a program could be compiled."""
+    """Whether a program could be compiled, or can be run."""
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        print(f"{source} was not compiled ({needs} are needed): left out", file=sys.stderr)
+        print(f"{source} cannot be run ({needs} are needed): left out", file=sys.stderr)
         return False
     return True
 

@@ -24,7 +24,7 @@ _MOST_WORDS = 32
 _ANSWERS = ("REP", "ROUTER", "DEALER", "PAIR", "")
 """Types of sockets that may answer who asks."""
 
-_WITHIN = 0.3
+_WITHIN = 0.15
 _ORDER = "pcpcopcp"
 """Plain peers, claimants, and one that says something harmless: what changes by itself, or in turns, is no answer."""
 

@@ -11,6 +11,8 @@ __all__ = ["Companies"]
 
 OWN, ONCE, ANSWERED, IN_TIME, OVERHEARD = "ZF701", "ZF702", "ZF703", "ZF704", "ZF705"
 
+_LESS = "honest clients got less than their own beside a crowd"
+
 
 class Companies(Looks):
     """Two honest clients alone, beside a crowd, and after it."""
@@ -51,8 +53,8 @@ class Companies(Looks):
                 said = f"p99 {seen.during.p99 * 1000:,.0f} ms, {seen.alone.p99 * 1000:,.0f} ms alone"
                 self._outcome.doubts.append(f"{surface.key}: {code}? {said}; an echo meanwhile {machine:,.0f} ms")
             elif suspected:
-                said, cleared = "honest clients got less than their own beside a crowd; examining", "not again"
-                await self._examined(surface, trial, code, said, cleared)
+                said = "others were sent what honest clients had said" if code == OVERHEARD else _LESS
+                await self._examined(surface, trial, code, f"{said}; examining", "not again")
             elif self._checked(code, bool(seen.carries and seen.private)) and (code != ANSWERED or fair(seen)):
                 self._outcome.checks[code] += 1
 
