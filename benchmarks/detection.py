@@ -57,7 +57,7 @@ class Pair:
 
 
 def pairs(folder: Path) -> list[Pair]:
-    """The pairs there are; those in C and Java only where they can be compiled."""
+    """The pairs there are; those in C, Java and JavaScript only where they can be built or run."""
 
     def python(name: str, *words: str) -> tuple[str, ...]:
         return (sys.executable, str(EXAMPLES / f"{name}.py"), *words)
@@ -125,11 +125,13 @@ def pairs(folder: Path) -> list[Pair]:
         desk = python("desk", *words)
         name = " ".join(("desk", *words))
         found.append(Pair(code, name, ("--only", "company", *promise), desk, (*desk, "--hardened")))
+    told = ("--only", "company", "--overheard", "0")
+    found.append(Pair("ZF705", "form", told, python("form"), python("form", "--hardened")))
     for words in ((), ("--queue",)):
         slow = python("slow_consumer", *words)
         name = " ".join(("slow_consumer", *words))
         found.append(Pair("ZF211", name, ("--only", "backlog"), slow, (*slow, "--hardened")))
-    found += in_c(folder) + in_java(folder)
+    found += in_c(folder) + in_java(folder) + in_javascript()
     return found
 
 
@@ -163,12 +165,20 @@ def in_java(folder: Path) -> list[Pair]:
     return [Pair("ZF101", "Upper (JeroMQ)", ("--only", "malformed-message"), weak, (*weak, "hardened"))]
 
 
+def in_javascript() -> list[Pair]:
+    """A program on npm's zeromq; none where node does not find that (``NODE_PATH`` says where it is)."""
+    if not built(["node", "-e", "require('zeromq')"], "upper.js", "node and npm's zeromq, found through NODE_PATH,"):
+        return []
+    weak = ("node", str(EXAMPLES / "upper.js"), "tcp://127.0.0.1:{port}")
+    return [Pair("ZF101", "upper (Node)", ("--only", "malformed-message,envelope"), weak, (*weak, "hardened"))]
+
+
 def built(command: list[str], source: str, needs: str) -> bool:
-    """Whether a program could be compiled."""
+    """Whether a program could be compiled, or can be run."""
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        print(f"{source} was not compiled ({needs} are needed): left out", file=sys.stderr)
+        print(f"{source} cannot be run ({needs} are needed): left out", file=sys.stderr)
         return False
     return True
 
@@ -190,6 +200,10 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
     )
     own = python("own_curve", f"--secret-key={SERVER[1]}")
     trusting, closes = ("--trusting",), (*LOCK, "--closes")
+    claims, board = "forged-metadata", python("notices")
+    sealed = (*board, f"--secret-key={SERVER[1]}")
+    serves = (*strangers, f"--our-secret-key={SERVER[1]}", "--bind", "{bind}")
+    asks = python("locked_client", "--connect", "{bind}", f"--server-key={SERVER[0]}")
     return [
         Pair("ZF401", "curve, no ZAP handler", curve, python("curve", *nobody), python("curve", *listed)),
         Pair("ZF401", "zap (PLAIN), trusting", plain, python("zap", *trusting), python("zap", *trusting, "--hardened")),
@@ -198,6 +212,10 @@ def locks_and_rates(python: Callable[..., tuple[str, ...]]) -> list[Pair]:
         Pair("ZF403", "zap (CURVE), fails open", curve, python("zap", *closes), python("zap", *closes, "--hardened")),
         Pair("ZF401", "own_curve, no vouch", any_key, (*own, "--no-vouch"), (*own, "--hardened")),
         Pair("ZF404", "own_curve, used nonces", any_key, own, (*own, "--hardened")),
+        Pair("ZF405", "locked_client, falls back", serves, asks, (*asks, "--hardened")),
+        Pair("ZF406", "locked_client, keys late", serves, (*asks, "--keys-late"), (*asks, "--hardened")),
+        Pair("ZF407", "notices", ("--only", claims), board, (*board, "--hardened")),
+        Pair("ZF407", "notices (CURVE)", ("--only", claims, *CURVE[:1]), sealed, (*sealed, "--hardened")),
         Pair("ZF501", "rate_limited, no limit", rate, python("rate_limited"), kept),
         Pair("ZF501", "rate_limited, each one", rate, each, waits),
         Pair("ZF501", "rate_limited, answers", rate, each, told),

@@ -1,4 +1,4 @@
-"""Strangers at a door that is to keep them out: without a key, with another one, in every version of ZMTP."""
+"""Strangers at a door that is to keep them out, in every version of ZMTP; where we listen, servers without a key."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from zmqfuzz.credentials import NEAR
 from zmqfuzz.drawing import Draw
 from zmqfuzz.script import Await, Connect, Expect, Script, Send, Shake, Signal, Step, Wait
 from zmqfuzz.strangers import FIRST, FORGER, LISTENS, NO_PASSWORD, SHAKES, STRANGER
+from zmqfuzz.strategies.impostors import impostors
 from zmqfuzz.strategies.pieces import our_octet
-from zmqfuzz.strategies.roles import asking, honest_type
+from zmqfuzz.strategies.roles import honest_type, usual
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Command, CurveCommand, Frame, Greeting, Greeting1, Greeting2, Property, Unit
 
 _REFUSED = "the first stranger was refused"
 _BEEN = "they have been there"
-
-
-def _message(draw: Draw, situation: Situation) -> tuple[Unit, ...]:
-    """What an honest peer would send, like a message that the target was heard to take where there is one."""
-    usual = asking(situation, b"zmqfuzz")
-    if not situation.seeds or not usual or isinstance(usual[0], Command) or draw.boolean():
-        return usual
-    frames = draw.choice(situation.seeds)
-    before = (Frame(b"", more=True),) if situation.surface.socket_type.upper() == "REP" and frames[0] else ()
-    return (*before, *(Frame(frame, more=place < len(frames) - 1) for place, frame in enumerate(frames)))
 
 
 def _subscribing(situation: Situation, message: tuple[Unit, ...]) -> tuple[Unit, ...]:
@@ -78,7 +69,7 @@ def _shake(draw: Draw, situation: Situation) -> Shake:
 
 
 def _stranger(draw: Draw, situation: Situation) -> tuple[Step, ...]:
-    message = _message(draw, situation)
+    message = usual(draw, situation)
     choice = draw.integer(0, 5)
     if choice == 5:
         steps = _older(draw, situation, message)
@@ -94,7 +85,7 @@ def _forger(draw: Draw, situation: Situation) -> Script:
     kind, choice = honest_type(situation), draw.integer(0, 3)
     metadata = (Property(b"Socket-Type", kind.encode()),)
     instead: tuple[Unit, ...] = ()
-    message = _message(draw, situation)
+    message = usual(draw, situation)
     if choice == 0:
         instead = (CurveCommand(b"HELLO", box=draw.choice(("random", "foreign", "open"))),)
     elif choice == 1:
@@ -114,7 +105,7 @@ def _forging(shake: Shake, message: tuple[Unit, ...]) -> Script:
 
 def _guesses(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """The known name, with passwords that only a handler lets in that does not compare the whole of them."""
-    kind, message = honest_type(situation), _message(draw, situation)
+    kind, message = honest_type(situation), usual(draw, situation)
     says = (Send(message),) if message else ()
     shakes = [
         Shake(
@@ -141,8 +132,10 @@ def _is_asked_about(steps: tuple[Step, ...], situation: Situation) -> bool:
 
 @strategy("authorisation", needs=Reached.GREETING, locked=True, weight=4)
 def authorisation(draw: Draw, situation: Situation) -> tuple[Script, ...]:
-    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; once more after others."""
+    """Strangers that want in: no key, another key, no proof, a wrong password, older ZMTP; servers without the key."""
     surface = situation.surface
+    if surface.side == "connect":
+        return impostors(draw, situation)
     if surface.lock == surface.mechanism == "CURVE" and surface.known and draw.choice((False, False, True)):
         return (_forger(draw, situation),)
     if surface.lock == surface.mechanism == "PLAIN" and draw.choice((False, False, True)):

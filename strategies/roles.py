@@ -11,7 +11,7 @@ from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step
 from zmqfuzz.strategies.pieces import COMMANDS, body
 from zmqfuzz.zmtp.wire import Command, Fill, Frame, Raw, Unit, peer_type
 
-__all__ = ["asking", "bystander", "honest_type", "hostile", "talk", "with_bystander"]
+__all__ = ["asking", "bystander", "honest_type", "hostile", "talk", "usual", "with_bystander"]
 
 _PATIENCE = 0.02
 """Seconds an honest peer waits for an answer; a socket type that gives none costs it this."""
@@ -38,6 +38,16 @@ def asking(situation: Situation, body: bytes | Fill) -> tuple[Unit, ...]:
             return (Frame(b"", more=True), Frame(body))
         case _:
             return (Frame(body),)
+
+
+def usual(draw: Draw, situation: Situation) -> tuple[Unit, ...]:
+    """What an honest peer would send, like a message that the target was heard to take where there is one."""
+    known = asking(situation, b"zmqfuzz")
+    if not situation.seeds or not known or isinstance(known[0], Command) or draw.boolean():
+        return known
+    frames = draw.choice(situation.seeds)
+    before = (Frame(b"", more=True),) if situation.surface.socket_type.upper() == "REP" and frames[0] else ()
+    return (*before, *(Frame(frame, more=place < len(frames) - 1) for place, frame in enumerate(frames)))
 
 
 def talk(situation: Situation, first: int = 0, count: int = 1) -> tuple[Step, ...]:

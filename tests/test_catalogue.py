@@ -33,6 +33,7 @@ FAMILIES = {
     "envelope",
     "flood",
     "foreign-opening",
+    "forged-metadata",
     "identity",
     "malformed-frame",
     "malformed-greeting",
@@ -58,9 +59,9 @@ CODES = {
         301,
         *range(311, 318),
         *range(321, 323),
-        *range(401, 405),
+        *range(401, 408),
         501,
-        *range(701, 705),
+        *range(701, 706),
         *range(651, 654),
     )
 }

@@ -18,9 +18,22 @@ from zmqfuzz.bystanding import CARRIES, Asker, Tally, carried, quantile, questio
 from zmqfuzz.campaign.repro import cannot_play
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.companion import Companion
-from zmqfuzz.company import COMPANY, asks_alike, comparable, crowd, late, lost, mark_of, mixed, told, twice
+from zmqfuzz.company import (
+    COMPANY,
+    asks_alike,
+    comparable,
+    crowd,
+    late,
+    lost,
+    mark_of,
+    mixed,
+    overheard,
+    parted,
+    told,
+    twice,
+)
 from zmqfuzz.measured import Company, Span
-from zmqfuzz.script import Attack
+from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Examination, Observation, Surface, Trial
 from zmqfuzz.zmtp.wire import Frame
 
@@ -126,6 +139,30 @@ def test_what_is_late() -> None:
     assert not judged("ZF704", (slow, slow, during(slow, machine=0.06)), promise)
     assert not judged("ZF704", (slow,) * 3)
     assert "300.0 ms beside a crowd" in told(slow)
+
+
+def test_what_is_overheard() -> None:
+    told_others, promise = replace(FINE, overheard=2), Limits(overheard=0)
+    assert overheard(told_others) == 2
+    assert not overheard(FINE), "nobody has asked for anything else"
+    assert not overheard(replace(told_others, private=False))
+    assert not overheard(replace(told_others, carries=""))
+    assert judged("ZF705", (told_others, FINE, told_others), promise)
+    assert not judged("ZF705", (told_others, FINE, FINE), promise)
+    assert not judged("ZF705", (told_others,) * 3, Limits(overheard=2))
+    assert not judged("ZF705", (told_others,) * 3)
+    assert not judged("ZF701", (told_others,) * 3), "a store tells one what another has put there"
+
+
+def test_listeners_ask_what_honest_clients_do_not() -> None:
+    first, later = parted(crowd(DOOR, "REQ", (b"hello",), "append", b"mark", listens=True))
+    assert (len(first.scripts), len(later.scripts)) == (2, 1)
+    assert first.scripts == crowd(DOOR, "REQ", (b"hello",), "append", b"mark").scripts
+    asked = {step.units for step in later.scripts[0].steps if isinstance(step, Send)}
+    bodies = {frame.body for units in asked for frame in units[1:] if isinstance(frame, Frame)}
+    assert {b"", b"h", b"\xffello mark00000000", b"9999o mark00000000"} <= bodies
+    assert b"hello mark00000000" not in bodies
+    assert parted(Attack(()))[1].scripts == ()
 
 
 @pytest.mark.parametrize("kind", ["REQ", "DEALER"])

@@ -13,6 +13,7 @@ import pytest
 import trio
 import zmq
 
+from zmqfuzz.answers import Answers
 from zmqfuzz.endpoints import connect
 from zmqfuzz.peer import Peer
 from zmqfuzz.reading import Record, counted
@@ -208,7 +209,7 @@ def test_skimmed_frames_are_told_as_read_ones() -> None:
         told = []
         for tap in (None, lambda parts: None):
             meter = Meter(tap=tap)
-            connection, record, seen = Connection(), Record(meter), Counter[str]()
+            connection, record, seen = Connection(), Record(meter, Answers(Script(()))), Counter[str]()
             connection.send(Greeting())
             pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
             notes = [counted(connection, piece, seen, record) for piece in (*pieces, b"")]

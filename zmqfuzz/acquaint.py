@@ -55,17 +55,17 @@ def locked(surfaces: Sequence[Surface], credentials: Credentials) -> tuple[Surfa
 
     A door that asks for what was given is to be locked; and one that asks for nothing, where no door asks, or where it
     leads to a socket of the same type as a door that does: one socket has one set of keys, but only those endpoints
-    are locked that were bound after these were set (zmq_curve(7)). Of any other open door nothing is promised.
+    are locked that were bound after these were set (zmq_curve(7)). Of any other open door nothing is promised. The same
+    for what connects to us, where PLAIN asks for nothing, either: it proves no server (RFC 24).
     """
-    locks = credentials.locks
-    asking = {surface.socket_type: surface.mechanism for surface in surfaces if surface.mechanism in locks}
     found = []
     for surface in surfaces:
+        locks = credentials.locks(surface.side)
+        asking = {one.socket_type: one.mechanism for one in surfaces if one.mechanism in locks}
         lock = surface.mechanism if surface.mechanism in locks else ""
-        if not lock and locks and surface.mechanism in ("", "NULL"):
+        weaker = ("", "NULL") if surface.side == "bind" else ("", "NULL", "PLAIN")
+        if not lock and locks and surface.mechanism in weaker:
             lock = asking.get(surface.socket_type, "") if asking else locks[0]
-        if surface.side != "bind":
-            lock = ""
-        listed = lock == "CURVE" and bool(credentials.client_secret)
+        listed = surface.side == "bind" and lock == "CURVE" and bool(credentials.client_secret)
         found.append(replace(surface, lock=lock, listed=listed))
     return tuple(found)

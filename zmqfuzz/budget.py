@@ -72,8 +72,9 @@ class Limits:
     octets where it has stopped answering, ``vanished_within`` where it has vanished without a sign. Told to stop,
     the target ends within ``linger`` seconds and a grace, and ``delivers`` this share (1: all) of what it had
     accepted to peers that read on. Beside an attack, 99 of 100 answers to honest clients take no longer than
-    ``bystander_within`` seconds, and no larger share of them than ``bystander_loss`` is missing. ``expose``: where it
-    may listen (:mod:`zmqfuzz.binds`), and nowhere else.
+    ``bystander_within`` seconds, and no larger share of them than ``bystander_loss`` is missing; of what these say, no
+    more than ``overheard`` messages come to others. ``expose``: where it may listen (:mod:`zmqfuzz.binds`), and nowhere
+    else.
     :data:`zmqfuzz.contract.PROMISES` is how each is declared.
     """
 
@@ -93,5 +94,6 @@ class Limits:
     delivers: float | None = None
     bystander_within: float | None = None
     bystander_loss: float | None = None
+    overheard: int | None = None
     expose: tuple[str, ...] | None = None
     hard_cap: int = 2048 * MIB

@@ -9,14 +9,14 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import trio
 
-from zmqfuzz.company import LASTS, asks_alike, comparable, crowd, mark_of
+from zmqfuzz.company import LASTS, LISTENS, asks_alike, comparable, crowd, mark_of, parted
 from zmqfuzz.credentials import z85_encode
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.errors import TargetVanished
@@ -33,6 +33,9 @@ __all__ = ["Companion"]
 
 ALONE = 1.0
 """Seconds that the honest clients ask alone, before the attack and after it."""
+
+REST_OF_IT = 8
+"""Octets at the end of a client's prefix by which what it said is known where another message lies over it."""
 
 ANSWERS = 30.0
 """Seconds in which the process of the clients must have said what it saw."""
@@ -64,6 +67,13 @@ class _Clients:
         if not found:
             raise TargetVanished("the honest clients that were to ask it have ended, or said nothing.")
         return dict(json.loads(line))
+
+
+def _counting(words: Sequence[bytes], strays: list[int], parts: tuple[bytes, ...]) -> None:
+    """A message came to an attacker: does it hold what an honest client has said?"""
+    data = b"\0".join(parts)
+    if any(word in data for word in words):
+        strays.append(len(data))
 
 
 class Companion:
@@ -104,7 +114,8 @@ class Companion:
             async with self._clients(surface, kind, parts, mark) as clients:
                 await clients.say("learn")
                 learnt = await clients.hear()
-                played = attack or crowd(surface, kind, parts, learnt["carries"], mark)
+                listens = self._harness.limits.overheard is not None
+                played = attack or crowd(surface, kind, parts, learnt["carries"], mark, listens=listens)
                 return await self._accompanied(standing, surface, played, clients, learnt)
 
     async def _accompanied(
@@ -113,32 +124,38 @@ class Companion:
         await standing.observer.learn_rest()
         baseline = standing.observer.sample()
         alone = await self._for(clients, ALONE)
-        strays = 0
+        strays: list[int] = []
+        transcripts: list[Transcript] = []
 
-        def tap(parts: tuple[bytes, ...]) -> None:
-            nonlocal strays
-            data = b"\0".join(parts)
-            strays += any(prefix in data for prefix in clients.prefixes)
+        async def beside(part: Attack, seconds: float, words: Sequence[bytes]) -> Span:
+            """How the clients fare while this is played; a message to a peer counts that holds one of these."""
+            over = trio.Event()
+            meters.append(meter := Meter(tap=partial(_counting, words, strays)))
 
-        meter, over = Meter(tap=tap), trio.Event()
-        transcripts: tuple[Transcript, ...] = ()
+            async def play() -> None:
+                dial, known = partial(connect_soon, surface.address), self._harness.credentials
+                transcripts.extend(await inject(part, dial, meter, credentials=known, seconds=seconds, stop=over))
 
-        async def play() -> None:
-            nonlocal transcripts
-            dial, known = partial(connect_soon, surface.address), self._harness.credentials
-            transcripts = await inject(attack, dial, meter, credentials=known, seconds=LASTS, stop=over)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(play)
+                span = await self._for(clients, seconds)
+                over.set()
+            return span
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(play)
-            during = await self._for(clients, LASTS)
-            over.set()
+        meters: list[Meter] = []
+        first, later = parted(attack)
+        during = await beside(first, LASTS, clients.prefixes)
         await standing.observer.steady(REST)
-        after = await self._for(clients, ALONE)
+        after, came = await self._for(clients, ALONE), len(strays)
+        overheard: int | None = None
+        if later.scripts and standing.running.exit() is None:
+            await beside(later, LISTENS, [prefix[-REST_OF_IT:] for prefix in clients.prefixes])
+            overheard = len(strays) - came
         gone = standing.running.exit()
-        company = Company(learnt["carries"], learnt["private"], alone, during, after, strays)
+        company = Company(learnt["carries"], learnt["private"], alone, during, after, came, overheard)
         said = standing.running.log_tail() if gone is not None else ""
         observation = Observation(baseline, exit=gone, log_tail=said, company=company)
-        return Trial(attack, surface, transcripts, observation, meter.now())
+        return Trial(attack, surface, tuple(transcripts), observation, meters[0].now())
 
     async def _for(self, clients: _Clients, seconds: float) -> Span:
         await clients.say("run")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from zmqfuzz.budget import Limits
 from zmqfuzz.bystanding import CARRIES, question
 from zmqfuzz.measured import Company
-from zmqfuzz.script import Attack, Close, Connect, Script, Send, Shake, Step, Wait
+from zmqfuzz.script import Attack, Close, Connect, Expect, Script, Send, Shake, Step, Wait
 from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Frame, Unit
 
 __all__ = [
     "COMPANY",
     "LASTS",
+    "LISTENS",
     "asks_alike",
     "comparable",
     "crowd",
@@ -21,6 +24,9 @@ __all__ = [
     "lost",
     "mark_of",
     "mixed",
+    "overheard",
+    "parted",
+    "promises",
     "told",
     "twice",
 ]
@@ -34,10 +40,15 @@ LASTS = 2.5
 MARK = "mark of "
 """Before the mark in the label of a script: how its messages are known where they should not come."""
 
+LISTENER = "listener"
+LISTENS, LISTENS_WITHIN = 1.5, 0.05
+"""Seconds for which some ask what honest clients do not, and that they wait for each answer."""
+
 MOST_MACHINE = 0.5
 """Share of a promised time that an echo which nothing attacks may take: more is the machine's."""
 
-_CROWD, _LEAVERS = 4, 4
+_CROWD, _LEAVERS, _LISTENERS = 4, 4, 2
+_ROUNDS = 20
 _TIMES = 50_000
 MOST_ECHO = 0.5
 """Seconds that the slowest answers of an echo may take where answers in two seconds are counted."""
@@ -56,16 +67,51 @@ def asks_alike(surface: Surface, kind: str, parts: Sequence[bytes]) -> bool:
     return surface.side == "bind" and kind in ("REQ", "DEALER") and bool(parts)
 
 
-def crowd(surface: Surface, kind: str, parts: Sequence[bytes], mode: str, mark: bytes) -> Attack:
-    """Peers that ask as honest ones do, as fast as they are let; and such that leave before they are answered."""
+def promises(limits: Limits) -> bool:
+    """Whether something is promised that is only seen beside a crowd."""
+    return any(one is not None for one in (limits.bystander_within, limits.bystander_loss, limits.overheard))
+
+
+def crowd(
+    surface: Surface, kind: str, parts: Sequence[bytes], mode: str, mark: bytes, *, listens: bool = False
+) -> Attack:
+    """Peers that ask as honest ones do, as fast as they are let; and such that leave before they are answered.
+
+    ``listens``: and, afterwards, some that ask something else.
+    """
     asked = question(parts, mode if mode in CARRIES else "", mark + b"%08x" % 0)
-    frames = [b"", *asked] if kind == "REQ" else asked  # RFC 28: an empty delimiter
-    units: tuple[Unit, ...] = tuple(Frame(frame, more=place < len(frames)) for place, frame in enumerate(frames, 1))
+    units = _message(asked, kind)
     opening: tuple[Step, ...] = (Connect(), Shake("DEALER", mechanism=surface.mechanism))
     asks = Script((*opening, Send(units, times=_TIMES), Wait(LASTS)), _CROWD, f"crowd, {MARK}{mark.decode()}")
     visit = (*opening, Send(units, times=4), Wait(0.01), Close())
     leaves = Script(visit * _VISITS, _LEAVERS, f"leaver, {MARK}{mark.decode()}")
-    return Attack((asks, leaves), strategy=COMPANY)
+    if not listens:
+        return Attack((asks, leaves), strategy=COMPANY)
+    pries = [
+        step for odd in _odd(asked) for step in (Send(_message(odd, kind)), Expect("message", within=LISTENS_WITHIN))
+    ]
+    listeners = Script((*opening, *pries * _ROUNDS), _LISTENERS, f"{LISTENER}, {MARK}{mark.decode()}")
+    return Attack((asks, leaves, listeners), strategy=COMPANY)
+
+
+def _message(frames: Sequence[bytes], kind: str) -> tuple[Unit, ...]:
+    frames = [b"", *frames] if kind == "REQ" else list(frames)  # RFC 28: an empty delimiter
+    return tuple(Frame(frame, more=place < len(frames)) for place, frame in enumerate(frames, 1))
+
+
+def _odd(asked: Sequence[bytes]) -> list[list[bytes]]:
+    """The question with something wrong in its length: shorter, or with what may stand for a length, which lies."""
+    *before, last = asked
+    shorter = [last[:size] for size in dict.fromkeys((0, 1, len(last) // 2, len(last) - 1)) if size >= 0]
+    lies = [lie + last[len(lie) :] for lie in (b"\xff", b"\x04\x00", b"\x00\x00\x04\x00", b"9999")]
+    return [[*before, frame] for frame in (*shorter, *lies)] + ([before] if before else [])
+
+
+def parted(attack: Attack) -> tuple[Attack, Attack]:
+    """What is played beside the honest clients, and what afterwards: the listeners come last."""
+    later = [script for script in attack.scripts if script.label.startswith(LISTENER)]
+    first = [script for script in attack.scripts if script not in later]
+    return replace(attack, scripts=tuple(first)), replace(attack, scripts=tuple(later))
 
 
 def mixed(company: Company) -> int:
@@ -73,6 +119,11 @@ def mixed(company: Company) -> int:
     if not (company.carries and company.private):
         return 0
     return company.alone.foreign + company.during.foreign + company.after.foreign + company.strays
+
+
+def overheard(company: Company) -> int:
+    """Messages with what honest clients had said, to who asked something else, where answers tell whose they are."""
+    return (company.overheard or 0) if company.carries and company.private else 0
 
 
 def twice(company: Company) -> int:

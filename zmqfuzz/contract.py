@@ -87,6 +87,12 @@ PROMISES = (
         "Promise: beside an attack no larger share of honest questions stays without an answer (0: none).",
     ),
     Promise(
+        "overheard",
+        parse_count,
+        "COUNT",
+        "Promise: no more messages with what one client said come to others, whatever these ask (0: none).",
+    ),
+    Promise(
         "expose",
         parse_expose,
         "EP",

@@ -72,9 +72,10 @@ class Credentials:
                 return bool(self.server_key if side == "bind" else self.our_secret)
         return False
 
-    @property
-    def locks(self) -> tuple[str, ...]:
-        """The mechanisms that keep strangers out of a target that listens: those whose key or user name was given."""
+    def locks(self, side: str) -> tuple[str, ...]:
+        """The mechanisms that keep strangers away from a target on ``side``: those whose key or user name was given."""
+        if side == "connect":
+            return ("CURVE",) if self.our_secret else ()
         given = (("CURVE", bool(self.server_key)), ("PLAIN", self.username is not None))
         return tuple(mechanism for mechanism, there in given if there)
 

@@ -186,7 +186,7 @@ class Harness:
     def surfaces(self, standing: Standing) -> tuple[Surface, ...]:
         """The doors of a process."""
         if self._listeners is not None:
-            return self._listeners.surfaces
+            return locked(self._listeners.surfaces, self.credentials)
         met = [replace(self._met_doors[surface.key], address=surface.address) for surface in standing.running.surfaces]
         return locked(met, self.credentials)
 

@@ -50,6 +50,7 @@ class Company:
 
     ``carries``: how answers tell whose they are (empty: they do not). ``private``: before, nothing came to who had not
     asked, and one answer to who had. ``strays``: messages to the attackers with what belongs to an honest client.
+    ``overheard``: such to peers that then asked something else than honest ones do; None: none did.
     """
 
     carries: str
@@ -58,6 +59,7 @@ class Company:
     during: Span
     after: Span
     strays: int
+    overheard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

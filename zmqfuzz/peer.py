@@ -14,6 +14,7 @@ from typing import Protocol
 
 import trio
 
+from zmqfuzz.answers import Answers
 from zmqfuzz.farside import FarSide
 from zmqfuzz.notes import why
 from zmqfuzz.reading import Reading, Record
@@ -80,7 +81,7 @@ class Peer:
         self._signals = signals or Signals((script,))
         self._bell = Bell()
         self._signals.wakes(self._bell)
-        self._record = Record(meter)
+        self._record = Record(meter, Answers(script))
         self._reading: Reading | None = None
         self._connection = Connection(role=role)
         self._replies = b""  # honest ones that wait to be sent, or the rest of one

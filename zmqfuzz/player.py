@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from time import perf_counter
 
+from zmqfuzz.answers import Answers
 from zmqfuzz.endpoints import Place
 from zmqfuzz.notes import why
 from zmqfuzz.reading import AT_ONCE, Record, counted
@@ -64,7 +65,7 @@ def _simple(step: Step) -> bool:
 
 def _patience(step: Step) -> float:
     match step:
-        case Expect(_, seconds) | Wait(seconds):
+        case Expect(within=seconds) | Wait(seconds):
             return seconds
         case Send():
             pieces = step.times if step.chunk is None else min(MOST_PIECES, step.octets // max(step.chunk, 1))
@@ -85,7 +86,7 @@ class Player:
         watch: Callable[[int, Player | None], None],
     ) -> None:
         self.script = script
-        self.record = Record(meter)
+        self.record = Record(meter, Answers(script))
         self.until = self.moved = 0.0
         self._place, self._meter, self._keyring, self._watch = place, meter, keyring, watch
         self._sock: socket.socket | None = None

@@ -13,6 +13,7 @@ from collections import Counter
 
 import trio
 
+from zmqfuzz.answers import Answers
 from zmqfuzz.notes import frame_words, words
 from zmqfuzz.script import Shake
 from zmqfuzz.signals import Bell
@@ -59,8 +60,9 @@ LOOK = 0.05
 class Record:
     """All that one peer saw and did, as it happens."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, answers: Answers) -> None:
         self._meter = meter
+        self._answers = answers
         self._entries: list[Entry] = []
         self._breaches: list[str] = []
         self._missed: list[str] = []
@@ -164,7 +166,7 @@ class Record:
     @property
     def tapped(self) -> bool:
         """Whether somebody wants the frames of messages."""
-        return self._meter.tap is not None
+        return self._meter.tap is not None or self._answers.open
 
     def frames(self, frames: list[tuple[bool, int]]) -> None:
         """Frames of messages have arrived, each with MORE or without; nobody wants their bodies."""
@@ -178,6 +180,8 @@ class Record:
         """A frame of a message has arrived; the last one completes it."""
         if self._meter.tap is not None:
             self._parts.append(body_bytes(frame.body))
+        if self._answers.open:
+            self._answers.take(frame)
         if frame.more:
             return
         self._messages += 1
@@ -199,7 +203,7 @@ class Record:
         breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
         seen = (self.closed_by, self._sent, self._received, self._reached)
         ends = frozenset(self._acted), tuple(self._gone), self._messages, self._last_at
-        return Transcript(label, entries, *seen, breaches, missed, *ends)
+        return Transcript(label, entries, *seen, breaches, missed, *ends, answers=tuple(self._answers.kept))
 
 
 class Reading:

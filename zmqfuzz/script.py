@@ -97,11 +97,13 @@ class Expect(Brief):
     """Wait for something from the target, at most ``within`` seconds; its absence is recorded, not an error.
 
     ``event``: ``bytes`` (anything), ``greeting`` (it is complete), ``ready`` (its READY, ERROR or other handshake
-    command), ``message`` (a traffic frame or command), ``close`` (FIN or RST).
+    command), ``message`` (a traffic frame or command), ``close`` (FIN or RST). ``keep``: what the first messages said
+    is kept in the transcript, also where they are sealed.
     """
 
     event: str
     within: float = 1.0
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -53,7 +53,7 @@ class Visit:
 def visits(trial: Trial) -> list[Visit]:
     """The strangers of a trial, at a door that is to keep them out."""
     surface = trial.surface
-    if not surface.lock:
+    if not surface.lock or surface.side != "bind":
         return []
     found = []
     for script, saw in trial.pairs:
@@ -66,7 +66,7 @@ def visits(trial: Trial) -> list[Visit]:
 def forgeries(trial: Trial) -> list[Visit]:
     """The forgers of a trial, at a door that asks for CURVE: what they send is to be refused whoever they are."""
     surface = trial.surface
-    if surface.lock != "CURVE" or surface.mechanism != "CURVE":
+    if surface.side != "bind" or surface.lock != "CURVE" or surface.mechanism != "CURVE":
         return []
     found = []
     for script, saw in trial.pairs:

@@ -81,6 +81,7 @@ def target(
     delivers: float | None = None,
     bystander_within: str | float | None = None,
     bystander_loss: float | None = None,
+    overheard: int | None = None,
     expose: Words | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
@@ -126,7 +127,7 @@ def target(
         "vanished_within": vanished_within,
     }
     declared |= {"linger": linger, "delivers": delivers, "expose": expose}
-    declared |= {"bystander_within": bystander_within, "bystander_loss": bystander_loss}
+    declared |= {"bystander_within": bystander_within, "bystander_loss": bystander_loss, "overheard": overheard}
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
         "command": tuple(os.fspath(word) for word in command),
@@ -228,7 +229,7 @@ class SuiteTarget:
         """One attack for each family, chosen as by :meth:`parametrize`. Raises UsageError."""
         from zmqfuzz.backlog import BACKLOG
         from zmqfuzz.catalogue import select_families
-        from zmqfuzz.company import COMPANY
+        from zmqfuzz.company import COMPANY, promises
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
         from zmqfuzz.stopping import STOPPING
@@ -239,7 +240,7 @@ class SuiteTarget:
             RATING: started and limits.rate is not None and not self._description["bind"],
             EXPOSURE: limits.expose is not None,
             BACKLOG: False,  # where it is asked for
-            COMPANY: started and (limits.bystander_within is not None or limits.bystander_loss is not None),
+            COMPANY: started and promises(limits),
         }
         looks = [
             name
@@ -254,8 +255,7 @@ class SuiteTarget:
             raise UsageError("exclude= leaves no attack family; `zmqfuzz list` shows all of them.")
         if not families:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
-            locks = known.locks if side == "bind" else ()
-            chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (locks or not f.locked))
+            chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (known.locks(side) or not f.locked))
         names = [*(family.name for family in chosen), *looks]
         return [FamilyAttack(self, name) for name in names]
 

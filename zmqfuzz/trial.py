@@ -139,6 +139,8 @@ class Transcript:
     ``missed``: steps that could not be done here, in words. ``acted``: the stages in which the peer sent something
     or left, beside its honest handshake; REFUSED, where it was. ``gone``: its connections that vanished. ``messages``:
     complete ones that arrived, commands not counted, the last of them ``last_at`` seconds since the attack began.
+    ``answers``: the first of them, frame by frame, where the script wanted them kept; of a long one the beginning and a
+    digest.
     """
 
     label: str
@@ -153,6 +155,7 @@ class Transcript:
     gone: tuple[Gone, ...] = ()
     messages: int = 0
     last_at: float = 0.0
+    answers: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

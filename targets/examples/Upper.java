@@ -2,7 +2,8 @@
 
    Weakness: a request is copied into an array of 256 octets, whatever its size: a longer one ends the program
    (ArrayIndexOutOfBoundsException).
-   Hardened: the size is looked at first; what is too long is answered with an error.
+   Hardened: the size is looked at first; what is too long is answered with an error. Frames have a limit: JeroMQ makes
+   an array of the size that a frame announces, and of the largest one its I/O thread ends (OutOfMemoryError).
    Build: javac -cp jeromq.jar -d . Upper.java; run: java -cp jeromq.jar:. Upper ENDPOINT */
 
 import java.nio.charset.StandardCharsets;
@@ -10,6 +11,7 @@ import org.zeromq.ZMQ;
 
 public final class Upper {
     private static final int LINE = 256;
+    private static final int FRAME = 65536;
 
     private Upper() {}
 
@@ -28,6 +30,9 @@ public final class Upper {
         ZMQ.Context context = ZMQ.context(1);
         ZMQ.Socket socket = context.socket(ZMQ.REP);
         socket.setLinger(0);
+        if (hardened) {
+            socket.setMaxMsgSize(FRAME);
+        }
         socket.bind(words[0]);
         while (!Thread.currentThread().isInterrupted()) {
             byte[] body = socket.recv(0);

@@ -17,6 +17,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from tests.conformance import handshakes, openings, traffic
 from tests.conformance.player import observe
+from tests.conformance.properties import TOLD
 from tests.conformance.row import Reaction, Row, Stage
 from zmqfuzz.zmtp import Connection, Greeting1
 
@@ -117,7 +118,27 @@ def page() -> str:
             kind += f", MAXMSGSIZE {row.max_size}" if row.max_size >= 0 else ""
             name = row.name.replace("|", "\\|")
             lines.append(f"| {name} | {_octets(row)} | {row.rfc} | {kind} | {row.side} | {row.reaction.value} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_told()]) + "\n"
+
+
+def _told() -> list[str]:
+    """The part about properties."""
+    return [
+        "",
+        "## What a message says of its peer",
+        "",
+        "A peer says something of itself in READY or INITIATE, behind `Socket-Type=DEALER` and an empty `Identity`,",
+        "and `zmq_msg_gets(3)` of its messages is asked for it. What the transport or a ZAP handler (RFC 27) has said",
+        "comes first, and of the peer's own the first of a name.",
+        "",
+        "| the peer says | door | asked for | libzmq gives |",
+        "|---|---|---|---|",
+        *(
+            f"| {', '.join(f'{name}={value}' for name, value in row.said) or 'nothing'} | {row.door} | {row.name} |"
+            f" {'no such property' if row.gives is None else repr(row.gives)} |"
+            for row in TOLD
+        ),
+    ]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import zmq
 
+from tests.conformance.properties import TOLD, given
 from tests.conformance.row import Reaction, Row, Stage
 from tests.conformance.table import PAGE, ROWS, page, reactions
 
@@ -39,6 +40,11 @@ def test_a_wrong_row_is_noticed() -> None:
     # The second one first: what closes is seen at once, whatever was expected.
     assert reactions(wrong[1:]) == {wrong[1].id: Reaction.CLOSES}
     assert reactions(wrong[:1]) == {wrong[0].id: Reaction.DELIVERS}
+
+
+def test_libzmq_gives_what_a_peer_says_of_itself_where_no_handler_has_said_it() -> None:
+    rows = [row for row in TOLD if row.mechanism != "CURVE" or zmq.has("curve")]
+    assert given(rows) == [row.gives for row in rows]
 
 
 def test_the_page_says_what_the_rows_say() -> None:

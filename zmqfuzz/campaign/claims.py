@@ -105,7 +105,10 @@ def open_doors(surfaces: Sequence[Surface], credentials: Credentials) -> list[st
     return [
         f"{surface.key}: it asks for nothing, and was not held to keep strangers out: another socket is locked"
         for surface in surfaces
-        if credentials.locks and not surface.lock and surface.mechanism in ("", "NULL") and surface.side == "bind"
+        if surface.side == "bind"
+        and credentials.locks("bind")
+        and not surface.lock
+        and surface.mechanism in ("", "NULL")
     ]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.companion import Companion
-from zmqfuzz.company import COMPANY, fair, late, lost, mixed, twice
+from zmqfuzz.company import COMPANY, fair, late, lost, mixed, overheard, promises, twice
 from zmqfuzz.trial import Surface
 
 __all__ = ["Companies"]
 
-OWN, ONCE, ANSWERED, IN_TIME = "ZF701", "ZF702", "ZF703", "ZF704"
+OWN, ONCE, ANSWERED, IN_TIME, OVERHEARD = "ZF701", "ZF702", "ZF703", "ZF704", "ZF705"
+
+_LESS = "honest clients got less than their own beside a crowd"
 
 
 class Companies(Looks):
@@ -20,8 +22,7 @@ class Companies(Looks):
     @property
     def insists(self) -> bool:
         """Also where something about it is promised."""
-        limits = self._harness.limits
-        return self.named or limits.bystander_within is not None or limits.bystander_loss is not None
+        return self.named or promises(self._harness.limits)
 
     async def _door(self, surface: Surface) -> None:
         companion = Companion(self._harness)
@@ -36,12 +37,14 @@ class Companies(Looks):
             return
         if not (seen.carries and seen.private):
             why = "answers do not tell whose they are" if not seen.carries else "it tells all what one has said"
-            self._not_covered(surface, f"{OWN}, {ONCE}: {why}")
+            codes = (OWN, ONCE) if limits.overheard is None else (OWN, ONCE, OVERHEARD)
+            self._not_covered(surface, f"{', '.join(codes)}: {why}")
         suspects = {
             OWN: bool(mixed(seen)),
             ONCE: bool(twice(seen)),
             ANSWERED: limits.bystander_loss is not None and lost(seen) > limits.bystander_loss,
             IN_TIME: limits.bystander_within is not None and seen.during.p99 > limits.bystander_within,
+            OVERHEARD: limits.overheard is not None and overheard(seen) > limits.overheard,
         }
         self._outcome.envelope.companies.append(seen)
         for code, suspected in suspects.items():
@@ -50,8 +53,8 @@ class Companies(Looks):
                 said = f"p99 {seen.during.p99 * 1000:,.0f} ms, {seen.alone.p99 * 1000:,.0f} ms alone"
                 self._outcome.doubts.append(f"{surface.key}: {code}? {said}; an echo meanwhile {machine:,.0f} ms")
             elif suspected:
-                said, cleared = "honest clients got less than their own beside a crowd; examining", "not again"
-                await self._examined(surface, trial, code, said, cleared)
+                said = "others were sent what honest clients had said" if code == OVERHEARD else _LESS
+                await self._examined(surface, trial, code, f"{said}; examining", "not again")
             elif self._checked(code, bool(seen.carries and seen.private)) and (code != ANSWERED or fair(seen)):
                 self._outcome.checks[code] += 1
 
@@ -59,4 +62,6 @@ class Companies(Looks):
         limits = self._harness.limits
         if code in (OWN, ONCE):
             return told
+        if code == OVERHEARD:
+            return told and limits.overheard is not None
         return (limits.bystander_loss if code == ANSWERED else limits.bystander_within) is not None

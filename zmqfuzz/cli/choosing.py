@@ -16,7 +16,7 @@ from zmqfuzz.backlog import BACKLOG
 from zmqfuzz.catalogue import Family, select_families
 from zmqfuzz.cli.options import DURATION, credential_options, gate_options, names, profile_option, promise_options
 from zmqfuzz.cli.recording import Policy
-from zmqfuzz.company import COMPANY
+from zmqfuzz.company import COMPANY, promises
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.declared import FILE, Declared, named
 from zmqfuzz.errors import UsageError
@@ -146,8 +146,7 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         limits=declared.contract(limits),
     )
     chosen, stop, exposure, looks = _chosen(declared, names(options["only"]), names(options["exclude"]))
-    promised = spec.limits.bystander_within is not None or spec.limits.bystander_loss is not None
-    looks |= {COMPANY} - set(names(options["exclude"])) if promised else set()
+    looks |= {COMPANY} - set(names(options["exclude"])) if promises(spec.limits) else set()
     seeds = declared.seeds if options["seeds"] is None else options["seeds"]
     return Wanted(
         called,

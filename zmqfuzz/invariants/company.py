@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
-from zmqfuzz.company import late, lost, mixed, twice
+from zmqfuzz.company import late, lost, mixed, overheard, twice
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.measured import Company, Span
 from zmqfuzz.trial import Examination
 
-__all__ = ["answered", "answered_once", "in_time", "own_answers"]
+__all__ = ["answered", "answered_once", "in_time", "not_overheard", "own_answers"]
 
 
 def _seen(seen: Examination) -> list[Company]:
@@ -150,4 +150,37 @@ def in_time(seen: Examination, limits: Limits, violated: type[Violation]) -> Non
         _served(every[0]),
         signature="late beside a crowd",
         advice="Leave what waits in the socket, which takes from each peer in turn, and keep RCVHWM small.",
+    )
+
+
+@invariant(
+    "ZF705",
+    "What one client said comes to another that asks for something else",
+    severity=Severity.CRITICAL,
+    examines="company",
+    declared="overheard",
+)
+def not_overheard(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
+    """Nobody is sent what another client has said, whatever they ask (--overheard 0).
+
+    Why: a buffer that is used again and not cleared, or of which more is sent than was put there, holds what others
+    have said: their passwords, too. Measured: as ZF701; peers ask, beside the two honest clients, what these do not:
+    the same question cut short, empty, without its last frame, or with octets that may stand for a length and lie; a
+    message to one of them with a token of an honest client counts, on two of three fresh processes at least. Only where
+    it is promised: a store is there to tell one what another has put into it, and nobody else can know. Inconclusive,
+    and told as not covered: as ZF701. To fix: answer with what this request has put into the buffer, and not with the
+    whole of it; compare each length that a message states with the size that it has.
+    """
+    every, promised = _seen(seen), limits.overheard
+    if promised is None or not _most([company for company in every if overheard(company) > promised], every):
+        return
+    raise violated(
+        f"{max(map(overheard, every))} messages came to peers that asked for something else, with what an honest "
+        "client had said.",
+        Measure(
+            "messages with another's words", ", ".join(str(overheard(company)) for company in every), str(promised)
+        ),
+        signature="told to others",
+        advice="Clear buffers that are used again, send of them only what this request has put there, and compare "
+        "lengths that a message states with its size.",
     )
