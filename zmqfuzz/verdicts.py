@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from zmqfuzz.contract import PROMISES
 from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.expected import Expected
 
@@ -284,6 +283,7 @@ def in_a_suite(text: str, *, declared: bool = False) -> str:
 
     They are keywords of ``zmqfuzz.target``, or keys in pyproject.toml where the target is ``declared`` there.
     """
+    from zmqfuzz.contract import PROMISES  # which every session of the environment would pay for
 
     def word(found: re.Match[str]) -> str:
         name = found[1]
