@@ -24,12 +24,13 @@ from zmqfuzz.campaign.minimise import minimise_history
 from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.campaign.triage import Triage
+from zmqfuzz.catalogue import invariants
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity, Violation
 from zmqfuzz.script import Attack, Script, Send, Shake
 from zmqfuzz.trial import Surface, Trial
-from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable, told
+from zmqfuzz.verdicts import HERE, Cover, Ending, judged, lines_printable, told
 from zmqfuzz.zmtp.wire import Frame, body_bytes, peer_type
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ class _Shown:
 class Live:
     """Plays on the target of ``spec``, which is started when it is first needed and stopped by :func:`close_all`."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, word: str = "") -> None:
         self._spec = spec
+        self._word = word
         self._engine: Engine | None = None
         self._turn = -1
         self._shown: dict[Attack, _Shown] = {}
@@ -112,8 +114,15 @@ class Live:
         if unfit := _unfit(attack, trial.surface):
             HERE.unfit.append(unfit)
         Extremes(HERE.metrics).note(trial)
+        self._note_tested(trial)
         self._last = trial, engine.harness.last_history
         return trial
+
+    def _note_tested(self, trial: Trial) -> None:
+        """What of its promises the trial put to the test."""
+        tested = HERE.tested.setdefault((self._word, self.engine.harness.target.name), set())
+        limits = self._spec.limits
+        tested |= {one.declared for one in invariants().values() if one.declared and one.tested(trial, limits)}
 
     def spent(self, attack: Attack) -> bool:
         """Whether the time for a simpler attack than what was shown is over, and ``attack`` is not the one."""
@@ -230,7 +239,8 @@ def ending_of(error: Exception | None) -> Ending | None:
     ending = judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
     if len(HERE.unfit) == HERE.cases:
         ending.warnings += (HERE.unfit[0],)
-    return ending.measured(HERE.metrics)
+    covers = (Cover(*named, tuple(tested)) for named, tested in HERE.tested.items())
+    return ending.noting(HERE.metrics, *covers)
 
 
 def _unfit(attack: Attack, door: Surface) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HERE",
     "AttackFailed",
+    "Cover",
     "Ending",
     "Here",
     "Result",
@@ -88,6 +89,24 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """Of one target: which of its promises, as fields of Limits, were put to the test (``tested``).
+
+    ``target`` is one word for the same program and promises, ``name`` what people call it. Of an item: its ``family``,
+    of how many that were made for the target (``whole``; 0: some were chosen); all promises that were ``made``, and
+    those that it is there to test (``answers``: it is inconclusive itself where it did not).
+    """
+
+    target: str
+    name: str
+    tested: tuple[str, ...] = ()
+    family: str = ""
+    whole: int = 0
+    made: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How an item ended, small and plain enough to travel between pytest-xdist's processes.
 
@@ -100,6 +119,7 @@ class Result:
     reason: str = ""
     known: tuple[str, ...] = ()
     metrics: Mapping[str, tuple[float, float, str]] = field(default_factory=dict)
+    covers: tuple[Cover, ...] = ()
 
 
 class Here:
@@ -107,7 +127,8 @@ class Here:
 
     ``turn`` counts the items; ``cases``, ``doubts`` and ``minor`` are what was played, what could not be said, and what
     was found that is less than ``fail_on``, since it began. ``result``: how it has ended, where it ended itself.
-    ``metrics``: as in a Result. ``unfit``: why nothing of an attack can have got to the application.
+    ``metrics``: as in a Result. ``unfit``: why nothing of an attack can have got to the application. ``tested``: the
+    promises that were put to the test, by the target's word and name (:class:`Cover`).
     """
 
     def __init__(self) -> None:
@@ -117,12 +138,14 @@ class Here:
         self.result: Result | None = None
         self.metrics: dict[str, tuple[float, float, str]] = {}
         self.unfit: list[str] = []
+        self.tested: dict[tuple[str, str], set[str]] = {}
         self._decided: Callable[[], tuple[Session, str]] = lambda: (Session(), "")
 
     def begin(self, decided: Callable[[], tuple[Session, str]]) -> None:
         """Another item begins; ``decided`` gives what holds for it, and its ID, where that is asked for."""
         self.turn += 1
         self.cases, self.doubts, self.minor, self.result, self.metrics, self.unfit = 0, [], {}, None, {}, []
+        self.tested = {}
         self._decided = functools.cache(decided)
 
     @property
@@ -150,9 +173,9 @@ class Ending:
     expected: str = ""
     warnings: tuple[str, ...] = ()
 
-    def measured(self, metrics: Mapping[str, tuple[float, float, str]]) -> Ending:
-        """With what was measured."""
-        return replace(self, result=replace(self.result, metrics=dict(metrics)))
+    def noting(self, metrics: Mapping[str, tuple[float, float, str]], *covers: Cover) -> Ending:
+        """With what was measured, and what was put to the test."""
+        return replace(self, result=replace(self.result, metrics=dict(metrics), covers=covers))
 
     def act(self) -> None:
         """Raise what pytest understands; nothing where it held."""
