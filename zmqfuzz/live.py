@@ -42,8 +42,8 @@ SHRINK = 10.0
 """Seconds after a violation in which Hypothesis may look for a simpler attack, or less where the item has less; each
 costs a fresh process or two."""
 
-HISTORY = 6.0
-"""Seconds for finding out which earlier attacks a violation needs."""
+HISTORY = 15.0
+"""Seconds for finding out which earlier attacks a violation needs, each try on a fresh process."""
 
 SHORTEST_DEADLINE = 1.0
 """Hypothesis' own deadline is 0.2 s for an example; an attack, and the question afterwards, may take longer."""
@@ -67,7 +67,7 @@ class Live:
         self._spec = spec
         self._word = word
         self._engine: Engine | None = None
-        self._turn = -1
+        self._turn, self._shared = -1, False
         self._shown: dict[Attack, _Shown] = {}
         self._last: tuple[Trial, tuple[Attack, ...]] | None = None
         self._until = 0.0
@@ -130,10 +130,11 @@ class Live:
         return bool(self._shown) and attack not in self._shown and time.monotonic() > self._until
 
     def _begin(self) -> None:
-        """Forget the test before this one, and by default its process, too."""
+        """Forget the test before this one, and its process, too, where not both are to share it."""
         if self._turn == HERE.turn:
             return
-        if self._turn >= 0 and HERE.session.isolation != "session":
+        shared, self._shared = self._shared, HERE.session.isolation == "session"
+        if self._turn >= 0 and not (shared and self._shared):
             self.engine.harness.renew()
         self._turn, self._until, self._last = HERE.turn, 0.0, None
         self._shown.clear()
@@ -187,6 +188,7 @@ class Live:
         triage, before = Triage(engine.harness), int(self._fresh)
         confirmed = engine.call(lambda: triage.confirm((attack,), key, code, times=2 - before))
         history: tuple[Attack, ...] = ()
+        notes: tuple[str, ...] = ()
         played = self._last[1] if self._last is not None and self._last[0] is trial else ()
         if not confirmed.holds and played and not before:
             whole = (*played, attack)
@@ -194,14 +196,17 @@ class Live:
             if confirmed.holds and confirmed.trial is not None:
                 if confirmed.trial.attack != attack:  # one of them shows it by itself
                     whole = whole[: whole.index(confirmed.trial.attack) + 1]
+                began = time.monotonic()
                 history = self._needed(whole, key, code)[:-1]
+                if time.monotonic() - began > HISTORY:
+                    notes = ("there was no time to leave out more of its history",)
         if not confirmed.holds or confirmed.violation is None or confirmed.trial is None:
             if not before:
                 HERE.doubts.append(f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted")
             return None
         count = confirmed.shown + before, confirmed.tried + before
         seen = confirmed.violation, confirmed.trial
-        found = finding_of(*seen, target.name, confirmed=count[0], tried=count[1], history=history)
+        found = finding_of(*seen, target.name, confirmed=count[0], tried=count[1], history=history, notes=notes)
         return _Shown(confirmed.violation, found, confirmed.trial)
 
     def _needed(self, whole: tuple[Attack, ...], key: str, code: str) -> tuple[Attack, ...]:

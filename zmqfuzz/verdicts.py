@@ -251,7 +251,10 @@ def judged(
     warnings = tuple(f"{summary_line(finding)} (less than {session.fail_on})" for finding in minor)
     if new or gone:
         parts = [*[texts[finding.id] for finding in new], *late, *gone, "\n".join(notes)]
-        parts.append(again(session, nodeid, [finding.id for finding in new], option, drawn=bool(family)))
+        alone = session.isolation != "session" or not any(finding.history for finding in new)
+        parts.append(
+            again(session, nodeid if alone else "", [finding.id for finding in new], option, drawn=bool(family))
+        )
         more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         summary = summary_line(new[0]) + more if new else gone[0].strip()
         failure = AttackFailed("\n\n".join(filter(None, parts)) + "\n", summary)
@@ -286,6 +289,7 @@ def _gone(expected: Iterable[Expected], nodeid: str, findings: Sequence[Finding]
 def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "", *, drawn: bool = True) -> str:
     """How to see it again: each finding alone, and the whole item; ``option`` is what pytest needs to have it.
 
+    Without a ``nodeid`` no item shows it alone: it needs what others played on the same process.
     ``drawn``: its attacks follow our seed; what a test of its own plays does not.
     """
     store = f" --store {shlex.quote(str(session.store))}" if session.store != session.shell / ".zmqfuzz" else ""
@@ -294,7 +298,7 @@ def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "", *
     more = f" {option}" if option else ""
     if drawn:
         more += f" --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s"
-    lines.append(f"    pytest {quoted}{more}")
+    lines += [f"    pytest {quoted}{more}"] if nodeid else []
     return "\n".join(["  See it again", *map(lines_printable, lines)])
 
 
