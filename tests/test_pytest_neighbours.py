@@ -8,7 +8,9 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import socket
 import subprocess
+import sys
 import sysconfig
 import venv
 from pathlib import Path
@@ -140,3 +142,25 @@ def test_ours_and_theirs_are_what_they_are_alone(python: Path, tmp_path: Path, o
     assert "finding ZF101-cw3b" in out
     assert re.search(r"^gateway\.py +\d+ +\d+ +\d+%$", out, re.MULTILINE), "covered"
     assert re.search(r"^zmqfuzz: 4 held, 1 finding, 0 inconclusive", out, re.MULTILINE)
+
+
+FIXED = """
+import zmqfuzz
+
+fixed = zmqfuzz.target(["python", "-m", "zmqfuzz.targets.examples.pull", "--bind", "tcp://127.0.0.1:PORT"])
+
+@fixed.parametrize(families="churn")
+def test_fixed(attack):
+    attack.run(cases=1)
+"""
+
+
+@pytest.mark.parametrize("options", [("-n", "0"), ("-n", "1")], ids=["alone", "a worker"])
+def test_a_worker_whose_port_is_taken_says_how_to_share_the_machine(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        suite = inspect.cleandoc(FIXED).replace("PORT", str(taken.getsockname()[1]))
+        (tmp_path / "test_fixed.py").write_text(suite + "\n")
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+        out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120).stdout
+    assert "Address already in use" in out, out
+    assert ("give {endpoint} a place in the command" in out) == ("1" in options)

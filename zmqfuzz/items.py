@@ -5,6 +5,8 @@ Contract: importing this module loads nothing of the engine; an attack does when
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +107,8 @@ class FamilyAttack:
             pytest.skip(f"{self.family}: {lines_printable(str(error))}")
         except ZmqfuzzError as error:
             text = lines_printable(in_a_suite(str(error), declared=bool(self._option)))
+            if os.strerror(errno.EADDRINUSE) in text and "PYTEST_XDIST_WORKER" in os.environ:
+                text += "\n  Each worker of pytest-xdist starts a copy: give {endpoint} a place in the command."
             messages = found.messages
             self.result = Result("error", tuple(messages), reason=text)
             hints = [again(session, self._nodeid, messages, self._option)] if messages else []
