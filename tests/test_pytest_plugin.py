@@ -15,7 +15,7 @@ import pytest
 
 import zmqfuzz
 
-HEAVY = ("hypothesis", "trio", "zmq", "scapy", "rich", "click", "zmqfuzz.catalogue", "zmqfuzz.assembly")
+HEAVY = ("hypothesis", "trio", "zmq", "scapy", "rich", "click", "zmqfuzz.catalogue", "zmqfuzz.contract")
 
 PROGRAMS = {
     "curve.py": """

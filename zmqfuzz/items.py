@@ -5,13 +5,15 @@ Contract: importing this module loads nothing of the engine; an attack does when
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zmqfuzz.errors import NothingSelected, UsageError, ZmqfuzzError
-from zmqfuzz.verdicts import AttackFailed, Result, Session, again, in_a_suite, judged, lines_printable, told
+from zmqfuzz.verdicts import AttackFailed, Cover, Result, Session, again, in_a_suite, judged, lines_printable, told
 
 if TYPE_CHECKING:
     from zmqfuzz.assembly import Spec
@@ -36,6 +38,10 @@ class Described(Protocol):
     """A target as an item sees it: what messages there are for it, and the engine's description of it."""
 
     @property
+    def word(self) -> str:
+        """The same for the same program and promises, in each process of a session."""
+
+    @property
     def material(self) -> Mapping[str, Any]:
         """``seeds``, a path or None, and ``payloads``, a Hypothesis strategy or None."""
 
@@ -48,12 +54,13 @@ class FamilyAttack:
 
     The family may be ``shutdown``: how the target ends when it is told to stop (:mod:`zmqfuzz.stopping`); ``rate``:
     what it takes of floods (:mod:`zmqfuzz.rating`); and ``exposure``: what it shows without an attack
-    (:mod:`zmqfuzz.exposure`).
+    (:mod:`zmqfuzz.exposure`). ``whole``: it is one of so many for the target; 0: some were chosen.
     """
 
-    def __init__(self, target: Described, family: str) -> None:
+    def __init__(self, target: Described, family: str, whole: int = 0) -> None:
         self.target = target
         self.family = family
+        self._whole = whole
         self.result: Result | None = None
         self._session: Session | None = None
         self._nodeid = self._option = ""
@@ -96,9 +103,12 @@ class FamilyAttack:
         except NothingSelected as error:
             import pytest
 
+            self.result = Result("skipped", covers=found.covers)
             pytest.skip(f"{self.family}: {lines_printable(str(error))}")
         except ZmqfuzzError as error:
             text = lines_printable(in_a_suite(str(error), declared=bool(self._option)))
+            if os.strerror(errno.EADDRINUSE) in text and "PYTEST_XDIST_WORKER" in os.environ:
+                text += "\n  Each worker of pytest-xdist starts a copy: give {endpoint} a place in the command."
             messages = found.messages
             self.result = Result("error", tuple(messages), reason=text)
             hints = [again(session, self._nodeid, messages, self._option)] if messages else []
@@ -117,7 +127,7 @@ class FamilyAttack:
         __tracebackhide__ = True
         findings, texts = list(found.findings.values()), found.messages
         ending = judged(session, self._nodeid, self.family, findings, texts, option=self._option, **more)
-        ending = ending.measured(metrics)
+        ending = ending.noting(metrics, *found.covers)
         self.result = ending.result
         ending.act()
 
@@ -138,9 +148,10 @@ class FamilyAttack:
         """Fills ``found`` as findings come: an error at the end must not cost them."""
         __tracebackhide__ = True
         from zmqfuzz.backlog import BACKLOG
+        from zmqfuzz.campaign.claims import answered_for, exercised
         from zmqfuzz.campaign.events import Found, Plan
         from zmqfuzz.campaign.runner import Campaign
-        from zmqfuzz.catalogue import select_families
+        from zmqfuzz.catalogue import invariants, select_families
         from zmqfuzz.company import COMPANY
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
@@ -177,7 +188,13 @@ class FamilyAttack:
 
         async def campaign() -> Outcome:
             async with spec.harness() as harness:
+                name = harness.target.name
+                made = {one.declared for one in invariants().values() if one.declared and one.applies(spec.limits)}
+                answers = made & (answered_for(chosen, plan.asked) or set())
+                cover = Cover(self.target.word, name, (), self.family, self._whole, tuple(made), tuple(answers))
+                found.covers = (cover,)
                 outcome = await Campaign(harness, plan, tell).run()
+                found.covers = (replace(cover, tested=tuple(exercised(outcome))),)
                 outcome.doubts += await self._look_for_known(session, harness, found, spec)
                 return outcome
 
@@ -222,9 +239,10 @@ class FamilyAttack:
 
 
 class _Found:
-    """What an item has found so far, by ID, each saved at once, and the message for it."""
+    """What an item has found so far, by ID, each saved at once, and the message for it; what it put to the test."""
 
     def __init__(self, store: Path) -> None:
+        self.covers: tuple[Cover, ...] = ()
         self.findings: dict[str, Finding] = {}
         self.messages: dict[str, str] = {}
         self._store = store

@@ -24,12 +24,13 @@ from zmqfuzz.campaign.minimise import minimise_history
 from zmqfuzz.campaign.naming import finding_of
 from zmqfuzz.campaign.objectives import Extremes
 from zmqfuzz.campaign.triage import Triage
+from zmqfuzz.catalogue import invariants
 from zmqfuzz.engine import Engine
 from zmqfuzz.errors import UsageError
 from zmqfuzz.finding import Finding, Severity, Violation
 from zmqfuzz.script import Attack, Script, Send, Shake
 from zmqfuzz.trial import Surface, Trial
-from zmqfuzz.verdicts import HERE, Ending, judged, lines_printable, told
+from zmqfuzz.verdicts import HERE, Cover, Ending, judged, lines_printable, told
 from zmqfuzz.zmtp.wire import Frame, body_bytes, peer_type
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ SHRINK = 10.0
 """Seconds after a violation in which Hypothesis may look for a simpler attack, or less where the item has less; each
 costs a fresh process or two."""
 
-HISTORY = 6.0
-"""Seconds for finding out which earlier attacks a violation needs."""
+HISTORY = 15.0
+"""Seconds for finding out which earlier attacks a violation needs, each try on a fresh process."""
 
 SHORTEST_DEADLINE = 1.0
 """Hypothesis' own deadline is 0.2 s for an example; an attack, and the question afterwards, may take longer."""
@@ -62,10 +63,11 @@ class _Shown:
 class Live:
     """Plays on the target of ``spec``, which is started when it is first needed and stopped by :func:`close_all`."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, word: str = "") -> None:
         self._spec = spec
+        self._word = word
         self._engine: Engine | None = None
-        self._turn = -1
+        self._turn, self._shared = -1, False
         self._shown: dict[Attack, _Shown] = {}
         self._last: tuple[Trial, tuple[Attack, ...]] | None = None
         self._until = 0.0
@@ -112,8 +114,15 @@ class Live:
         if unfit := _unfit(attack, trial.surface):
             HERE.unfit.append(unfit)
         Extremes(HERE.metrics).note(trial)
+        self._note_tested(trial)
         self._last = trial, engine.harness.last_history
         return trial
+
+    def _note_tested(self, trial: Trial) -> None:
+        """What of its promises the trial put to the test."""
+        tested = HERE.tested.setdefault((self._word, self.engine.harness.target.name), set())
+        limits = self._spec.limits
+        tested |= {one.declared for one in invariants().values() if one.declared and one.tested(trial, limits)}
 
     def spent(self, attack: Attack) -> bool:
         """Whether the time for a simpler attack than what was shown is over, and ``attack`` is not the one."""
@@ -121,10 +130,11 @@ class Live:
         return bool(self._shown) and attack not in self._shown and time.monotonic() > self._until
 
     def _begin(self) -> None:
-        """Forget the test before this one, and by default its process, too."""
+        """Forget the test before this one, and its process, too, where not both are to share it."""
         if self._turn == HERE.turn:
             return
-        if self._turn >= 0 and HERE.session.isolation != "session":
+        shared, self._shared = self._shared, HERE.session.isolation == "session"
+        if self._turn >= 0 and not (shared and self._shared):
             self.engine.harness.renew()
         self._turn, self._until, self._last = HERE.turn, 0.0, None
         self._shown.clear()
@@ -178,6 +188,7 @@ class Live:
         triage, before = Triage(engine.harness), int(self._fresh)
         confirmed = engine.call(lambda: triage.confirm((attack,), key, code, times=2 - before))
         history: tuple[Attack, ...] = ()
+        notes: tuple[str, ...] = ()
         played = self._last[1] if self._last is not None and self._last[0] is trial else ()
         if not confirmed.holds and played and not before:
             whole = (*played, attack)
@@ -185,14 +196,17 @@ class Live:
             if confirmed.holds and confirmed.trial is not None:
                 if confirmed.trial.attack != attack:  # one of them shows it by itself
                     whole = whole[: whole.index(confirmed.trial.attack) + 1]
+                began = time.monotonic()
                 history = self._needed(whole, key, code)[:-1]
+                if time.monotonic() - began > HISTORY:
+                    notes = ("there was no time to leave out more of its history",)
         if not confirmed.holds or confirmed.violation is None or confirmed.trial is None:
             if not before:
                 HERE.doubts.append(f"{code}? seen once, then {confirmed.shown} of {confirmed.tried}: not counted")
             return None
         count = confirmed.shown + before, confirmed.tried + before
         seen = confirmed.violation, confirmed.trial
-        found = finding_of(*seen, target.name, confirmed=count[0], tried=count[1], history=history)
+        found = finding_of(*seen, target.name, confirmed=count[0], tried=count[1], history=history, notes=notes)
         return _Shown(confirmed.violation, found, confirmed.trial)
 
     def _needed(self, whole: tuple[Attack, ...], key: str, code: str) -> tuple[Attack, ...]:
@@ -230,7 +244,8 @@ def ending_of(error: Exception | None) -> Ending | None:
     ending = judged(HERE.session, HERE.nodeid, "", findings, texts, doubts=doubts, cases=HERE.cases)
     if len(HERE.unfit) == HERE.cases:
         ending.warnings += (HERE.unfit[0],)
-    return ending.measured(HERE.metrics)
+    covers = (Cover(*named, tuple(tested)) for named, tested in HERE.tested.items())
+    return ending.noting(HERE.metrics, *covers)
 
 
 def _unfit(attack: Attack, door: Surface) -> str:

@@ -30,7 +30,7 @@ from zmqfuzz.pytest_settings import (
     ours,
     seed_of,
 )
-from zmqfuzz.pytest_summary import summary, word_of
+from zmqfuzz.pytest_summary import Promised, summary, word_of
 from zmqfuzz.verdicts import HERE, AttackFailed, Result, Session, judged, lines_printable
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _SETTINGS = pytest.StashKey[Settings]()
 _DECLARED = pytest.StashKey[Path]()
 _KNOWN = pytest.StashKey[Mapping[int, Expected]]()
 _RESULT = pytest.StashKey[Result]()
+_PROMISED = pytest.StashKey[Promised]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "zmqfuzz_known(code, reason=, until=, match=, families=, strict=): a finding that is expected until a day",
     ):
         config.addinivalue_line("markers", line)
+    promised = config.stash[_PROMISED] = Promised(lambda: _settings(config).session.inconclusive)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(promised, "zmqfuzz-promised")
     if chosen(config):
         _settings(config)
     if config.getoption("zmqfuzz_declared"):
@@ -246,7 +250,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     """After everything else: what was inconclusive or known, and one line that says how it went."""
     value = yield
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    for line in summary(reports, lambda: seed_of(terminalreporter.config)):
+    config = terminalreporter.config
+    for line in summary(reports, lambda: seed_of(config), config.stash[_PROMISED].untested()):
         terminalreporter.write_line(line)
     return value
 

@@ -257,7 +257,8 @@ class SuiteTarget:
             known, side = self._description["credentials"], "connect" if self._description["bind"] else "bind"
             chosen = tuple(f for f in chosen if known.fit(f.mechanism, side) and (known.locks(side) or not f.locked))
         names = [*(family.name for family in chosen), *looks]
-        return [FamilyAttack(self, name) for name in names]
+        whole = 0 if families or exclude else len(names)
+        return [FamilyAttack(self, name, whole) for name in names]
 
     def play(self, attack: Attack | Script | Sequence[Script]) -> Trial:
         """Play it now and wait for what is to be seen of it; the target is started when it is first needed.
@@ -304,8 +305,14 @@ class SuiteTarget:
         if self._live is None:
             from zmqfuzz.live import Live
 
-            self._live = Live(self.spec(HERE.session.folder))
+            self._live = Live(self.spec(HERE.session.folder), self.word)
         return self._live
+
+    @property
+    def word(self) -> str:
+        """The same for the same program and promises, in each process of a session."""
+        said = (self._description[key] for key in ("command", "connect", "bind", "pid", "name"))
+        return repr((*said, self.limits))
 
     def spec(self, folder: Path) -> Spec:
         """The engine's description of it; ``folder`` is where a relative ``cwd`` begins."""

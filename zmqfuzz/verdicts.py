@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from zmqfuzz.contract import PROMISES
 from zmqfuzz.errors import ZmqfuzzError
 from zmqfuzz.expected import Expected
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HERE",
     "AttackFailed",
+    "Cover",
     "Ending",
     "Here",
     "Result",
@@ -89,6 +89,24 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """Of one target: which of its promises, as fields of Limits, were put to the test (``tested``).
+
+    ``target`` is one word for the same program and promises, ``name`` what people call it. Of an item: its ``family``,
+    of how many that were made for the target (``whole``; 0: some were chosen); all promises that were ``made``, and
+    those that it is there to test (``answers``: it is inconclusive itself where it did not).
+    """
+
+    target: str
+    name: str
+    tested: tuple[str, ...] = ()
+    family: str = ""
+    whole: int = 0
+    made: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How an item ended, small and plain enough to travel between pytest-xdist's processes.
 
@@ -101,6 +119,7 @@ class Result:
     reason: str = ""
     known: tuple[str, ...] = ()
     metrics: Mapping[str, tuple[float, float, str]] = field(default_factory=dict)
+    covers: tuple[Cover, ...] = ()
 
 
 class Here:
@@ -108,7 +127,8 @@ class Here:
 
     ``turn`` counts the items; ``cases``, ``doubts`` and ``minor`` are what was played, what could not be said, and what
     was found that is less than ``fail_on``, since it began. ``result``: how it has ended, where it ended itself.
-    ``metrics``: as in a Result. ``unfit``: why nothing of an attack can have got to the application.
+    ``metrics``: as in a Result. ``unfit``: why nothing of an attack can have got to the application. ``tested``: the
+    promises that were put to the test, by the target's word and name (:class:`Cover`).
     """
 
     def __init__(self) -> None:
@@ -118,12 +138,14 @@ class Here:
         self.result: Result | None = None
         self.metrics: dict[str, tuple[float, float, str]] = {}
         self.unfit: list[str] = []
+        self.tested: dict[tuple[str, str], set[str]] = {}
         self._decided: Callable[[], tuple[Session, str]] = lambda: (Session(), "")
 
     def begin(self, decided: Callable[[], tuple[Session, str]]) -> None:
         """Another item begins; ``decided`` gives what holds for it, and its ID, where that is asked for."""
         self.turn += 1
         self.cases, self.doubts, self.minor, self.result, self.metrics, self.unfit = 0, [], {}, None, {}, []
+        self.tested = {}
         self._decided = functools.cache(decided)
 
     @property
@@ -151,9 +173,9 @@ class Ending:
     expected: str = ""
     warnings: tuple[str, ...] = ()
 
-    def measured(self, metrics: Mapping[str, tuple[float, float, str]]) -> Ending:
-        """With what was measured."""
-        return replace(self, result=replace(self.result, metrics=dict(metrics)))
+    def noting(self, metrics: Mapping[str, tuple[float, float, str]], *covers: Cover) -> Ending:
+        """With what was measured, and what was put to the test."""
+        return replace(self, result=replace(self.result, metrics=dict(metrics), covers=covers))
 
     def act(self) -> None:
         """Raise what pytest understands; nothing where it held."""
@@ -229,7 +251,10 @@ def judged(
     warnings = tuple(f"{summary_line(finding)} (less than {session.fail_on})" for finding in minor)
     if new or gone:
         parts = [*[texts[finding.id] for finding in new], *late, *gone, "\n".join(notes)]
-        parts.append(again(session, nodeid, [finding.id for finding in new], option, drawn=bool(family)))
+        alone = session.isolation != "session" or not any(finding.history for finding in new)
+        parts.append(
+            again(session, nodeid if alone else "", [finding.id for finding in new], option, drawn=bool(family))
+        )
         more = f" (and {len(new) - 1} more)" if len(new) > 1 else ""
         summary = summary_line(new[0]) + more if new else gone[0].strip()
         failure = AttackFailed("\n\n".join(filter(None, parts)) + "\n", summary)
@@ -264,6 +289,7 @@ def _gone(expected: Iterable[Expected], nodeid: str, findings: Sequence[Finding]
 def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "", *, drawn: bool = True) -> str:
     """How to see it again: each finding alone, and the whole item; ``option`` is what pytest needs to have it.
 
+    Without a ``nodeid`` no item shows it alone: it needs what others played on the same process.
     ``drawn``: its attacks follow our seed; what a test of its own plays does not.
     """
     store = f" --store {shlex.quote(str(session.store))}" if session.store != session.shell / ".zmqfuzz" else ""
@@ -272,7 +298,7 @@ def again(session: Session, nodeid: str, ids: Iterable[str], option: str = "", *
     more = f" {option}" if option else ""
     if drawn:
         more += f" --zmqfuzz-seed {session.seed} --zmqfuzz-budget {session.seconds:g}s"
-    lines.append(f"    pytest {quoted}{more}")
+    lines += [f"    pytest {quoted}{more}"] if nodeid else []
     return "\n".join(["  See it again", *map(lines_printable, lines)])
 
 
@@ -284,6 +310,7 @@ def in_a_suite(text: str, *, declared: bool = False) -> str:
 
     They are keywords of ``zmqfuzz.target``, or keys in pyproject.toml where the target is ``declared`` there.
     """
+    from zmqfuzz.contract import PROMISES  # which every session of the environment would pay for
 
     def word(found: re.Match[str]) -> str:
         name = found[1]

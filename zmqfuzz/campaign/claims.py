@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from zmqfuzz.budget import Budget, Limits
-from zmqfuzz.campaign.events import Outcome
+from zmqfuzz.campaign.events import Outcome, doubted
 from zmqfuzz.campaign.known import Lane
 from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.catalogue import families as all_families
@@ -18,12 +18,14 @@ from zmqfuzz.trial import Reached, Surface, Trial
 
 __all__ = [
     "FEW_CASES",
+    "answered_for",
     "claim_asked",
     "claim_cover",
     "claim_missed",
     "claim_reach",
     "claim_tested",
     "claim_time",
+    "exercised",
     "open_doors",
 ]
 
@@ -75,9 +77,11 @@ def claim_cover(
     undeclared = [_option(entry) for entry in invariants().values() if not entry.applies(limits)]
     if undeclared:
         outcome.not_covered.append(f"no limit was declared with {', '.join(dict.fromkeys(undeclared))}")
+    ours = answered_for(families)
     for entry in invariants().values():
         if limit := _too_long(entry, limits, budget):
-            outcome.doubts.append(
+            told = outcome.doubts if ours is None or entry.declared in ours else outcome.not_covered
+            told.append(
                 f"{entry.code} {entry.name}: attacks wait for at most {budget.longest:g} s"
                 f" ({_option(entry)} says {limit:g} s)"
             )
@@ -120,20 +124,41 @@ def claim_missed(outcome: Outcome, trial: Trial) -> None:
             outcome.not_covered.append(line)
 
 
-def claim_tested(outcome: Outcome, limits: Limits, budget: Budget, families: Sequence[Family]) -> None:
+def exercised(outcome: Outcome) -> set[str]:
+    """The promises, as fields of Limits, that were put to the test."""
+    return {entry.declared for entry in invariants().values() if entry.declared and outcome.checks[entry.code]}
+
+
+def answered_for(families: Sequence[Family], looked: Collection[str] = ()) -> set[str] | None:
+    """The promises that a run of these ``families`` is there to put to the test; None: all, as nothing was left out.
+
+    ``looked``: kinds of what is examined (:data:`~zmqfuzz.catalogue.LOOKED_AT`) that were asked for by name.
+    """
+    if len(families) == len(all_families()):
+        return None
+    of_looks = {entry.declared for entry in invariants().values() if entry.examines in looked}
+    return {name for family in families for name in family.promises} | of_looks - {""}
+
+
+def claim_tested(
+    outcome: Outcome, limits: Limits, budget: Budget, families: Sequence[Family], looked: Collection[str] = ()
+) -> None:
     """A declared promise that no attack has put to the test was not kept, nor broken.
 
-    A doubt where every family had its turn and nothing was seen of the promise; who chose ``families`` chose what is
+    A doubt where the run was there to do that and nothing was seen of the promise; who chose others chose what is
     tested.
     """
-    chosen = len(families) < len(all_families())
-    exercised = {entry.declared for entry in invariants().values() if outcome.checks[entry.code]}
+    ours, seen, doubted_already = answered_for(families, looked), exercised(outcome), doubted(outcome.doubts)
     for entry in invariants().values():
         if not entry.declared or outcome.checks[entry.code] or not entry.applies(limits):
             continue
-        if _too_long(entry, limits, budget) is None:
-            told = outcome.not_covered if chosen or entry.declared in exercised else outcome.doubts
-            told.append(f"{entry.code} {entry.name}: no attack put it to the test")
+        if _too_long(entry, limits, budget) is not None or entry.code in doubted_already:
+            continue
+        said = f"{entry.code} {entry.name}: no attack put it to the test"
+        if entry.declared in seen or (ours is not None and entry.declared not in ours):
+            outcome.not_covered.append(said)
+        else:
+            outcome.doubts.append(said)
 
 
 def claim_time(left: Sequence[Lane], lanes: Sequence[Lane], seconds: float) -> list[str]:

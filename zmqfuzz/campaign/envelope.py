@@ -15,7 +15,7 @@ from zmqfuzz.measured import Company, Flow
 from zmqfuzz.older import is_old
 from zmqfuzz.rating import told
 from zmqfuzz.scale import is_honest_frame
-from zmqfuzz.script import Connect, Expect, Script, Send, Shake, StopReading, Wait
+from zmqfuzz.script import Connect, Expect, Script, Send, Shake, ShutdownWrite, StopReading, Wait
 from zmqfuzz.trial import ClosedBy, Direction, Observation, Reached, Stop, Surface, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.patterns import ONE_PEER
@@ -97,7 +97,9 @@ class Envelope:
                 self.message = max(self.message, whole)
 
     def _cut(self, script: Script, transcript: Transcript, surface: Surface) -> None:
-        """A connection that the target ended."""
+        """A connection that the target ended, and not because its peer had sent FIN."""
+        if any(isinstance(step, ShutdownWrite) for step in script.steps):
+            return
         sends = list(_sends_after_handshake(script))
         if len(sends) == 1 and sends[0].times == 1 and transcript.reached is Reached.TRAFFIC:
             unit = sends[0].units[0] if len(sends[0].units) == 1 else None

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from zmqfuzz.campaign.envelope import Envelope
 from zmqfuzz.campaign.reach import Reach
 from zmqfuzz.catalogue import Family
-from zmqfuzz.exposure import Exposure
+from zmqfuzz.exposure import EXPOSURE, Exposure
 from zmqfuzz.finding import Finding, Verdict
 from zmqfuzz.rating import RATING
 from zmqfuzz.script import Attack
@@ -84,6 +84,13 @@ class Plan:
     looks: frozenset[str] = frozenset({RATING})
     again: tuple[Waiting, ...] = ()
     settle: bool = False
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Kinds of examinations (:data:`~zmqfuzz.catalogue.LOOKED_AT`) that were asked for as such."""
+        named = {"stop": self.stop == "always", EXPOSURE: self.exposure == "always"}
+        looks = self.looks if not self.families else frozenset()
+        return looks | {kind for kind, asked in named.items() if asked}
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class Campaign:
             self.outcome.doubts += [one.said for one in self.outcome.waiting]
             self.outcome.known = self._known.ways()
             claim_reach(self.outcome, self._plan.families)
-            claim_tested(self.outcome, self._harness.limits, self._harness.budget, self._plan.families)
+            promised = self._harness.limits, self._harness.budget
+            claim_tested(self.outcome, *promised, self._plan.families, self._plan.asked)
             claim_asked(self.outcome, self._harness.asked_beside)
             self.outcome.starts = self._harness.starts
             self.outcome.seconds = time.monotonic() - started

@@ -8,7 +8,7 @@ from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.scale import is_honest_frame
-from zmqfuzz.script import Close, Expect, Reset, Script, Send, Shake
+from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Wait
 from zmqfuzz.trial import ClosedBy, Reached, Transcript, Trial
 from zmqfuzz.zmtp.measure import announced_size
 from zmqfuzz.zmtp.wire import Frame, Unit
@@ -27,7 +27,19 @@ def _frames(script: Script) -> list[Frame]:
 def _watched_close(script: Script) -> bool:
     """Whether the script waited for the target to close, long enough to tell, and left the closing to it."""
     waited = any(isinstance(step, Expect) and step.event == "close" and step.within >= 1.0 for step in script.steps)
-    return waited and not any(isinstance(step, Close | Reset) for step in script.steps)
+    return waited and not any(isinstance(step, Close | Reset | ShutdownWrite) for step in script.steps)
+
+
+def _gives_no_cause(script: Script) -> bool:
+    """Whether nothing but its size can be why a frame's connection is ended.
+
+    libzmq ends one whose peer has sent FIN, answers no PING (it does not read, or is within a frame for long), or
+    whose identity another one takes (ROUTER_HANDOVER).
+    """
+    calm = all(isinstance(step, Connect | Shake | Send | Expect | Wait) for step in script.steps)
+    named = any(isinstance(step, Shake) and (step.identity or step.properties) for step in script.steps)
+    dripped = any(isinstance(step, Send) and (step.chunk is not None or step.every) for step in script.steps)
+    return calm and not named and not dripped
 
 
 def _over(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
@@ -47,6 +59,8 @@ def _within(trial: Trial, limits: Limits) -> Iterator[tuple[int, Transcript]]:
         units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
         shaken = any(isinstance(step, Shake) for step in script.steps) and transcript.reached is Reached.TRAFFIC
         if not frames or len(units) != 1 or not shaken or not is_honest_frame(frames[0]) or frames[0].more:
+            continue
+        if not _gives_no_cause(script):
             continue
         size = announced_size(frames[0])
         if (limits.max_frame or 0) // 2 < size <= (limits.max_frame or 0):
