@@ -40,19 +40,20 @@ WHEELS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One library, socket type, side and mechanism."""
+    """One library, socket type, side and mechanism; perhaps socket options, as ``HEARTBEAT_IVL=100,RCVHWM=1``."""
 
     version: str
     socket_type: str
     side: str
     mechanism: str
+    options: str = ""
 
     def __str__(self) -> str:
-        return f"{self.version}:{self.socket_type}:{self.side}:{self.mechanism}"
+        return ":".join(filter(None, (self.version, self.socket_type, self.side, self.mechanism, self.options)))
 
     @classmethod
     def of(cls, text: str) -> Case:
-        """From ``VERSION:TYPE:SIDE:MECHANISM``."""
+        """From ``VERSION:TYPE:SIDE:MECHANISM[:OPTIONS]``."""
         return cls(*text.split(":"))
 
 
@@ -121,9 +122,9 @@ def cases(only: str, added: tuple[str, ...] = ()) -> list[Case]:
     versions = tuple(dict.fromkeys((*WHEELS, OWN, *added)))
     places = (versions, SOCKET_TYPES, SIDES, MECHANISMS)
     wanted = []
-    for words in filter(None, only.split(",")):
-        given = [*words.split(":"), "", "", "", ""][:4]
-        for place, word in zip(places, given, strict=True):
+    for words in only.split():
+        given = [*words.split(":"), "", "", "", "", ""][:5]
+        for place, word in zip(places, given[:4], strict=True):
             if word and word not in place:
                 sys.exit(f"--only: {word!r} is none of {', '.join(place)}")
         wanted.append(given)
@@ -137,11 +138,9 @@ def cases(only: str, added: tuple[str, ...] = ()) -> list[Case]:
     if not wanted:
         return [case for case in found if case.mechanism == "null"]
     return [
-        case
+        replace(case, options=given[4])
         for case in found
-        if any(
-            all(word in ("", value) for word, value in zip(given, str(case).split(":"), strict=True))
-            and (given[3] or case.mechanism == "null")
-            for given in wanted
-        )
+        for given in wanted
+        if all(word in ("", value) for word, value in zip(given[:4], str(case).split(":"), strict=True))
+        and (given[3] or case.mechanism == "null")
     ]

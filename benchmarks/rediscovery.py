@@ -5,11 +5,11 @@
 The builds come out of old pyzmq wheels, which pip downloads into ``--cache`` (in the user's cache folder; about 16 MiB,
 once). Nothing is installed: each library runs in a process of its own (``zmqfuzz run --libzmq``). All families and all
 invariants, without any knowledge of a defect. A library that connects is run by a program that connects anew where
-libzmq gives up for ever after a protocol error (issue 4196), else little more would be found there, and where it
-hears nothing, as clients with a watchdog do. ``--only`` takes
-VERSION, VERSION:TYPE, VERSION:TYPE:SIDE, or all four with the mechanism, several with commas; an empty place stands for
-all. Prints one line for each run and each finding: its code, how it failed, whose defect, and the attacks and seconds
-until it was first seen; then what each version showed, and whether the newest is clean of it.
+libzmq gives up for ever after a protocol error (issue 4196), else little more would be found there, and where it hears
+nothing, as clients with a watchdog do. ``--only`` takes VERSION, VERSION:TYPE, VERSION:TYPE:SIDE, or all four with the
+mechanism, or these and socket options (4.3.2:SUB:connect:null:HEARTBEAT_IVL=100ms,RCVHWM=1), several with spaces; an
+empty place stands for all. Prints one line for each run and each finding: its code, how it failed, whose defect, and
+the attacks and seconds until it was first seen; then what each version showed, and whether the newest is clean of it.
 
 ``--public`` runs the doors of PUBLIC instead, each also in a release without the defect, and prints for each: found in
 k of N runs, the median of attacks and seconds until then, and in how many of the runs of that release the code was not
@@ -43,6 +43,7 @@ from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unco
 from zmqfuzz.campaign.runner import Campaign
 from zmqfuzz.catalogue import select_families
 from zmqfuzz.errors import ZmqfuzzError
+from zmqfuzz.sockopts import parse_set
 from zmqfuzz.targets.library import hosted
 
 
@@ -79,7 +80,13 @@ def play(case: Case, library: Path, seed: int, seconds: float) -> Result:
     async def work() -> Outcome:
         connecting = case.side == "connect"
         target = hosted(
-            library, case.socket_type, mechanism=case.mechanism, connecting=connecting, mended=True, impatient=True
+            library,
+            case.socket_type,
+            mechanism=case.mechanism,
+            connecting=connecting,
+            mended=True,
+            impatient=True,
+            options=parse_set(case.options) if case.options else (),
         )
         spec = Spec(
             command=target.command,
@@ -193,7 +200,7 @@ def main() -> None:
     """Run the matrix; exit 1 when a library could not be brought or run."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zmqfuzz" / "wheels"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="VERSION[:TYPE[:SIDE[:MECHANISM]]], with commas")
+    parser.add_argument("--only", default="", help="VERSION[:TYPE[:SIDE[:MECHANISM[:OPTIONS]]]], with spaces")
     parser.add_argument("--public", action="store_true", help="the public defects, where they are and where not")
     parser.add_argument("--quick", action="store_true", help="one door for most of them, one run of each")
     parser.add_argument("--with", dest="added", action="append", default=[], metavar="VERSION=PATH", help="one more")
