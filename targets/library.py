@@ -134,7 +134,7 @@ def _set(options: Set) -> tuple[str, ...]:
     for name, value in options:
         if isinstance(value, str):
             raise UsageError(f"--set {name}: a library is only given options that are numbers; leave it out.")
-        words += ("--option", f"{int(zmq.SocketOption[name])}={value}")
+        words += ("--option", f"{name}={int(zmq.SocketOption[name])}={value}")
     return words
 
 

@@ -183,10 +183,10 @@ def serve(socket: Socket, kind: str, interval: float | None, mender: Mender | No
                 break
 
 
-def numbers(text: str) -> tuple[int, int]:
-    """``NUMBER=VALUE``. Raises ValueError."""
-    option, _, value = text.partition("=")
-    return int(option), int(value)
+def named(text: str) -> tuple[str, int, int]:
+    """``NAME=NUMBER=VALUE``. Raises ValueError."""
+    name, option, value = text.split("=")
+    return name, int(option), int(value)
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -200,7 +200,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     where.add_argument("--version", action="store_true", help="print the library's version, if all else is possible")
     parser.add_argument("--rcvhwm", type=int, help="messages that wait unread for each peer")
     parser.add_argument(
-        "--option", action="append", default=[], type=numbers, metavar="N=VALUE", help="a socket option by its number"
+        "--option",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=N=VALUE",
+        help="a socket option, by its number",
     )
     parser.add_argument("--mended", action="store_true", help="connect anew where libzmq has given up")
     parser.add_argument("--impatient", action="store_true", help="connect anew where nothing was heard for 100 ms")
@@ -229,9 +234,9 @@ def main() -> None:
     socket.set(REQ_RELAXED, 1)
     if options.rcvhwm is not None:
         socket.set(RCVHWM, options.rcvhwm)
-    for option, value in options.option:
+    for name, option, value in options.option:
         if not socket.set(option, value):
-            fail(f"libzmq {library.said_version} does not set option {option} to {value} ({library.why()}).")
+            fail(f"libzmq {library.said_version} does not take {name}={value} ({library.why()}).")
     told = secure(library, socket, options)
     if options.version:
         print(library.said_version)

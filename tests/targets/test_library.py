@@ -199,7 +199,7 @@ def test_options_are_set_before_it_listens() -> None:
 
 
 def test_an_option_that_the_library_does_not_take_is_told_before_it_starts() -> None:
-    with pytest.raises(UsageError, match=r"does not set option 75 to -7 \(Invalid argument\)"):
+    with pytest.raises(UsageError, match=r"does not take HEARTBEAT_IVL=-7 \(Invalid argument\)"):
         hosted(MAPPED[0], "ROUTER", options=parse_set("HEARTBEAT_IVL=-7"))
     with pytest.raises(UsageError, match="only given options that are numbers"):
         hosted(MAPPED[0], "ROUTER", options=parse_set("ZAP_DOMAIN=x"))
