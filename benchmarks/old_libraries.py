@@ -40,19 +40,20 @@ WHEELS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One library, socket type, side and mechanism."""
+    """One library, socket type, side and mechanism; perhaps socket options, as ``HEARTBEAT_IVL=100,RCVHWM=1``."""
 
     version: str
     socket_type: str
     side: str
     mechanism: str
+    options: str = ""
 
     def __str__(self) -> str:
-        return f"{self.version}:{self.socket_type}:{self.side}:{self.mechanism}"
+        return ":".join(filter(None, (self.version, self.socket_type, self.side, self.mechanism, self.options)))
 
     @classmethod
     def of(cls, text: str) -> Case:
-        """From ``VERSION:TYPE:SIDE:MECHANISM``."""
+        """From ``VERSION:TYPE:SIDE:MECHANISM[:OPTIONS]``."""
         return cls(*text.split(":"))
 
 
@@ -60,8 +61,9 @@ class Case:
 class Defect:
     """A public defect: ``case`` is a door that has it, ``codes`` what says so, ``clean`` a release without it there.
 
-    ``fixed`` is the release that mended it; ``clean`` is later where others with the same code were mended later.
-    ``words``: in the signature, where the code alone does not tell it from another. ``quick``: in the short form.
+    ``fixed`` is the release that mended it; ``clean`` is later where others with the same code were mended later. Both
+    are empty where none has. ``words``: in the signature, where the code alone does not tell it from another.
+    ``quick``: in the short form.
     """
 
     name: str
@@ -73,9 +75,9 @@ class Defect:
     quick: bool = False
 
     @property
-    def doors(self) -> tuple[Case, Case]:
-        """With the defect and without it."""
-        return self.case, replace(self.case, version=self.clean)
+    def doors(self) -> tuple[Case, ...]:
+        """With the defect, and without it where there is a release without."""
+        return (self.case, replace(self.case, version=self.clean)) if self.clean else (self.case,)
 
 
 _CRASH = ("ZF101",)
@@ -93,9 +95,12 @@ PUBLIC = (
     Defect("CVE-2021-20234", Case.of("4.3.2:SUB:connect:null"), _STAYS, "4.3.3", "4.3.3", quick=True),
     Defect("CVE-2021-20234", Case.of("4.3.2:DEALER:connect:null"), _STAYS, "4.3.3", "4.3.3"),
     Defect("CVE-2021-20235", Case.of("4.3.2:PULL:bind:null"), _CRASH, "4.3.3", "4.3.3", quick=True),
+    Defect("CVE-2021-20235", Case.of("4.3.2:SUB:connect:null"), _CRASH, "4.3.3", "4.3.3"),
     Defect("CVE-2021-20236", Case.of("4.3.2:XPUB:bind:null"), _CRASH, "4.3.3", "4.3.3", quick=True),
     Defect("CVE-2021-20237", Case.of("4.3.2:PUB:bind:null"), _STAYS, "4.3.3", "4.3.3", quick=True),
     Defect("issue 4106", Case.of("4.3.4:ROUTER:bind:null"), ("ZF317",), "4.3.5", "4.3.5", quick=True),
+    Defect("issue 4841", Case.of("4.3.4:ROUTER:bind:null"), _CRASH, "", "", words="!_io_error"),
+    Defect("issues 3731, 4503", Case.of("4.3.4:ROUTER:bind:null"), ("ZF208", "ZF209"), "", ""),
 )
 """Identifiers, doors and codes of advisories and issues of zeromq/libzmq; nothing here says how they are met."""
 
@@ -121,9 +126,9 @@ def cases(only: str, added: tuple[str, ...] = ()) -> list[Case]:
     versions = tuple(dict.fromkeys((*WHEELS, OWN, *added)))
     places = (versions, SOCKET_TYPES, SIDES, MECHANISMS)
     wanted = []
-    for words in filter(None, only.split(",")):
-        given = [*words.split(":"), "", "", "", ""][:4]
-        for place, word in zip(places, given, strict=True):
+    for words in only.split():
+        given = [*words.split(":"), "", "", "", "", ""][:5]
+        for place, word in zip(places, given[:4], strict=True):
             if word and word not in place:
                 sys.exit(f"--only: {word!r} is none of {', '.join(place)}")
         wanted.append(given)
@@ -137,11 +142,9 @@ def cases(only: str, added: tuple[str, ...] = ()) -> list[Case]:
     if not wanted:
         return [case for case in found if case.mechanism == "null"]
     return [
-        case
+        replace(case, options=given[4])
         for case in found
-        if any(
-            all(word in ("", value) for word, value in zip(given, str(case).split(":"), strict=True))
-            and (given[3] or case.mechanism == "null")
-            for given in wanted
-        )
+        for given in wanted
+        if all(word in ("", value) for word, value in zip(given[:4], str(case).split(":"), strict=True))
+        and (given[3] or case.mechanism == "null")
     ]

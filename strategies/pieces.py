@@ -153,8 +153,8 @@ _GIVES_UP = 0.4
 
 
 def waited_out(draw: Draw, situation: Situation) -> tuple[Step, ...]:
-    """Silence until a client that waits for what was begun gives up; nothing at a target that binds."""
-    waits = situation.surface.side == "connect" and draw.boolean()
+    """Mostly silence until a client that waits for what was begun gives up; nothing at a target that binds."""
+    waits = situation.surface.side == "connect" and draw.choice((True, True, False))
     return (Expect("close", within=_GIVES_UP),) if waits else ()
 
 

@@ -18,6 +18,7 @@ import zmq
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import free_port
 from zmqfuzz.errors import UsageError
+from zmqfuzz.sockopts import Set, written
 from zmqfuzz.zmtp.wire import SOCKET_TYPES
 
 __all__ = ["HOST", "MECHANISMS", "Hosted", "hosted", "locate"]
@@ -69,13 +70,14 @@ def hosted(
     mended: bool = False,
     impatient: bool = False,
     closed: bool = False,
+    options: Set = (),
 ) -> Hosted:
     """A socket of the libzmq at ``path``: a shared library, or a folder or wheel that holds one.
 
     With PLAIN and CURVE it is the server where it listens, and lets in who has the ``credentials``: with CURVE any key
     pair, so that a finding can be replayed without a secret (``closed``: one pair only). ``mended``: where libzmq has
     given up the endpoint that it connects to (libzmq issue 4196), the program connects anew; ``impatient``: also where
-    it has heard nothing for 100 ms. Raises UsageError.
+    it has heard nothing for 100 ms. ``options`` are set before it binds or connects. Raises UsageError.
     """
     kind, mechanism = socket_type.upper(), mechanism.lower()
     if kind not in SOCKET_TYPES:
@@ -85,7 +87,7 @@ def hosted(
         raise UsageError(f"There is no mechanism {mechanism!r}; there are {', '.join(MECHANISMS)}.")
     words: tuple[str, ...] = (str(locate(Path(path))), kind.lower(), "--mechanism", mechanism)
     secrets, credentials = _secrets(mechanism, connecting, closed)
-    words += secrets
+    words += (*secrets, *_set(options))
     version = _look(words)
     bind: tuple[str, ...] = ()
     if connecting:
@@ -94,7 +96,8 @@ def hosted(
         words += ("--connect", bind[0], *manners)
     else:
         words += ("--bind", "tcp://127.0.0.1:{port}")
-    name = " ".join(["libzmq", version, kind, *([mechanism.upper()] if mechanism != "null" else [])])
+    said = [mechanism.upper()] if mechanism != "null" else []
+    name = " ".join(["libzmq", version, kind, *said, *([written(options)] if options else [])])
     return Hosted((*_HOST, *words), bind, name, version, credentials)
 
 
@@ -123,6 +126,16 @@ def _secrets(mechanism: str, connecting: bool, closed: bool) -> tuple[tuple[str,
         "client_key": client,
         "client_secret": client_secret,
     }
+
+
+def _set(options: Set) -> tuple[str, ...]:
+    """The options by their numbers. Raises UsageError."""
+    words: tuple[str, ...] = ()
+    for name, value in options:
+        if isinstance(value, str):
+            raise UsageError(f"--set {name}: a library is only given options that are numbers; leave it out.")
+        words += ("--option", f"{name}={int(zmq.SocketOption[name])}={value}")
+    return words
 
 
 def locate(path: Path) -> Path:

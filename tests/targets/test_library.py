@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,9 @@ import pytest
 import zmq
 
 from zmqfuzz.errors import UsageError
+from zmqfuzz.sockopts import parse_set
 from zmqfuzz.targets.library import Hosted, hosted, locate
-from zmqfuzz.zmtp import Greeting, encode
+from zmqfuzz.zmtp import Command, Greeting, Property, encode
 
 MAPPED = re.findall(r"(/\S*libzmq\S*\.so\S*)", Path("/proc/self/maps").read_text(encoding="utf-8"))
 """The libzmq that pyzmq has loaded here; none where it is linked into pyzmq's own module."""
@@ -61,6 +63,22 @@ def running(library: Hosted) -> Iterator[str]:
     finally:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def connected(address: str) -> Iterator[socket.socket]:
+    """A plain connection, as soon as somebody listens there."""
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    deadline = time.monotonic() + WITHIN / 1000
+    while True:
+        try:
+            made = socket.create_connection((host, int(port)), WITHIN / 1000)
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    with made:
+        yield made
 
 
 def honest(context: zmq.Context[zmq.Socket[bytes]], kind: int, library: Hosted, address: str) -> zmq.Socket[bytes]:
@@ -168,6 +186,23 @@ def test_a_client_that_hears_nothing_connects_anew_only_when_impatient(impatient
                 server.settimeout(1.5)
                 with pytest.raises(TimeoutError):
                     server.accept()
+
+
+def test_options_are_set_before_it_listens() -> None:
+    library = hosted(MAPPED[0], "ROUTER", options=parse_set("HEARTBEAT_IVL=50ms,HEARTBEAT_TIMEOUT=10s"))
+    assert library.name.endswith("ROUTER HEARTBEAT_IVL=50,HEARTBEAT_TIMEOUT=10000")
+    with running(library) as address, connected(address) as peer:
+        peer.sendall(encode(Greeting()) + encode(Command(b"READY", properties=(Property(b"Socket-Type", b"DEALER"),))))
+        seen = b""
+        while b"\x04PING" not in seen:
+            seen += peer.recv(4096)
+
+
+def test_an_option_that_the_library_does_not_take_is_told_before_it_starts() -> None:
+    with pytest.raises(UsageError, match=r"does not take HEARTBEAT_IVL=-7 \(Invalid argument\)"):
+        hosted(MAPPED[0], "ROUTER", options=parse_set("HEARTBEAT_IVL=-7"))
+    with pytest.raises(UsageError, match="only given options that are numbers"):
+        hosted(MAPPED[0], "ROUTER", options=parse_set("ZAP_DOMAIN=x"))
 
 
 @pytest.fixture

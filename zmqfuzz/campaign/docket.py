@@ -165,7 +165,7 @@ class Docket:
             if self._in_time(until):
                 await self._told(lane, await self._suspicions.look_back(lane))
         for code in LEFT_BEHIND:
-            for lane in lanes:
+            for lane in sorted(lanes, key=lambda lane: -self._suspicions.left(lane, code)):
                 if self._in_time(until):
                     await self._told(lane, await self._suspicions.look_at(lane, deadline, code))
 

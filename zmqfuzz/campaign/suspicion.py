@@ -194,6 +194,10 @@ class Suspicions:
     async def _asked(self, lane: Lane, attack: Attack) -> Trial:
         return await self._harness.trial(attack, lane.surface.key, ask=True)
 
+    def left(self, lane: Lane, code: str) -> int:
+        """What the attack left behind that left most at this lane, in the unit of ``code``."""
+        return left_behind(invariants()[code], lane.leak.get(code))
+
     async def look_at(self, lane: Lane, deadline: float, code: str) -> Catch | None:
         """Until ``deadline``: does the attack that left most behind, as ``code`` means it, leave more each time?"""
         if code == "ZF204" and (trial := self._triage.leaking.pop(lane.surface.key, None)) is not None:

@@ -25,6 +25,7 @@ from zmqfuzz.probe import split
 from zmqfuzz.rating import RATING
 from zmqfuzz.reports.settings import settings
 from zmqfuzz.seeds import read_seeds
+from zmqfuzz.sockopts import parse_set
 from zmqfuzz.stopping import STOPPING
 from zmqfuzz.targets.library import MECHANISMS, hosted
 
@@ -46,6 +47,7 @@ _TARGET = (
     click.option("--libzmq", type=_PATH, metavar="PATH", help="Test this libzmq itself: a .so, folder or wheel."),
     click.option("--mechanism", type=click.Choice(MECHANISMS, case_sensitive=False), help="The mechanism of --libzmq."),
     click.option("--connect-side", is_flag=True, help="The socket of --libzmq connects to us, instead of listening."),
+    click.option("--set", "sockopts", metavar="OPT=VAL,...", help="Options of that socket, as HEARTBEAT_IVL=100ms."),
     click.option("--ready", help="handshake, log:REGEX, file:PATH or sleep:S. [default: handshake]"),
     click.option("--start-within", type=DURATION, help="Time the target has to be ready. [default: 20s]"),
     click.option("--stop-signal", metavar="NAME", help="What tells the target to stop. [default: TERM]"),
@@ -104,13 +106,13 @@ class Wanted:
 def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wanted:
     """From the name of a declared target, the words behind ``--``, and :func:`target_options`. Raises UsageError."""
     libzmq, socket_type = options["libzmq"], options["socket_type"]
-    mechanism, connect_side = options["mechanism"], options["connect_side"]
+    mechanism, connect_side, sockopts = options["mechanism"], options["connect_side"], options["sockopts"]
     if libzmq is not None and (
         called or command or options["connect"] or options["bind"] or options["pid"] is not None
     ):
         raise UsageError("--libzmq is a target by itself; leave out -- COMMAND, --connect, --bind and --pid.")
-    if libzmq is None and (mechanism or connect_side):
-        raise UsageError("--mechanism and --connect-side say how --libzmq PATH is used; add it, or leave them out.")
+    if libzmq is None and (mechanism or connect_side or sockopts):
+        raise UsageError("--mechanism, --connect-side and --set are for --libzmq PATH; add it, or leave them out.")
     policy = _policy(options)
     limits = {promise.name: options.pop(promise.name) for promise in PROMISES}
     declared = named(called, Path.cwd()) if called else Declared("", Path(FILE), Path.cwd())
@@ -131,6 +133,7 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
             connecting=connect_side,
             mended=True,
             impatient=True,
+            options=parse_set(sockopts) if sockopts else (),
         )
         given |= {"command": library.command, "bind": library.bind, "name": library.name}
         credentials = library.known()

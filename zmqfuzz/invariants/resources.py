@@ -226,12 +226,17 @@ def _left_open(trial: Trial) -> int:
     return settled.descriptors - baseline.descriptors - trial.observation.abandoned
 
 
+def _suspects_open(trial: Trial, limits: Limits) -> bool:
+    """A target that connects may just have been between two connections before, and not after: that is one."""
+    return _left_open(trial) > (trial.surface.side == "connect")
+
+
 @invariant(
     "ZF205",
     "Descriptors do not come back after the peers have gone",
     severity=Severity.HIGH,
     examines="rounds",
-    suspects=lambda trial, limits: _left_open(trial) > 0,
+    suspects=_suspects_open,
 )
 def descriptors_return(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
     """The descriptor count returns to where it was when the peers have gone.
