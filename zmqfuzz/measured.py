@@ -9,17 +9,19 @@ __all__ = ["Beside", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Resident memory that a target gained while messages waited in it: ``grown`` octets in ``seconds``, of which
-    ``lately`` in the last third of that time.
+    """Resident memory that a target gained while messages waited in it: ``grown`` octets in ``seconds``.
 
-    ``size``: octets of one message on the wire. ``worked``: seconds that it went on with what it had taken when the
-    last of it was; None: that was not looked at.
+    ``size``: octets of one message on the wire. ``rounds``: what each of them added, of ``each`` messages, which
+    were ``asked`` for (else it speaks by itself). ``worked``: seconds that it went on with what it had taken when
+    the last of it was; None: that was not looked at.
     """
 
     size: float
     grown: int
-    lately: int
     seconds: float
+    rounds: tuple[int, ...] = ()
+    each: int = 0
+    asked: bool = False
     worked: float | None = None
 
 
