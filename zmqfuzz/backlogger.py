@@ -51,10 +51,13 @@ ANSWERED, LISTENED = 2.0, 1.0
 CARRIED = 0.5
 """Share of a larger request that its answer is, where it is worth it: small ones are worked off sooner."""
 
+SLOWEST = 0.25
+"""Share of what is enough that is answered in the time, at least, as a few answers on a busy machine tell it."""
+
 SHORTEST = 0.5
 """Seconds of one round of a target that speaks by itself."""
 
-LOOK = 0.05
+LOOK = 0.01
 
 TAKING = 6.0
 """Seconds in which all must be taken by a target that does not hold back its peers."""
@@ -70,7 +73,7 @@ TICKS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Sounded:
-    """How a door is made to send: ``size`` octets a message, ``rate`` a second by itself (0: it answers requests)."""
+    """How a door is made to send: ``size`` octets a message, ``rate`` a second, of answers at most."""
 
     request: Request
     size: float
@@ -79,7 +82,7 @@ class Sounded:
     @property
     def tells(self) -> bool:
         """Whether enough can wait in the time there is."""
-        return self.request.answered or self.rate * LONGEST > 1.2 * ENOUGH
+        return self.rate * LONGEST > (SLOWEST if self.request.answered else 1.2) * ENOUGH
 
 
 class Backlogger:
@@ -95,23 +98,29 @@ class Backlogger:
             kind, parts = self._harness.asking.exchange(key)
             found: Sounded | None = None
             for request in requests(surface, kind, parts)[:-3:-1] if kind else (mute(surface),):
-                heard = await self._heard(surface, request)
+                heard, rate = await self._heard(surface, request)
                 if heard.messages < (TRIED if request.answered else 2):
                     continue
                 size = heard.received / heard.messages
                 if found is None or size >= CARRIED * sum(map(unit_size, request.units)):
-                    found = Sounded(request, size, 0.0 if request.answered else heard.messages / LISTENED)
+                    found = Sounded(request, size, rate)
         return found
 
-    async def _heard(self, surface: Surface, request: Request) -> Transcript:
+    async def _heard(self, surface: Surface, request: Request) -> tuple[Transcript, float]:
+        """What a peer hears that reads all, and how many messages a second that were."""
         meter, seconds = Meter(), ANSWERED if request.answered else LISTENED
+        took = seconds
 
         async def answered() -> None:
-            while request.answered and meter.messages < TRIED and meter.now() < seconds:
+            nonlocal took
+            first = meter.now()
+            while request.answered and meter.messages < TRIED and meter.now() < first + seconds:
                 await trio.sleep(LOOK)
+            took = max(meter.now() - first, LOOK) if request.answered else seconds
 
         wait = 0.0 if request.answered else seconds
-        return (await self._inject(asking(surface, request, TRIED, wait), surface, meter, held=answered))[0]
+        (heard,) = await self._inject(asking(surface, request, TRIED, wait), surface, meter, held=answered)
+        return heard, heard.messages / took
 
     async def unread(self, key: str, sounded: Sounded, *those: str) -> Trial:
         """Peers that do not read, in these ways, at a fresh process."""
@@ -153,10 +162,8 @@ class Backlogger:
             answered = bool(units) and not isinstance(units[0], Command)
             kind = next(step.socket_type for step in attack.scripts[0].steps if isinstance(step, Shake))
             request = Request(kind, units, answered)
-            heard = await self._heard(surface, request)
-        if heard.messages < 2:
-            return None
-        return Sounded(request, heard.received / heard.messages, 0.0 if answered else heard.messages / LISTENED)
+            heard, rate = await self._heard(surface, request)
+        return Sounded(request, heard.received / heard.messages, rate) if heard.messages > 1 else None
 
     async def _watched(
         self, running: Standing, surface: Surface, attack: Attack, sounded: Sounded, *, rounds: int | None = None
