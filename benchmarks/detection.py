@@ -126,6 +126,8 @@ def pairs(folder: Path) -> list[Pair]:
         ("ZF702", ("--repeats",), ()),
         ("ZF703", ("--drops",), ("--bystander-loss", "0")),
         ("ZF704", ("--one-queue",), ("--bystander-within", "500ms")),
+        ("ZF706", ("--newest-first",), ()),
+        ("ZF707", ("--handover",), ()),
     ):
         desk = python("desk", *words)
         name = " ".join(("desk", *words))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Beside", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
+__all__ = ["Beside", "Bursts", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Bursts:
+    """Several questions at once of one honest client: how often, how often all was answered, and of these ``swapped``:
+    not in their order.
+    """
+
+    bursts: int = 0
+    whole: int = 0
+    swapped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Company:
     """Two honest clients ``alone``, ``during`` an attack, and ``after`` it.
 
     ``carries``: how answers tell whose they are (empty: they do not). ``private``: before, nothing came to who had not
     asked, and one answer to who had. ``strays``: messages to the attackers with what belongs to an honest client.
     ``overheard``: such to peers that then asked something else than honest ones do; None: none did.
+    ``bursts``: of a client that asks several questions at once, alone, beside the attack, and after it. ``taken``:
+    messages to attackers with what belongs to honest clients that are connected, and whose names those gave as theirs.
     """
 
     carries: str
@@ -62,6 +75,8 @@ class Company:
     after: Span
     strays: int
     overheard: int | None = None
+    bursts: tuple[Bursts, ...] = ()
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "desk_one_queue": ("desk.py", ("--one-queue",), "ZF704", ("--only", "company", "--bystander-within", "500ms")),
     "form": ("form.py", (), "ZF705", ("--only", "company", "--overheard", "0")),
     "notices": ("notices.py", (), "ZF407", ("--only", "forged-metadata")),
+    "desk_newest_first": ("desk.py", ("--newest-first",), "ZF706", ("--only", "company")),
+    "desk_handover": ("desk.py", ("--handover",), "ZF707", ("--only", "company")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
 SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s", "relay": "20s", "too_low": "20s"}
