@@ -63,6 +63,7 @@ def pairs(folder: Path) -> list[Pair]:
         return (sys.executable, str(EXAMPLES / f"{name}.py"), *words)
 
     frames = ("--max-frame", "65536", "--only", "oversized-frame")
+    parts, cut = ("--max-message", "256KiB", "--only", "multipart"), ("--only", "abrupt-disconnect")
     hardened = python("frame_limit", "--hardened")
     shapes = ("--only", "envelope,malformed-message")
     client = ("--bind", "{bind}")
@@ -89,8 +90,11 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF201", "frame_limit", frames, python("frame_limit"), hardened),
         Pair("ZF201", "frame_limit, off by one", frames, python("frame_limit", "--off-by-one"), hardened),
         Pair("ZF201", "frame_limit, set too late", frames, python("frame_limit", "--too-late"), hardened),
+        Pair("ZF202", "frame_limit, too low", frames, python("frame_limit", "--too-low"), hardened),
         Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened"), library=True),
         Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
+        Pair("ZF207", "broker, in parts", parts, python("broker"), python("broker", "--hardened")),
+        Pair("ZF208", "relay", cut, python("relay"), python("relay", "--hardened")),
         Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),
         Pair("ZF321", "shutdown", ends, python("shutdown"), python("shutdown", "--hardened")),
         Pair("ZF322", "shutdown, drops", ends, python("shutdown", "--drop"), python("shutdown", "--hardened")),
@@ -103,6 +107,7 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF313", "reaper, nor keepalive", dead, python("reaper", "--no-heartbeat", "--no-keepalive"), reaps),
         Pair("ZF314", "reaper, impatient", dead, python("reaper", "--impatient"), reaps),
         Pair("ZF315", "reaper, no ZAP_DOMAIN", dead, python("reaper", "--no-zap-domain"), reaps),
+        Pair("ZF316", "reaper, no ZAP_DOMAIN", dead, python("reaper", "--no-zap-domain"), reaps),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
     ]
     exposure = ("--only", "exposure", "--expose", "tcp://127.0.0.1:*", "--expose", "ipc:///*")
@@ -121,6 +126,8 @@ def pairs(folder: Path) -> list[Pair]:
         ("ZF702", ("--repeats",), ()),
         ("ZF703", ("--drops",), ("--bystander-loss", "0")),
         ("ZF704", ("--one-queue",), ("--bystander-within", "500ms")),
+        ("ZF706", ("--newest-first",), ()),
+        ("ZF707", ("--handover",), ()),
     ):
         desk = python("desk", *words)
         name = " ".join(("desk", *words))

@@ -36,8 +36,10 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         announced = draw.choice(_ANNOUNCED)
         frame = Frame(Fill(min(draw.choice(_VOLUMES), announced)), declared_size=announced)
     steps.append(Send((frame,)))
-    over = limit is not None and announced_size(frame) > limit
-    steps.append(Expect("close", within=2.0 if over else 0.02))
+    announced = announced_size(frame)
+    promised = limit is not None and limit // 2 < announced <= limit  # it may take a busy target a while to refuse it
+    over = limit is not None and announced > limit
+    steps.append(Expect("close", within=2.0 if over else 0.3 if promised else 0.02))
     return (Script(tuple(steps)),)
 
 

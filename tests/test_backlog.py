@@ -11,17 +11,21 @@ import trio
 from zmqfuzz.assembly import Spec
 from zmqfuzz.backlog import (
     BACKLOG,
+    CUES,
     ENOUGH,
     FLOOR,
     STANDING,
+    VANISHED,
     WAYS,
     enough,
     intake,
+    levelled,
     reading,
     request_of,
     standing,
     unlimited,
     waiting,
+    ways,
 )
 from zmqfuzz.backlogger import Backlogger
 from zmqfuzz.budget import MIB, Limits
@@ -29,7 +33,7 @@ from zmqfuzz.campaign.repro import cannot_play
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.measured import Kept
 from zmqfuzz.procfs import parse_switches
-from zmqfuzz.script import Attack, ReadOn, Script, Send, StopReading, Vanish
+from zmqfuzz.script import Attack, Await, ReadOn, Script, Send, StopReading, Vanish
 from zmqfuzz.stopping import Request
 from zmqfuzz.trial import Examination, Exit, Observation, Surface, Trial
 from zmqfuzz.zmtp.wire import Command, Frame
@@ -41,9 +45,17 @@ ASKS = Request("DEALER", (Frame(b"", more=True), Frame(b"x")), answered=True)
 SUBSCRIBES = Request("SUB", (Command(b"SUBSCRIBE", b""),), answered=False)
 
 
-def kept(grown: float, lately: float = 0.3, seconds: float = 2.0, worked: float | None = None) -> Kept:
-    octets = round(grown * MIB)
-    return Kept(1024.0, octets, round(lately * octets), seconds, worked)
+def kept(grown: float, seconds: float = 2.0, worked: float | None = None) -> Kept:
+    return Kept(1024.0, round(grown * MIB), seconds, worked=worked)
+
+
+def rounds(*each: float, asked: bool = True, size: float = 1024.0) -> Kept:
+    """MiB that each round added, of 4000 messages."""
+    gains = tuple(round(gain * MIB) for gain in each)
+    return Kept(size, sum(gains), 0.4 * len(gains), gains, 4000, asked)
+
+
+LEVEL, SLOWER, RISING = rounds(9.6, 1.1, 0.1), rounds(5, 9, 9, 1, 0.1), rounds(1.4, 4.6, 4.6, 4.6, 4.6)
 
 
 def trial(of: Kept | None, gone: Exit | None = None) -> Trial:
@@ -55,20 +67,33 @@ def test_how_many_wait_is_told_too_low_and_never_too_high() -> None:
     assert waiting(kept(32)) == 32 * MIB // (1024 + 128)
     assert enough(kept(32))
     assert not enough(kept(16))  # fewer messages than any mark that is not meant as one
-    assert not enough(Kept(1.0, FLOOR - 1, 0, 1.0))  # so many tiny ones may be the program's own growth
-    assert unlimited(kept(32))
-    assert not unlimited(kept(32, lately=0.05))  # it has levelled off
+    assert not enough(Kept(1.0, FLOOR - 1, 1.0))  # so many tiny ones may be the program's own growth
+
+
+def test_a_queue_that_has_a_mark_stops_growing() -> None:
+    assert unlimited(RISING)
+    assert not levelled(RISING)
+    assert unlimited(rounds(0, 5, 4.6, 4.4, 4, asked=False))  # a busy machine slows it
+    for bounded in (LEVEL, SLOWER, rounds(30, 0, 0), rounds(2, 4.6, 4.6, 4.6, 1.2, 0)):
+        assert not unlimited(bounded)
+        assert levelled(bounded)
+    assert not unlimited(rounds(0, 4.6, 4.6))  # so much fits under a mark that is meant
+    assert not levelled(rounds(0, 4.6, 4.6))
+    assert not levelled(rounds(9.6))  # the first round fills what has a mark, too
+    assert not unlimited(rounds(20, *(1.5,) * 12))  # not even half of what was asked for: something else
+    assert not unlimited(rounds(*(0.3,) * 12, size=8.0))  # so many tiny ones may be the program's own growth
+    assert waiting(LEVEL) < 1200  # the first round is not counted: what is in it may be requests
 
 
 @pytest.mark.parametrize(
     ("of", "calm", "broken"),
     [
-        ((kept(32), kept(40), kept(32)), kept(0.5), True),
-        ((kept(32), kept(10), kept(32)), kept(0.5), False),  # one process did not show it
-        ((kept(2), kept(2), kept(2)), kept(0.5), False),
-        ((kept(32, 0.01), kept(32, 0.01), kept(32, 0.01)), kept(0.5), False),
-        ((kept(32), kept(32), kept(32)), kept(20), False),  # it grows beside a peer that reads, too
-        ((kept(32), None, kept(32)), kept(0.5), False),  # there was no process to watch
+        ((RISING,) * 3, rounds(9, 0.5, 0, 0, 0), True),
+        ((RISING, LEVEL, RISING), rounds(1, 0, 0, 0, 0), False),  # one process did not show it
+        ((LEVEL,) * 3, rounds(1, 0, 0), False),
+        ((RISING,) * 3, rounds(1, 4, 4, 4, 4), False),  # it grows beside a peer that reads, too
+        ((RISING,) * 3, rounds(1), False),  # nothing to compare with
+        ((RISING, None, RISING), rounds(1, 0, 0, 0, 0), False),  # there was no process to watch
     ],
 )
 def test_what_is_told_as_kept_without_limit(of: tuple[Kept | None, ...], calm: Kept, broken: bool) -> None:
@@ -77,11 +102,13 @@ def test_what_is_told_as_kept_without_limit(of: tuple[Kept | None, ...], calm: K
 
 
 def test_who_has_ended_or_could_not_be_compared_is_not_judged() -> None:
-    every = (trial(kept(32)),) * 3
+    every = (trial(RISING),) * 3
     assert ZF210.judge(Examination("unread", every), Limits()) is None
-    assert ZF210.judge(Examination("unread", every, (trial(kept(0)),), doubts=("busy",)), Limits()) is None
-    ended = (trial(kept(32), Exit(code=1)),) * 3
-    assert ZF210.judge(Examination("unread", ended, (trial(kept(0)),)), Limits()) is None
+    assert (
+        ZF210.judge(Examination("unread", every, (trial(rounds(1, 0, 0, 0, 0)),), doubts=("busy",)), Limits()) is None
+    )
+    ended = (trial(RISING, Exit(code=1)),) * 3
+    assert ZF210.judge(Examination("unread", ended, (trial(rounds(1, 0, 0, 0, 0)),)), Limits()) is None
 
 
 @pytest.mark.parametrize(
@@ -98,21 +125,30 @@ def test_what_is_told_as_taken_without_limit(of: Kept | None, broken: bool) -> N
     assert (ZF211.judge(Examination("intake", (trial(of),) * 3), Limits()) is not None) is broken
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ways(ASKS))
 def test_a_peer_that_does_not_read(way: str) -> None:
     attack = standing(DOOR, ASKS, 100.0, way)
     (script,) = attack.scripts
-    (send,) = (step for step in script.steps if isinstance(step, Send))
+    sends = [step for step in script.steps if isinstance(step, Send)]
     assert attack.strategy == BACKLOG
-    assert send.times * (100 + 64) > FLOOR
-    assert send.times > ENOUGH
+    assert [step.name for step in script.steps if isinstance(step, Await)] == list(CUES)
+    assert len(sends) == len(CUES)
+    assert sum(send.times for send in sends[1:]) > ENOUGH
     assert any(isinstance(step, StopReading | ReadOn) for step in script.steps)
     assert "zmqfuzz replay" in cannot_play(attack)
-    (calm,) = reading(attack, 1.0).scripts
+    (calm,) = reading(attack).scripts
     assert not any(isinstance(step, StopReading | ReadOn | Vanish) for step in calm.steps)
-    assert send in calm.steps
-    (once,) = (step for step in standing(DOOR, SUBSCRIBES, 100.0, way).scripts[0].steps if isinstance(step, Send))
+    assert [step for step in calm.steps if isinstance(step, Send)] == sends
+    assert len(standing(DOOR, ASKS, 100.0, *ways(ASKS)).scripts) == len(ways(ASKS))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_speaks_by_itself_is_asked_once(way: str) -> None:
+    (script,) = standing(DOOR, SUBSCRIBES, 100.0, way).scripts
+    (once,) = (step for step in script.steps if isinstance(step, Send))
     assert once.times == 1
+    assert any(isinstance(step, Vanish) for step in script.steps) is (way == VANISHED)
+    assert ways(SUBSCRIBES) == WAYS
 
 
 def test_a_sender_sends_whole_messages() -> None:
@@ -128,19 +164,28 @@ def test_context_switches_are_those_of_both_kinds() -> None:
     assert parse_switches(b"") == 0
 
 
-@pytest.mark.parametrize("form", [(), pytest.param(("--hardened",), marks=pytest.mark.slow)])
-def test_a_feed(form: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "bounded"),
+    [
+        (("feed.py", "--socket", "ROUTER"), False),
+        pytest.param(("feed.py", "--socket", "ROUTER", "--hardened"), True, marks=pytest.mark.slow),
+        (("worker_pool.py", "--hardened"), True),  # two sockets and four queues behind each other fill first
+    ],
+)
+def test_what_is_kept_of_rounds(words: tuple[str, ...], bounded: bool) -> None:
+    name, *others = words
+
     async def session() -> Trial:
-        async with Spec((sys.executable, str(EXAMPLES / "feed.py"), "--socket", "ROUTER", *form)).harness() as harness:
+        async with Spec((sys.executable, str(EXAMPLES / name), *others)).harness() as harness:
             (surface,) = harness.surfaces(await harness.standing())
             await harness.calibrate(surface.key)
             backlogger = Backlogger(harness)
             sounded = await backlogger.sound(surface.key)
             assert sounded is not None
             assert sounded.request.answered
-            assert 1024 <= sounded.size < 1200
-            return await backlogger.unread(surface.key, sounded, STANDING)
+            return await backlogger.unread(surface.key, sounded, *ways(sounded.request))
 
     seen = trio.run(session).observation.kept
     assert seen is not None
-    assert unlimited(seen) is not bool(form)
+    assert unlimited(seen) is not bounded
+    assert levelled(seen) is bounded

@@ -14,6 +14,7 @@ import zmq
 
 from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import Limits
+from zmqfuzz.bursts import AT_ONCE, Burster, Flight
 from zmqfuzz.bystanding import CARRIES, Asker, Tally, carried, quantile, question
 from zmqfuzz.campaign.repro import cannot_play
 from zmqfuzz.catalogue import invariants
@@ -28,11 +29,13 @@ from zmqfuzz.company import (
     mark_of,
     mixed,
     overheard,
+    overtaken,
     parted,
+    taken,
     told,
     twice,
 )
-from zmqfuzz.measured import Company, Span
+from zmqfuzz.measured import Bursts, Company, Span
 from zmqfuzz.script import Attack, Send
 from zmqfuzz.trial import Examination, Observation, Surface, Trial
 from zmqfuzz.zmtp.wire import Frame
@@ -155,14 +158,72 @@ def test_what_is_overheard() -> None:
 
 
 def test_listeners_ask_what_honest_clients_do_not() -> None:
-    first, later = parted(crowd(DOOR, "REQ", (b"hello",), "append", b"mark", listens=True))
+    first, _, later = parted(crowd(DOOR, "REQ", (b"hello",), "append", b"mark", listens=True))
     assert (len(first.scripts), len(later.scripts)) == (2, 1)
-    assert first.scripts == crowd(DOOR, "REQ", (b"hello",), "append", b"mark").scripts
+    assert first.scripts == parted(crowd(DOOR, "REQ", (b"hello",), "append", b"mark"))[0].scripts
     asked = {step.units for step in later.scripts[0].steps if isinstance(step, Send)}
     bodies = {frame.body for units in asked for frame in units[1:] if isinstance(frame, Frame)}
     assert {b"", b"h", b"\xffello mark00000000", b"9999o mark00000000"} <= bodies
     assert b"hello mark00000000" not in bodies
-    assert parted(Attack(()))[1].scripts == ()
+    assert parted(Attack(()))[2].scripts == ()
+
+
+KEPT = Bursts(20, 20, 0)
+
+
+@pytest.mark.parametrize(
+    ("bursts", "broken"),
+    [
+        ((KEPT, Bursts(20, 20, 3), KEPT), True),
+        ((KEPT, KEPT, KEPT), False),
+        ((Bursts(20, 20, 1), Bursts(20, 20, 3), KEPT), False),  # alone they come in any order, too: several workers
+        ((KEPT, Bursts(20, 20, 3), Bursts(20, 20, 1)), False),
+        ((Bursts(4, 4, 0), Bursts(20, 20, 3), KEPT), False),  # too few to know
+        ((KEPT, Bursts(20, 2, 2), KEPT), True),
+        ((KEPT, Bursts(20, 20, 1), KEPT), False),
+        ((), False),
+    ],
+)
+def test_what_is_told_as_out_of_order(bursts: tuple[Bursts, ...], broken: bool) -> None:
+    one = replace(FINE, bursts=bursts)
+    assert judged("ZF706", (one,) * 3) is broken
+    assert not judged("ZF706", (one, one, replace(FINE, bursts=(KEPT,) * 3)))
+    assert not judged("ZF706", (replace(one, carries=""),) * 3)
+
+
+def test_what_goes_to_a_namesake() -> None:
+    one = replace(FINE, taken=4)
+    assert judged("ZF707", (one, one, FINE))
+    assert not judged("ZF707", (one, FINE, FINE))
+    assert not judged("ZF707", (replace(one, private=False),) * 3)
+    assert not judged("ZF707", (replace(one, strays=2),) * 3)  # answers go to others in any case: ZF701
+
+
+def test_the_order_of_answers_is_looked_at_in_bursts() -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.linger = 0
+        port = router.bind_to_random_port("tcp://127.0.0.1")
+
+        def make() -> zmq.Socket[bytes]:
+            sock = context.socket(zmq.DEALER)
+            sock.linger = 0
+            sock.connect(f"tcp://127.0.0.1:{port}")
+            return sock
+
+        burster, flight = Burster(make, b"ours", lambda token: [b"", token], 60.0), Flight()
+        for order in (1, -1):
+            while not burster.waits:
+                burster.go_on(flight, more=True)
+            asked = []
+            for _ in range(AT_ONCE):
+                assert router.poll(5000)
+                asked.append(router.recv_multipart())
+            for message in [asked[0], *asked[1:][::order], [asked[0][0], b"busy"], asked[0]]:  # and again, and others
+                router.send_multipart(message)
+                assert burster.sock.poll(5000)
+                burster.take(flight)
+        assert (flight.bursts, flight.whole, flight.swapped) == (2, 2, 1)
+        burster.sock.close()
 
 
 @pytest.mark.parametrize("kind", ["REQ", "DEALER"])
@@ -178,7 +239,14 @@ def test_a_crowd_asks_the_same(kind: str) -> None:
     assert not asks_alike(DOOR, "SUB", ())
 
 
-@pytest.mark.parametrize("form", [(), pytest.param(("--hardened",), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param((), marks=pytest.mark.slow),
+        ("--handover",),
+        *(pytest.param((word,), marks=pytest.mark.slow) for word in ("--newest-first", "--hardened")),
+    ],
+)
 def test_a_desk(form: tuple[str, ...]) -> None:
     async def session() -> Company | None:
         async with Spec((sys.executable, str(EXAMPLES / "desk.py"), *form)).harness() as harness:
@@ -193,4 +261,6 @@ def test_a_desk(form: tuple[str, ...]) -> None:
     assert seen.carries in CARRIES
     assert seen.private
     assert (mixed(seen) == 0) is bool(form)
+    assert (taken(seen) > 0) is ("--handover" in form)
+    assert (overtaken(seen) > 0) is ("--newest-first" in form)
     assert seen.alone.asked

@@ -11,13 +11,28 @@ from functools import partial
 
 import trio
 
-from zmqfuzz.backlog import ENOUGH, LONGEST, asking, enough, grows_anyway, intake, nobody, reading, request_of, standing
+from zmqfuzz.backlog import (
+    ENOUGH,
+    LONGEST,
+    asking,
+    cues_of,
+    enough,
+    grows_anyway,
+    intake,
+    levelled,
+    nobody,
+    reading,
+    request_of,
+    round_of,
+    standing,
+    unlimited,
+)
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.measured import Kept
 from zmqfuzz.processes import switches
-from zmqfuzz.script import Attack, Shake
+from zmqfuzz.script import Attack, Send, Shake
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import Request, mute, requests
 from zmqfuzz.trial import Examination, Observation, Sample, Surface, Transcript, Trial
@@ -30,13 +45,19 @@ __all__ = ["Backlogger", "Sounded"]
 TRIED = 40
 """Requests that tell what the answers are like."""
 
-LISTENED = 1.0
-"""Seconds in which a target that speaks by itself is heard."""
+ANSWERED, LISTENED = 2.0, 1.0
+"""Seconds in which requests must be answered, and in which a target that speaks by itself is heard."""
 
-FLAT, EARLIEST, LEVEL = 1.5, 2.5, 0.02
-"""Seconds without growth (by a share of what it has gained) after which it has levelled off, not before so many."""
+CARRIED = 0.5
+"""Share of a larger request that its answer is, where it is worth it: small ones are worked off sooner."""
 
-LOOK = 0.05
+SLOWEST = 0.25
+"""Share of what is enough that is answered in the time, at least, as a few answers on a busy machine tell it."""
+
+SHORTEST = 0.5
+"""Seconds of one round of a target that speaks by itself."""
+
+LOOK = 0.01
 
 TAKING = 6.0
 """Seconds in which all must be taken by a target that does not hold back its peers."""
@@ -52,7 +73,7 @@ TICKS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Sounded:
-    """How a door is made to send: ``size`` octets a message, ``rate`` a second by itself (0: it answers requests)."""
+    """How a door is made to send: ``size`` octets a message, ``rate`` a second, of answers at most."""
 
     request: Request
     size: float
@@ -61,7 +82,7 @@ class Sounded:
     @property
     def tells(self) -> bool:
         """Whether enough can wait in the time there is."""
-        return self.request.answered or self.rate * LONGEST > 1.2 * ENOUGH
+        return self.rate * LONGEST > (SLOWEST if self.request.answered else 1.2) * ENOUGH
 
 
 class Backlogger:
@@ -75,24 +96,39 @@ class Backlogger:
         async with self._harness.examined() as standing_:
             surface = await self._harness.warm(standing_, key)
             kind, parts = self._harness.asking.exchange(key)
-            for request in requests(surface, kind, parts)[-2:] if kind else (mute(surface),):
-                seconds = 0.2 if request.answered else LISTENED
-                heard = await self._heard(surface, asking(surface, request, TRIED, seconds))
-                wanted = TRIED if request.answered else 2
-                if heard.messages >= wanted:
-                    rate = 0.0 if request.answered else heard.messages / LISTENED
-                    return Sounded(request, heard.received / heard.messages, rate)
-        return None
+            found: Sounded | None = None
+            for request in requests(surface, kind, parts)[:-3:-1] if kind else (mute(surface),):
+                heard, rate = await self._heard(surface, request)
+                if heard.messages < (TRIED if request.answered else 2):
+                    continue
+                size = heard.received / heard.messages
+                if found is None or size >= CARRIED * sum(map(unit_size, request.units)):
+                    found = Sounded(request, size, rate)
+        return found
 
-    async def _heard(self, surface: Surface, attack: Attack) -> Transcript:
-        return (await self._inject(attack, surface, Meter()))[0]
+    async def _heard(self, surface: Surface, request: Request) -> tuple[Transcript, float]:
+        """What a peer hears that reads all, and how many messages a second that were."""
+        meter, seconds = Meter(), ANSWERED if request.answered else LISTENED
+        took = seconds
 
-    async def unread(self, key: str, sounded: Sounded, way: str) -> Trial:
-        """One peer that does not read, at a fresh process."""
+        async def answered() -> None:
+            nonlocal took
+            first = meter.now()
+            while request.answered and meter.messages < TRIED and meter.now() < first + seconds:
+                await trio.sleep(LOOK)
+            took = max(meter.now() - first, LOOK) if request.answered else seconds
+
+        wait = 0.0 if request.answered else seconds
+        (heard,) = await self._inject(asking(surface, request, TRIED, wait), surface, meter, held=answered)
+        return heard, heard.messages / took
+
+    async def unread(self, key: str, sounded: Sounded, *those: str) -> Trial:
+        """Peers that do not read, in these ways, at a fresh process."""
         async with self._harness.examined() as running:
             surface = await self._harness.warm(running, key)
             await running.observer.learn_rest()
-            return await self._watched(running, surface, standing(surface, sounded.request, sounded.size, way), sounded)
+            attack = standing(surface, sounded.request, sounded.size, *those)
+            return await self._watched(running, surface, attack, sounded)
 
     async def examine_unread(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
         """The attack on ``times`` fresh processes, and a peer that reads all of it on another one."""
@@ -105,15 +141,17 @@ class Backlogger:
                 surface = await self._harness.warm(running, key)
                 await running.observer.learn_rest()
                 trials.append(await self._watched(running, surface, attack, sounded))
+        if not all(trial.observation.kept for trial in trials):
+            return Examination("unread", tuple(trials), doubts=("there is no process to watch",))
         async with self._harness.examined() as running:
             surface = await self._harness.warm(running, key)
             await running.observer.learn_rest()
-            seconds = max(trial.seconds for trial in trials)
-            read = reading(attack, seconds) if sounded.request.answered else nobody(attack)
-            calm = await self._watched(running, surface, read, sounded, calm=seconds)
-        doubts = () if all(trial.observation.baseline for trial in trials) else ("there is no process to watch",)
-        if all(trial.observation.kept and grows_anyway(trial, calm) for trial in trials):
-            doubts = ("as much is kept without such a peer, or the machine is too busy to read all of it",)
+            rounds = max(len(trial.observation.kept.rounds) for trial in trials if trial.observation.kept)
+            read = reading(attack) if sounded.request.answered else nobody(attack)
+            calm = await self._watched(running, surface, read, sounded, rounds=rounds)
+        shown = all(trial.observation.kept and unlimited(trial.observation.kept) for trial in trials)
+        anyway = shown and any(grows_anyway(trial, calm) for trial in trials)
+        doubts = ("as much is kept without such a peer",) if anyway else ()
         return Examination("unread", tuple(trials), (calm,), doubts=doubts)
 
     async def _again(self, attack: Attack, key: str) -> Sounded | None:
@@ -124,62 +162,58 @@ class Backlogger:
             answered = bool(units) and not isinstance(units[0], Command)
             kind = next(step.socket_type for step in attack.scripts[0].steps if isinstance(step, Shake))
             request = Request(kind, units, answered)
-            heard = await self._heard(surface, asking(surface, request, TRIED, 0.5 if answered else LISTENED))
-        return Sounded(request, heard.received / heard.messages) if heard.messages > 1 else None
+            heard, rate = await self._heard(surface, request)
+        return Sounded(request, heard.received / heard.messages, rate) if heard.messages > 1 else None
 
     async def _watched(
-        self, running: Standing, surface: Surface, attack: Attack, sounded: Sounded, *, calm: float = 0.0
+        self, running: Standing, surface: Surface, attack: Attack, sounded: Sounded, *, rounds: int | None = None
     ) -> Trial:
+        """So many rounds of it, or as many as tell whether there is a mark."""
         observer, meter = running.observer, Meter()
         observer.begin(meter)
         baseline = observer.sample()
-        over = trio.Event()
-        kept: Kept | None = None
+        asked = _asked(attack)
+        each = asked or round_of(sounded.request, sounded.size)
+        pause = 0.0 if asked else max(SHORTEST, each / sounded.rate)
+        kept = Kept(sounded.size, 0, 0.0, each=each if asked else round(pause * sounded.rate), asked=bool(asked))
+        over, cap = trio.Event(), self._harness.limits.hard_cap / 2
         transcripts: tuple[Transcript, ...] = ()
+        last, sent = baseline.rss if baseline is not None else 0, 0
 
-        async def held() -> None:
-            nonlocal kept
-            kept = _kept(sounded.size, baseline, observer.series)  # while the peer is there: it may be freed then
+        async def told() -> str:
+            """The round is over when the target is at rest; nobody sends more before."""
+            nonlocal kept, last, sent
+            if asked:
+                await observer.steady(max(LONGEST - meter.now(), LOOK))
+            else:
+                await trio.sleep(pause)
+            now = observer.sample()
+            if now is None or baseline is None:
+                over.set()
+                return ""
+            held_back = bool(asked) and meter.sent - sent < asked * _size(attack)  # else all was taken
+            gains = (*kept.rounds, now.rss - last)
+            kept = replace(
+                kept, grown=now.rss - baseline.rss, seconds=now.at, rounds=(*gains, 0) if held_back else gains
+            )
+            last, sent = now.rss, meter.sent
+            if rounds is not None:
+                done = len(kept.rounds) >= rounds
+            else:
+                done = unlimited(kept) or levelled(kept) or meter.now() > LONGEST
+            if done or held_back or kept.grown > cap:
+                over.set()
+            return ""
 
         async with observer.watching() as capped, trio.open_nursery() as nursery:
-            if not calm:
-                nursery.start_soon(self._until_told, observer.series, baseline, sounded, capped, over)
+            nursery.start_soon(_either, capped, over)
             if attack.scripts:
-                transcripts = await self._inject(attack, surface, meter, stop=over, held=held)
+                transcripts = await self._inject(attack, surface, meter, stop=over, tell=told)
             else:
-                await trio.sleep(calm)
-                await held()
+                while not over.is_set():
+                    await told()
             nursery.cancel_scope.cancel()
-        seconds = meter.now()
-        most = max(observer.series, key=lambda sample: sample.rss, default=None)
-        gone = running.running.exit()
-        observation = Observation(
-            baseline,
-            most,
-            series=tuple(observer.series),
-            exit=gone,
-            log_tail=running.running.log_tail() if gone is not None else "",
-            killed_at_cap=observer.capped or running.running.killed_at_cap,
-            kept=kept,
-        )
-        return Trial(attack, surface, transcripts, observation, seconds)
-
-    async def _until_told(
-        self, series: list[Sample], baseline: Sample | None, sounded: Sounded, capped: trio.Event, over: trio.Event
-    ) -> None:
-        """Set ``over`` when enough waits, when it has levelled off, or when it would soon be too much."""
-        began = top_at = trio.current_time()
-        top = 0
-        while not capped.is_set():
-            await trio.sleep(LOOK)
-            now, kept = trio.current_time(), _kept(sounded.size, baseline, series)
-            if kept is None or enough(kept) or kept.grown > self._harness.limits.hard_cap / 2:
-                break
-            if kept.grown > top * (1 + LEVEL):
-                top, top_at = kept.grown, now
-            if now - top_at > FLAT and now - began > EARLIEST:
-                break
-        over.set()
+        return _seen(running, attack, surface, transcripts, baseline, kept if kept.rounds else None, meter.now())
 
     async def taken(self, key: str, sounded: Sounded | None) -> Trial:
         """An honest peer that sends faster than is usual, at a fresh process; and for how long that is worked off."""
@@ -219,17 +253,7 @@ class Backlogger:
 
         async with observer.watching():
             transcripts = await self._inject(attack, surface, meter, held=held, seconds=TAKING)
-        gone = running.running.exit()
-        observation = Observation(
-            baseline,
-            max(observer.series, key=lambda sample: sample.rss, default=None),
-            series=tuple(observer.series),
-            exit=gone,
-            log_tail=running.running.log_tail() if gone is not None else "",
-            killed_at_cap=observer.capped or running.running.killed_at_cap,
-            kept=kept,
-        )
-        return Trial(attack, surface, transcripts, observation, meter.now())
+        return _seen(running, attack, surface, transcripts, baseline, kept, meter.now())
 
     async def _inject(
         self,
@@ -239,7 +263,8 @@ class Backlogger:
         *,
         stop: trio.Event | None = None,
         held: Callable[[], Awaitable[None]] | None = None,
-        seconds: float = 2 * LONGEST,
+        tell: Callable[[], Awaitable[str]] | None = None,
+        seconds: float = 3 * LONGEST,
     ) -> tuple[Transcript, ...]:
         return await inject(
             attack,
@@ -249,6 +274,8 @@ class Backlogger:
             seconds=seconds,
             held=held,
             stop=stop,
+            tell=tell,
+            cues=cues_of(attack),
         )
 
 
@@ -256,12 +283,43 @@ def _size(attack: Attack) -> int:
     return sum(map(unit_size, request_of(attack)))
 
 
+def _asked(attack: Attack) -> int:
+    """Messages that all its peers ask for in one round; 0: they ask for none."""
+    sends = [[step for step in script.steps if isinstance(step, Send)] for script in attack.scripts]
+    return sum(each[0].times for each in sends if len(each) > 1)
+
+
 def _kept(size: float, baseline: Sample | None, series: list[Sample]) -> Kept | None:
     if baseline is None or not series:
         return None
-    last = series[-1]
-    third = next((sample for sample in reversed(series) if sample.at <= last.at * 2 / 3), baseline)
-    return Kept(size, last.rss - baseline.rss, last.rss - third.rss, last.at)
+    return Kept(size, series[-1].rss - baseline.rss, series[-1].at)
+
+
+def _seen(
+    running: Standing,
+    attack: Attack,
+    surface: Surface,
+    transcripts: tuple[Transcript, ...],
+    baseline: Sample | None,
+    kept: Kept | None,
+    seconds: float,
+) -> Trial:
+    observer, gone = running.observer, running.running.exit()
+    observation = Observation(
+        baseline,
+        max(observer.series, key=lambda sample: sample.rss, default=None),
+        series=tuple(observer.series),
+        exit=gone,
+        log_tail=running.running.log_tail() if gone is not None else "",
+        killed_at_cap=observer.capped or running.running.killed_at_cap,
+        kept=kept,
+    )
+    return Trial(attack, surface, transcripts, observation, seconds)
+
+
+async def _either(first: trio.Event, then: trio.Event) -> None:
+    await first.wait()
+    then.set()
 
 
 async def _wakes(pids: Callable[[], tuple[int, ...]]) -> float:

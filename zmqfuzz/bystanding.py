@@ -6,7 +6,8 @@ interpreter lock, and be told as late. Beside them a third client asks an echo i
 machine's part.
 
 Each question holds a token of its own, where the target gives such back in its answer: so it is known whose an answer
-is. Contract: standard library and pyzmq only. Judges nothing.
+is. Others ask several questions at once, when they are told to; some of them have names (routing ids).
+Contract: standard library and pyzmq only. Judges nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import zmq
+
+from zmqfuzz.bursts import Burster, Flight
 
 __all__ = ["CARRIES", "Asker", "Tally", "carried", "question"]
 
@@ -33,6 +37,9 @@ PATIENCE = 2.0
 
 PACE = 0.002
 """Seconds between two questions of a client at least: it is no flood itself."""
+
+MANY = 64
+"""Questions that a client with a name asks at once: so that some are open whenever a stranger comes."""
 
 ECHO_PACE = 0.01
 TURNS = 8
@@ -172,8 +179,11 @@ class _Room:
         self._mode = ""
         prefixes = [prefix.encode() for prefix in told["prefixes"]]
         marks = [mark.encode() for mark in told["marks"]]
-        self._strangers = [[*marks, prefixes[1]], [*marks, prefixes[0]]]
-        self._askers = [Asker(self._socket, prefix, PACE) for prefix in prefixes]
+        self._strangers = [[*marks, *prefixes[:place], *prefixes[place + 1 :]] for place in range(2)]
+        self._askers = [Asker(self._socket, prefix, PACE) for prefix in prefixes[:2]]
+        self._burster = Burster(self._dealer, prefixes[2], self._asked, PATIENCE)
+        self._names = [name.encode() for name in told["names"]]
+        self._named = prefixes[3:]
         place: list[str] = []
         there = threading.Event()
         threading.Thread(target=_echo, args=(self._context, place, there), daemon=True).start()
@@ -186,13 +196,25 @@ class _Room:
         sock.connect(address)
         return sock
 
-    def _socket(self) -> zmq.Socket[bytes]:
+    def _asked(self, token: bytes) -> list[bytes]:
+        asked = question(self._parts, self._mode, token)
+        return [b"", *asked] if self._told["kind"] == "REQ" else asked  # RFC 28: an empty delimiter
+
+    def _dealer(self, name: bytes = b"") -> zmq.Socket[bytes]:
+        return self._socket("DEALER", name)
+
+    def _same(self, sock: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        return sock
+
+    def _socket(self, kind: str = "", name: bytes = b"") -> zmq.Socket[bytes]:
         told = self._told
-        sock = self._context.socket(getattr(zmq, told["kind"]))
+        sock = self._context.socket(getattr(zmq, kind or told["kind"]))
         sock.linger = 0
+        if name:
+            sock.setsockopt(zmq.ROUTING_ID, name)
         sock.ipv6 = "[" in told["address"]
-        for name, value in told["security"].items():
-            setattr(sock, name, value.encode())
+        for option, value in told["security"].items():
+            setattr(sock, option, value.encode())
         sock.connect(told["address"])
         return sock
 
@@ -258,6 +280,40 @@ class _Room:
         seconds = time.monotonic() - began
         return {"clients": [tally.plain() for tally in tallies], "machine": machine.plain(), "seconds": seconds}
 
+    def bursts(self, stop: Callable[[int], bool]) -> dict[str, Any]:
+        """Several questions at once until ``stop``, and what is open is answered or given up."""
+        flight, ending = Flight(), False
+        while not ending or self._burster.waits:
+            self._burster.go_on(flight, not ending)
+            while self._burster.sock.poll(5):
+                self._burster.take(flight)
+                if not self._burster.waits:
+                    break
+            ending = ending or stop(0)
+        return flight.plain()
+
+    def names(self, stop: Callable[[int], bool]) -> dict[str, Any]:
+        """Clients with names ask without a pause until ``stop``; whether none of them lost its connection."""
+        flight, lost, poller = Flight(), 0, zmq.Poller()
+        bursters, monitors = [], []
+        for name, prefix in zip(self._names, self._named, strict=True):
+            sock = self._dealer(name)
+            monitors.append(sock.get_monitor_socket(zmq.EVENT_DISCONNECTED))
+            bursters.append(Burster(partial(self._same, sock), prefix, self._asked, math.inf, at_once=MANY, rest=0.0))
+            poller.register(sock, zmq.POLLIN)
+        while not stop(0):
+            for burster in bursters:
+                burster.go_on(flight, more=True)
+            came = dict(poller.poll(5))
+            for burster in bursters:
+                while burster.sock in came and burster.waits and burster.sock.poll(0):
+                    burster.take(flight)
+        for burster, monitor in zip(bursters, monitors, strict=True):
+            lost += bool(monitor.poll(0))
+            burster.sock.disable_monitor()
+            burster.sock.close(linger=0)
+        return {"whole": flight.whole, "kept": not lost}
+
 
 def main() -> None:
     """Do what the lines say."""
@@ -271,6 +327,10 @@ def main() -> None:
                 print(json.dumps(room.learn()), flush=True)
             case "run":  # until the next line
                 print(json.dumps(room.run(lambda wait: bool(poller.poll(wait)))), flush=True)
+            case "bursts":  # until the next line, too
+                print(json.dumps(room.bursts(lambda wait: bool(poller.poll(wait)))), flush=True)
+            case "names":  # and so do these
+                print(json.dumps(room.names(lambda wait: bool(poller.poll(wait)))), flush=True)
     os._exit(0)  # the echo waits for ever
 
 

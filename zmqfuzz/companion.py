@@ -9,20 +9,21 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
-from zmqfuzz.company import LASTS, LISTENS, asks_alike, comparable, crowd, mark_of, parted
+from zmqfuzz.company import BURSTS, CLAIMED, LASTS, LISTENS, asks_alike, comparable, crowd, mark_of, names_of, parted
 from zmqfuzz.credentials import z85_encode
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
-from zmqfuzz.measured import Company, Span
+from zmqfuzz.measured import Bursts, Company, Span
 from zmqfuzz.script import Attack
 from zmqfuzz.settling import REST
 from zmqfuzz.standing import Standing
@@ -31,11 +32,16 @@ from zmqfuzz.writer import Meter
 
 __all__ = ["Companion"]
 
+T = TypeVar("T")
+
 ALONE = 1.0
 """Seconds that the honest clients ask alone, before the attack and after it."""
 
 REST_OF_IT = 8
 """Octets at the end of a client's prefix by which what it said is known where another message lies over it."""
+
+CALMLY = 0.5
+"""Seconds in which bursts are asked alone, before the attack and after it."""
 
 ANSWERS = 30.0
 """Seconds in which the process of the clients must have said what it saw."""
@@ -44,7 +50,7 @@ ANSWERS = 30.0
 class _Clients:
     """The process of the two honest clients."""
 
-    def __init__(self, process: trio.Process, prefixes: tuple[bytes, bytes]) -> None:
+    def __init__(self, process: trio.Process, prefixes: tuple[bytes, ...]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._in, self._out = process.stdin, process.stdout
@@ -123,36 +129,51 @@ class Companion:
     ) -> Trial:
         await standing.observer.learn_rest()
         baseline = standing.observer.sample()
-        alone = await self._for(clients, ALONE)
+        tells = bool(learnt["carries"] and learnt["private"])
+        alone, calm = await self._for(clients, ALONE), await self._bursts(clients, CALMLY if tells else 0.0)
         strays: list[int] = []
         transcripts: list[Transcript] = []
+        others, named = clients.prefixes[:3], clients.prefixes[3:]
 
-        async def beside(part: Attack, seconds: float, words: Sequence[bytes]) -> Span:
-            """How the clients fare while this is played; a message to a peer counts that holds one of these."""
+        async def beside(part: Attack, doing: Callable[[], Awaitable[T]], words: Sequence[bytes]) -> T:
+            """What the clients do while this is played; a message to a peer counts that holds one of these words."""
             over = trio.Event()
             meters.append(meter := Meter(tap=partial(_counting, words, strays)))
 
             async def play() -> None:
                 dial, known = partial(connect_soon, surface.address), self._harness.credentials
-                transcripts.extend(await inject(part, dial, meter, credentials=known, seconds=seconds, stop=over))
+                transcripts.extend(await inject(part, dial, meter, credentials=known, seconds=ANSWERS, stop=over))
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(play)
-                span = await self._for(clients, seconds)
+                done = await doing()
                 over.set()
-            return span
+            return done
+
+        async def crowded() -> tuple[Span, Bursts]:
+            return await self._for(clients, LASTS), await self._bursts(clients, BURSTS if tells else 0.0)
 
         meters: list[Meter] = []
-        first, later = parted(attack)
-        during = await beside(first, LASTS, clients.prefixes)
+        first, namesakes, later = parted(attack)
+        during, busy = await beside(first, crowded, others)
         await standing.observer.steady(REST)
-        after, came = await self._for(clients, ALONE), len(strays)
-        overheard: int | None = None
+        after, calmed = await self._for(clients, ALONE), await self._bursts(clients, CALMLY if tells else 0.0)
+        came, taken = len(strays), 0
+        if tells and namesakes.scripts:
+            await clients.say("names")
+            await trio.sleep(CLAIMED / 2)
+            await beside(namesakes, partial(trio.sleep, CLAIMED), named)
+            await clients.say("stop")
+            kept = (await clients.hear())["kept"]  # else the name was free
+            taken = len(strays) - came if kept else 0
+        before, overheard = len(strays), None
         if later.scripts and standing.running.exit() is None:
-            await beside(later, LISTENS, [prefix[-REST_OF_IT:] for prefix in clients.prefixes])
-            overheard = len(strays) - came
+            words = [prefix[-REST_OF_IT:] for prefix in clients.prefixes]
+            await beside(later, partial(self._for, clients, LISTENS), words)
+            overheard = len(strays) - before
         gone = standing.running.exit()
         company = Company(learnt["carries"], learnt["private"], alone, during, after, came, overheard)
+        company = replace(company, bursts=(calm, busy, calmed), taken=taken)
         said = standing.running.log_tail() if gone is not None else ""
         observation = Observation(baseline, exit=gone, log_tail=said, company=company)
         return Trial(attack, surface, tuple(transcripts), observation, meters[0].now())
@@ -169,17 +190,27 @@ class Companion:
         slowest = {name: max(one[name] for one in both) for name in ("p50", "p99")}
         return Span(**counts, **slowest, seconds=heard["seconds"], machine=heard["machine"]["p99"])
 
+    async def _bursts(self, clients: _Clients, seconds: float) -> Bursts:
+        if not seconds:
+            return Bursts()
+        await clients.say("bursts")
+        await trio.sleep(seconds)
+        await clients.say("stop")
+        return Bursts(**await clients.hear())
+
     @asynccontextmanager
     async def _clients(
         self, surface: Surface, kind: str, parts: tuple[bytes, ...], mark: bytes
     ) -> AsyncIterator[_Clients]:
-        prefixes = secrets.token_hex(8).encode(), secrets.token_hex(8).encode()
+        names = names_of(mark)
+        prefixes = tuple(secrets.token_hex(8).encode() for _ in range(3 + len(names)))
         told = {
             "address": surface.address,
             "kind": kind,
             "parts": [part.hex() for part in parts],
             "prefixes": [prefix.decode() for prefix in prefixes],
             "marks": [mark.decode()],
+            "names": [name.decode() for name in names],
             "security": self._security(surface),
         }
         process = await trio.lowlevel.open_process(

@@ -1,8 +1,11 @@
-"""The attack beside which two honest clients ask: a crowd that asks the same as they do, and peers that leave. Pure."""
+"""The attack beside which honest clients ask. Pure.
+
+A crowd that asks the same as they do, peers that leave, and such that give the names of honest clients as their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from zmqfuzz.budget import Limits
@@ -13,7 +16,10 @@ from zmqfuzz.trial import Surface
 from zmqfuzz.zmtp.wire import Frame, Unit
 
 __all__ = [
+    "BURSTS",
+    "CLAIMED",
     "COMPANY",
+    "FEW",
     "LASTS",
     "LISTENS",
     "asks_alike",
@@ -24,9 +30,12 @@ __all__ = [
     "lost",
     "mark_of",
     "mixed",
+    "names_of",
     "overheard",
+    "overtaken",
     "parted",
     "promises",
+    "taken",
     "told",
     "twice",
 ]
@@ -34,8 +43,8 @@ __all__ = [
 COMPANY = "company"
 """Instead of the name of a family."""
 
-LASTS = 2.5
-"""Seconds of the attack."""
+LASTS, BURSTS = 2.5, 1.5
+"""Seconds of the attack in which questions are asked one at a time; and then several at once."""
 
 MARK = "mark of "
 """Before the mark in the label of a script: how its messages are known where they should not come."""
@@ -49,17 +58,30 @@ MOST_MACHINE = 0.5
 
 _CROWD, _LEAVERS, _LISTENERS = 4, 4, 2
 _ROUNDS = 20
-_TIMES = 50_000
+_TIMES = 100_000
 MOST_ECHO = 0.5
 """Seconds that the slowest answers of an echo may take where answers in two seconds are counted."""
 
 _VISITS = 10
+CLAIMED = 0.6
+"""Seconds that strangers stay who come with the names of honest clients."""
+
+_NAMES, _NAMESAKE = 2, "namesake, "
+
+FEW, SWAPPED = 8, 2
+"""Bursts that must have been answered alone before their order is judged, and of those beside the attack be out of it.
+"""
 
 
 def mark_of(attack: Attack) -> bytes:
     """What the messages of the attack hold; empty: nothing."""
     labels = (script.label.partition(MARK)[2] for script in attack.scripts)
     return next((label.encode() for label in labels if label), b"")
+
+
+def names_of(mark: bytes) -> tuple[bytes, ...]:
+    """The routing ids of honest clients, which the attackers know."""
+    return tuple(b"%d of " % number + mark for number in range(_NAMES))
 
 
 def asks_alike(surface: Surface, kind: str, parts: Sequence[bytes]) -> bool:
@@ -82,16 +104,24 @@ def crowd(
     asked = question(parts, mode if mode in CARRIES else "", mark + b"%08x" % 0)
     units = _message(asked, kind)
     opening: tuple[Step, ...] = (Connect(), Shake("DEALER", mechanism=surface.mechanism))
-    asks = Script((*opening, Send(units, times=_TIMES), Wait(LASTS)), _CROWD, f"crowd, {MARK}{mark.decode()}")
+    asks = Script((*opening, Send(units, times=_TIMES), Wait(4 * LASTS)), _CROWD, f"crowd, {MARK}{mark.decode()}")
     visit = (*opening, Send(units, times=4), Wait(0.01), Close())
     leaves = Script(visit * _VISITS, _LEAVERS, f"leaver, {MARK}{mark.decode()}")
+    scripts = [asks, leaves, *(_namesakes(opening, mark) if surface.socket_type in ("ROUTER", "REP") else ())]
     if not listens:
-        return Attack((asks, leaves), strategy=COMPANY)
+        return Attack(tuple(scripts), strategy=COMPANY)
     pries = [
         step for odd in _odd(asked) for step in (Send(_message(odd, kind)), Expect("message", within=LISTENS_WITHIN))
     ]
     listeners = Script((*opening, *pries * _ROUNDS), _LISTENERS, f"{LISTENER}, {MARK}{mark.decode()}")
-    return Attack((asks, leaves, listeners), strategy=COMPANY)
+    return Attack((*scripts, listeners), strategy=COMPANY)
+
+
+def _namesakes(opening: tuple[Step, ...], mark: bytes) -> Iterator[Script]:
+    """Peers that connect with the names of honest clients, and stay."""
+    for name in names_of(mark):
+        steps = (replace(step, identity=name) if isinstance(step, Shake) else step for step in opening)
+        yield Script((*steps, Wait(CLAIMED)), label=f"{_NAMESAKE}{MARK}{mark.decode()}")
 
 
 def _message(frames: Sequence[bytes], kind: str) -> tuple[Unit, ...]:
@@ -107,11 +137,15 @@ def _odd(asked: Sequence[bytes]) -> list[list[bytes]]:
     return [[*before, frame] for frame in (*shorter, *lies)] + ([before] if before else [])
 
 
-def parted(attack: Attack) -> tuple[Attack, Attack]:
-    """What is played beside the honest clients, and what afterwards: the listeners come last."""
-    later = [script for script in attack.scripts if script.label.startswith(LISTENER)]
-    first = [script for script in attack.scripts if script not in later]
-    return replace(attack, scripts=tuple(first)), replace(attack, scripts=tuple(later))
+def parted(attack: Attack) -> tuple[Attack, Attack, Attack]:
+    """What is played beside the honest clients; beside those that have names; and what afterwards: the listeners."""
+
+    def those(*labels: str) -> Attack:
+        return replace(attack, scripts=tuple(one for one in attack.scripts if one.label.startswith(labels)))
+
+    named, later = those(_NAMESAKE), those(LISTENER)
+    first = tuple(one for one in attack.scripts if one not in (*named.scripts, *later.scripts))
+    return replace(attack, scripts=first), named, later
 
 
 def mixed(company: Company) -> int:
@@ -131,6 +165,21 @@ def twice(company: Company) -> int:
     if not (company.carries and company.private) or company.alone.twice:
         return 0
     return company.during.twice + company.after.twice
+
+
+def overtaken(company: Company) -> int:
+    """Bursts beside the attack whose answers were not in their order, where all were before and after it; else 0."""
+    if not (company.carries and company.private) or len(company.bursts) != 3:
+        return 0
+    calm, beside, later = company.bursts
+    if calm.whole < FEW or later.whole < FEW or calm.swapped or later.swapped:
+        return 0
+    return beside.swapped if beside.swapped >= SWAPPED else 0
+
+
+def taken(company: Company) -> int:
+    """Answers to an honest client that came to a stranger with its name, where nothing else goes to others."""
+    return company.taken if company.carries and company.private and not mixed(company) else 0
 
 
 def lost(company: Company) -> float:

@@ -310,6 +310,8 @@ class Harness:
             await standing.collect(wanted=rest)
             await observer.descriptors_back(baseline.descriptors, settle, unmoved=ROUND_UNMOVED if rest else None)
         settled = observer.sample()
+        stuck = baseline is not None and settled is not None and settled.descriptors > baseline.descriptors
+        abandoned = observer.abandoned() if rest or stuck else 0  # before honest clients come, and go again
         seconds = meter.now() - witness.took
         await witness.after()
         probes: tuple[ProbeResult, ...] = ()
@@ -327,7 +329,6 @@ class Harness:
             await trio.sleep(0.05)  # a process that is just dying is told as dead, not as deaf
             standing.spoiled = True
         standing.answered, gone = bool(probes) and probes[-1].ok, running.exit()
-        stuck = baseline is not None and settled is not None and settled.descriptors > baseline.descriptors
         observation = Observation(
             *(baseline, held, settled),
             tuple(observer.series),
@@ -335,7 +336,7 @@ class Harness:
             gone,
             running.log_tail() if gone is not None or standing.spoiled else "",
             observer.capped or running.killed_at_cap,
-            observer.abandoned() if gone is None and (rest or stuck) else 0,
+            abandoned if gone is None else 0,
             executed=await self._canary.executed(attack, patient=bool(ask)),
             beside=witness.seen,
         )

@@ -36,14 +36,15 @@ async def inject(
     stop: trio.Event | None = None,
     place: Place | None = None,
     tell: Callable[[], Awaitable[str]] | None = None,
+    cues: tuple[str, ...] = (TOLD,),
 ) -> tuple[Transcript, ...]:
     """Play all scripts together and return their transcripts, in the order of the scripts.
 
     When every script has ended (or ``seconds`` are over) ``held`` is awaited while the connections that scripts
     left open are still open; then all are closed. ``stop`` ends the scripts early. Cancellation closes everything.
     ``place``: where short scripts can connect that are to be played some at a time, which otherwise begin together.
-    ``tell`` is awaited when every script has ended or awaits :data:`~zmqfuzz.stopping.TOLD`, which is then signalled;
-    what it says is noted in every transcript.
+    ``tell`` is awaited for each of ``cues``, in order, when every script has ended or awaits that one, which is then
+    signalled; what it says is noted in every transcript. After ``stop`` it is not asked any more.
     """
     played = [script for script in attack.scripts for _ in range(max(1, min(script.times, 4096)))]
     keyring = Keyring(credentials or Credentials(), attack.seed)
@@ -51,7 +52,7 @@ async def inject(
         with room_for(len(played)):
             return await _fired(Volley(played, place, meter, keyring, attack.at_once), seconds, held, stop)
     with room_for(len(played)) as most:
-        signals = Signals(played, (TOLD,) if tell is not None else ())
+        signals = Signals(played, cues if tell is not None else ())
         peers = [
             Peer(script, dial if number < most else _no_room, meter, role=role, signals=signals, keyring=keyring)
             for number, script in enumerate(played)
@@ -86,11 +87,7 @@ async def inject(
                     nursery.start_soon(play, number)
                 with trio.move_on_after(seconds if peers else 0):
                     if tell is not None:
-                        await _resting(signals)
-                        if said := await tell():
-                            for peer in peers:
-                                peer.note(said)
-                        signals.give(TOLD)
+                        await _told(tell, cues, signals, peers, stop)
                     await all_done.wait()
                 interrupt()
                 if held is not None:
@@ -100,10 +97,27 @@ async def inject(
     return tuple(result for result in results if result is not None)
 
 
-async def _resting(signals: Signals) -> None:
+async def _told(
+    tell: Callable[[], Awaitable[str]],
+    cues: tuple[str, ...],
+    signals: Signals,
+    peers: list[Peer],
+    stop: trio.Event | None,
+) -> None:
+    for cue in cues:
+        await _resting(signals, cue)
+        if stop is not None and stop.is_set():
+            break
+        if said := await tell():
+            for peer in peers:
+                peer.note(said)
+        signals.give(cue)
+
+
+async def _resting(signals: Signals, cue: str) -> None:
     bell = Bell()
     signals.wakes(bell)
-    while not signals.resting(TOLD):
+    while not signals.resting(cue):
         await bell.rung.wait()
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Beside", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
+__all__ = ["Beside", "Bursts", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Resident memory that a target gained while messages waited in it: ``grown`` octets in ``seconds``, of which
-    ``lately`` in the last third of that time.
+    """Resident memory that a target gained while messages waited in it: ``grown`` octets in ``seconds``.
 
-    ``size``: octets of one message on the wire. ``worked``: seconds that it went on with what it had taken when the
-    last of it was; None: that was not looked at.
+    ``size``: octets of one message on the wire. ``rounds``: what each of them added, of ``each`` messages, which
+    were ``asked`` for (else it speaks by itself). ``worked``: seconds that it went on with what it had taken when
+    the last of it was; None: that was not looked at.
     """
 
     size: float
     grown: int
-    lately: int
     seconds: float
+    rounds: tuple[int, ...] = ()
+    each: int = 0
+    asked: bool = False
     worked: float | None = None
 
 
@@ -45,12 +47,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Bursts:
+    """Several questions at once of one honest client: how often, how often all was answered, and of these ``swapped``:
+    not in their order.
+    """
+
+    bursts: int = 0
+    whole: int = 0
+    swapped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Company:
     """Two honest clients ``alone``, ``during`` an attack, and ``after`` it.
 
     ``carries``: how answers tell whose they are (empty: they do not). ``private``: before, nothing came to who had not
     asked, and one answer to who had. ``strays``: messages to the attackers with what belongs to an honest client.
     ``overheard``: such to peers that then asked something else than honest ones do; None: none did.
+    ``bursts``: of a client that asks several questions at once, alone, beside the attack, and after it. ``taken``:
+    messages to attackers with what belongs to honest clients that are connected, and whose names those gave as theirs.
     """
 
     carries: str
@@ -60,6 +75,8 @@ class Company:
     after: Span
     strays: int
     overheard: int | None = None
+    bursts: tuple[Bursts, ...] = ()
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

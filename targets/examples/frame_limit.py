@@ -2,7 +2,7 @@
 
 Weakness: MAXMSGSIZE is never set, so any size is accepted and echoed. Two subtler forms of the same defect:
 ``--off-by-one`` sets it one octet too high; ``--too-late`` sets it after bind, where libzmq has already copied the
-options into the listener and the call does nothing.
+options into the listener and the call does nothing. ``--too-low`` refuses what was promised: one octet less.
 Hardened: MAXMSGSIZE is the promise, set before bind; libzmq disconnects whoever announces more.
 """
 
@@ -23,6 +23,7 @@ def main() -> None:
     form.add_argument("--hardened", action="store_true")
     form.add_argument("--off-by-one", action="store_true")
     form.add_argument("--too-late", action="store_true")
+    form.add_argument("--too-low", action="store_true")
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -33,6 +34,8 @@ def main() -> None:
             router.maxmsgsize = options.max_frame
         elif options.off_by_one:
             router.maxmsgsize = options.max_frame + 1
+        elif options.too_low:
+            router.maxmsgsize = options.max_frame - 1
         router.bind(options.bind)
         if options.too_late:
             router.maxmsgsize = options.max_frame

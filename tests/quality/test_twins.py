@@ -21,11 +21,13 @@ LOOPBACK = "tcp://127.0.0.1:*"
 FORMS = (
     "off_by_one",
     "too_late",
+    "too_low",
     "set_late",
     "no_heartbeat",
     "no_keepalive",
     "impatient",
     "older_peers",
+    "older_silent",
     "exposed_late",
 )
 """Forms of a weak program, whose twin is that of the plain one."""
@@ -44,12 +46,15 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "zap_plain": ("zap.py", (), "ZF102", ("--only", "plain-handshake,metadata", *PLAIN)),
     "zap_curve": ("zap.py", LOCK, "ZF102", ("--only", "curve-handshake,metadata", *CURVE)),
     "off_by_one": ("frame_limit.py", ("--off-by-one",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "too_low": ("frame_limit.py", ("--too-low",), "ZF202", ("--only", "oversized-frame", "--max-frame", "65536")),
+    "relay": ("relay.py", (), "ZF208", ("--only", "abrupt-disconnect")),
     "reaper": ("reaper.py", (), "ZF311", (*DEAD, "--handshake-within", "1s")),
     "set_late": ("reaper.py", ("--set-late",), "ZF311", (*DEAD, "--handshake-within", "1s")),
     "no_heartbeat": ("reaper.py", ("--no-heartbeat",), "ZF312", (*DEAD, "--hung-within", "1s")),
     "no_keepalive": ("reaper.py", ("--no-heartbeat", "--no-keepalive"), "ZF313", (*DEAD, "--vanished-within", "4s")),
     "impatient": ("reaper.py", ("--impatient",), "ZF314", (*DEAD, "--hung-within", "1s")),
     "older_peers": ("reaper.py", ("--no-zap-domain",), "ZF315", (*DEAD, "--handshake-within", "1s")),
+    "older_silent": ("reaper.py", ("--no-zap-domain",), "ZF316", (*DEAD, "--hung-within", "1s")),
     "shutdown": ("shutdown.py", (), "ZF321", ("--only", "shutdown", "--linger", "1s")),
     "shutdown_drops": ("shutdown.py", ("--drop",), "ZF322", ("--only", "shutdown", "--delivers", "1")),
     "exposed": ("exposed.py", (), "ZF652", ("--only", "exposure", "--expose", LOOPBACK)),
@@ -63,9 +68,11 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "desk_one_queue": ("desk.py", ("--one-queue",), "ZF704", ("--only", "company", "--bystander-within", "500ms")),
     "form": ("form.py", (), "ZF705", ("--only", "company", "--overheard", "0")),
     "notices": ("notices.py", (), "ZF407", ("--only", "forged-metadata")),
+    "desk_newest_first": ("desk.py", ("--newest-first",), "ZF706", ("--only", "company")),
+    "desk_handover": ("desk.py", ("--handover",), "ZF707", ("--only", "company")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
-SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s"}
+SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s", "relay": "20s", "too_low": "20s"}
 """What stays behind takes long to tell from a program's own growth; a run ends with its first finding."""
 
 WEAK = [pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from zmqfuzz.backlog import BACKLOG, WAYS, enough, unlimited, waiting
+from dataclasses import replace
+
+from zmqfuzz.backlog import BACKLOG, enough, levelled, standing, unlimited, waiting, ways
 from zmqfuzz.backlogger import Backlogger, Sounded
 from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.looks import Looks
@@ -31,23 +33,28 @@ class Backlogs(Looks):
             await self._inward(surface, backlogger, sounded)
 
     async def _outward(self, surface: Surface, backlogger: Backlogger, sounded: Sounded) -> None:
-        for way in WAYS:
-            trial = await backlogger.unread(surface.key, sounded, way)
-            self._outcome.cases[(surface.key, BACKLOG)] += 1
-            kept = trial.observation.kept
-            if kept is None or trial.observation.exit is not None:
-                self._not_covered(surface, "there is no process to watch" if kept is None else "it ended meanwhile")
-                return
-            if unlimited(kept):
-                said = "much is kept for a peer that does not read; examining"
+        """All ways not to read at once; where what is kept goes on growing, each is examined until one shows it."""
+        those = ways(sounded.request)
+        trial = await backlogger.unread(surface.key, sounded, *those)
+        self._outcome.cases[(surface.key, BACKLOG)] += 1
+        kept = trial.observation.kept
+        if kept is None or trial.observation.exit is not None:
+            self._not_covered(surface, "there is no process to watch" if kept is None else "it ended meanwhile")
+        elif unlimited(kept):
+            for script in trial.attack.scripts:
+                said = f"much is kept for peers that do not read; examining a {script.label}"
                 cleared = "it levels off, or as much is kept beside a peer that reads"
-                if await self._examined(surface, trial, UNREAD, said, cleared):
+                rounds = len(kept.rounds) + 2
+                alone = standing(surface, sounded.request, sounded.size, script.label, rounds=rounds)
+                if await self._examined(surface, replace(trial, attack=alone), UNREAD, said, cleared):
                     return
-            elif kept.grown > self._harness.limits.hard_cap / 2:
-                amount = f"{kept.grown / MIB:,.0f} MiB for {waiting(kept):,} messages or more"
-                self._not_covered(surface, f"it kept {amount} (promise less with --memory)")
-                return
+        elif kept.grown > self._harness.limits.hard_cap / 2:
+            amount = f"{kept.grown / MIB:,.0f} MiB for {waiting(kept):,} messages or more"
+            self._not_covered(surface, f"it kept {amount} (promise less with --memory)")
+        elif levelled(kept):
             self._outcome.checks[UNREAD] += 1
+        else:
+            self._not_covered(surface, f"whether it has a limit was not told in {kept.seconds:.0f} s")
 
     async def _inward(self, surface: Surface, backlogger: Backlogger, sounded: Sounded | None) -> None:
         trial = await backlogger.taken(surface.key, sounded)

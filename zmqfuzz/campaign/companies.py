@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.companion import Companion
-from zmqfuzz.company import COMPANY, fair, late, lost, mixed, overheard, promises, twice
+from zmqfuzz.company import COMPANY, FEW, fair, late, lost, mixed, overheard, overtaken, promises, taken, twice
+from zmqfuzz.measured import Company
 from zmqfuzz.trial import Surface
 
 __all__ = ["Companies"]
 
 OWN, ONCE, ANSWERED, IN_TIME, OVERHEARD = "ZF701", "ZF702", "ZF703", "ZF704", "ZF705"
+ORDER, NAME = "ZF706", "ZF707"
 
 _LESS = "honest clients got less than their own beside a crowd"
 
@@ -37,7 +39,7 @@ class Companies(Looks):
             return
         if not (seen.carries and seen.private):
             why = "answers do not tell whose they are" if not seen.carries else "it tells all what one has said"
-            codes = (OWN, ONCE) if limits.overheard is None else (OWN, ONCE, OVERHEARD)
+            codes = (OWN, ONCE, ORDER, NAME) if limits.overheard is None else (OWN, ONCE, OVERHEARD, ORDER, NAME)
             self._not_covered(surface, f"{', '.join(codes)}: {why}")
         suspects = {
             OWN: bool(mixed(seen)),
@@ -45,6 +47,8 @@ class Companies(Looks):
             ANSWERED: limits.bystander_loss is not None and lost(seen) > limits.bystander_loss,
             IN_TIME: limits.bystander_within is not None and seen.during.p99 > limits.bystander_within,
             OVERHEARD: limits.overheard is not None and overheard(seen) > limits.overheard,
+            ORDER: bool(overtaken(seen)),
+            NAME: bool(taken(seen)),
         }
         self._outcome.envelope.companies.append(seen)
         for code, suspected in suspects.items():
@@ -55,13 +59,20 @@ class Companies(Looks):
             elif suspected:
                 said = "others were sent what honest clients had said" if code == OVERHEARD else _LESS
                 await self._examined(surface, trial, code, f"{said}; examining", "not again")
-            elif self._checked(code, bool(seen.carries and seen.private)) and (code != ANSWERED or fair(seen)):
+            elif self._checked(code, seen, surface):
                 self._outcome.checks[code] += 1
 
-    def _checked(self, code: str, told: bool) -> bool:
-        limits = self._harness.limits
+    def _checked(self, code: str, seen: Company, surface: Surface) -> bool:
+        limits, told = self._harness.limits, bool(seen.carries and seen.private)
         if code in (OWN, ONCE):
             return told
         if code == OVERHEARD:
             return told and limits.overheard is not None
+        if code == NAME:
+            return told and surface.socket_type in ("ROUTER", "REP")
+        if code == ORDER:
+            calm, beside, later = seen.bursts
+            return told and beside.whole > 0 and min(calm.whole, later.whole) >= FEW and not calm.swapped
+        if code == ANSWERED and not fair(seen):
+            return False
         return (limits.bystander_loss if code == ANSWERED else limits.bystander_within) is not None

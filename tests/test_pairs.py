@@ -1,0 +1,65 @@
+"""Weak and hardened twins of promises that one attack tells apart: played once, at real processes, and judged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from zmqfuzz.assembly import Spec
+from zmqfuzz.budget import Limits
+from zmqfuzz.catalogue import invariants
+from zmqfuzz.examiner import Examiner
+from zmqfuzz.script import Attack, Close, Connect, Expect, Script, Send, Shake
+from zmqfuzz.trial import Examination, Trial
+from zmqfuzz.zmtp.wire import Fill, Frame
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "targets" / "examples"
+KIB = 1024
+
+
+def attack(*steps: Send | Expect | Close, times: int = 1) -> Attack:
+    return Attack((Script((Connect(), Shake("DEALER"), *steps), times),))
+
+
+JUST_WITHIN = attack(Send((Frame(Fill(64 * KIB)),)), Expect("close", within=1.0))
+IN_PARTS = attack(Send((Frame(Fill(60 * KIB), more=True),), times=160), Expect("close", within=0.3))
+GONE = attack(Send((Frame(b"hello"),)), Expect("message"), Close(), times=4)
+
+
+async def played(words: tuple[str, ...], attack: Attack, limits: Limits) -> Trial:
+    async with Spec((sys.executable, str(EXAMPLES / words[0]), *words[1:]), limits=limits).harness() as harness:
+        (surface,) = harness.surfaces(await harness.standing())
+        await harness.calibrate(surface.key)
+        return await harness.trial(attack, surface.key)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "form", "attack", "limits"),
+    [
+        ("ZF202", ("frame_limit.py",), "--too-low", JUST_WITHIN, Limits(max_frame=64 * KIB)),
+        ("ZF207", ("broker.py",), "", IN_PARTS, Limits(max_message=256 * KIB)),
+    ],
+)
+def test_a_size(code: str, words: tuple[str, ...], form: str, attack: Attack, limits: Limits) -> None:
+    for other, broken in ((form, True), ("--hardened", False)):
+        seen = trio.run(played, (*words, *filter(None, [other])), attack, limits)
+        assert (invariants()[code].judge(seen, limits) is not None) is broken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [(), ("--hardened",)])
+def test_connections_that_their_peers_have_closed(form: tuple[str, ...]) -> None:
+    async def session() -> tuple[Trial, Examination]:
+        async with Spec((sys.executable, str(EXAMPLES / "relay.py"), *form)).harness() as harness:
+            (surface,) = harness.surfaces(await harness.standing())
+            await harness.calibrate(surface.key)
+            once = await harness.trial(GONE, surface.key, rest=True)
+            return once, await Examiner(harness).rounds(GONE, surface.key, "ZF208")
+
+    once, seen = trio.run(session)
+    assert (once.observation.abandoned > 0) is not bool(form)
+    assert not seen.doubts
+    assert (invariants()["ZF208"].judge(seen, Limits()) is not None) is not bool(form)
