@@ -160,11 +160,12 @@ def test_a_handler_that_lets_nobody_in_is_told_from_one_that_does_not_answer(
             async with example("plain", "--handler", *handler).target().run() as running:
                 surface = running.surfaces[0]
                 prober = Prober(credentials=KNOWN)
-                try:
-                    result = await trio.to_thread.run_sync(prober.ask, surface, 2.0)
+                try:  # the handler may bind after the door does: the first may find none
+                    for _ in range(2):
+                        result = await trio.to_thread.run_sync(prober.ask, surface, 2.0)
+                        assert not result.ok
                 finally:
                     prober.close()
-                assert not result.ok
                 assert said in result.detail
 
     trio.run(session)
