@@ -26,8 +26,8 @@ def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Frames at the exact size limit, one octet over it, and frames that announce more than they bring."""
     limit = situation.limits.max_frame
     steps: list[Step] = list(greeted(draw, situation))
-    if limit is not None and draw.boolean():
-        size = max(0, draw.choice((limit, limit + 1, limit - 1, limit + 33, 2 * limit)))
+    if limit is not None and draw.choice((True, True, True, False)):
+        size = max(0, draw.choice((limit, limit + 1, limit + 1, limit - 1, limit + 33, 2 * limit)))
         whole = size <= _LARGEST  # a larger one is announced, and only begun
         frame = Frame(Fill(min(size, _LARGEST)), long=draw.choice((None, True)), declared_size=None if whole else size)
     elif draw.boolean():

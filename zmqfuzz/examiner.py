@@ -34,7 +34,7 @@ UNMOVED = 2.5
 ROUND_GROWTH = MIB
 """Octets that a round must leave behind to tell a leak from an allocator that takes memory a MiB at a time."""
 
-ROUND_SECONDS = 1.0
+ROUND_SECONDS = 4.0
 LARGEST_ROUND = 64 * MIB
 
 PATIENCE = (1.5, 2.0, 3.5)
