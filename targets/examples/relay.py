@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -71,8 +72,6 @@ async def main() -> None:
     parser.add_argument("--hardened", action="store_true")
     options = parser.parse_args()
     host, _, port = options.bind.removeprefix("tcp://").rpartition(":")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
     with (
         tempfile.TemporaryDirectory(prefix="relay-") as private,
         zmq.asyncio.Context() as context,
@@ -86,6 +85,13 @@ async def main() -> None:
         router.heartbeat_ivl, router.heartbeat_timeout = 500, 1000  # ends second peers of one identity, too
         router.setsockopt(zmq.IPC_FILTER_PID, os.getpid())
         router.bind(f"ipc://{private}/inner")
+
+        def end(*_: object) -> None:  # at once: a context that is in use by tasks may wait for them
+            shutil.rmtree(private, ignore_errors=True)
+            os._exit(0)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
         listener.setblocking(False)
         address, number = listener.getsockname()[:2]
         print(f"listening on tcp://{address}:{number}", file=sys.stderr, flush=True)
