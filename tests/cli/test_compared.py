@@ -16,7 +16,7 @@ socket.bind(sys.argv[1])
 while True:
     socket.send_multipart(socket.recv_multipart())
 """
-RUN = ("run", "--only", "oversized-frame", "--max-frame", "4KiB", "--for", "4s", "--stop-after", "1", "--seed", "1")
+RUN = ("run", "--only", "oversized-frame", "--max-frame", "4KiB", "--for", "15s", "--stop-after", "1", "--seed", "1")
 
 
 def zmqfuzz(folder: Path, *words: str) -> tuple[int, str]:
