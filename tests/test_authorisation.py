@@ -11,18 +11,18 @@ import pytest
 import trio
 import zmq
 
+from tests.admission import told_of, trial_of
 from zmqfuzz.acquaint import locked
 from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.claims import open_doors
 from zmqfuzz.campaign.minimise import minimise
-from zmqfuzz.catalogue import Situation, families, invariants
+from zmqfuzz.catalogue import Situation, families
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.drawing import RandomDraw
-from zmqfuzz.finding import Violation
 from zmqfuzz.script import Attack, Connect, Expect, Script, Send, Shake
 from zmqfuzz.strangers import FIRST, FORGER, LISTENS, NO_PASSWORD, STRANGER, forgeries, visits
-from zmqfuzz.trial import ClosedBy, Observation, Reached, Surface, Transcript, Trial
+from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.wire import CurveCommand, Frame
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "targets" / "examples"
@@ -45,24 +45,11 @@ UNKNOWN_KEY = shaking("CURVE", stranger=True)
 
 def seen(*peers: tuple[Script, bool], door: Surface = CURVE) -> Trial:
     """Peers, and whether each was let in."""
-    transcripts = [
-        Transcript(
-            script.label,
-            (),
-            ClosedBy.OPEN if inside else ClosedBy.FIN,
-            1,
-            1,
-            Reached.TRAFFIC if inside else Reached.GREETING,
-            messages=int(inside),
-        )
-        for script, inside in peers
-    ]
-    return Trial(Attack(tuple(script for script, _ in peers)), door, tuple(transcripts), Observation(), 1.0)
+    return trial_of(peers, door)
 
 
 def told(trial: Trial) -> list[str]:
-    judged = (invariants()[code].judge(trial, Limits()) for code in CODES)
-    return [violation.code for violation in judged if isinstance(violation, Violation)]
+    return told_of(trial, CODES)
 
 
 def test_who_is_let_in_is_told_by_what_the_door_asks_for() -> None:

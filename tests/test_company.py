@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,9 @@ def test_quantiles_are_of_what_was_seen() -> None:
     assert quantile([float(value) for value in range(1, 101)], 0.99) == 99.0
 
 
-def test_what_comes_is_counted_by_its_token() -> None:
+@contextmanager
+def server() -> Iterator[tuple[zmq.Socket[bytes], Callable[[], zmq.Socket[bytes]]]]:
+    """A ROUTER, and what makes a DEALER that is connected to it."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.linger = 0
         port = router.bind_to_random_port("tcp://127.0.0.1")
@@ -82,6 +86,11 @@ def test_what_comes_is_counted_by_its_token() -> None:
             sock.connect(f"tcp://127.0.0.1:{port}")
             return sock
 
+        yield router, make
+
+
+def test_what_comes_is_counted_by_its_token() -> None:
+    with server() as (router, make):
         asker, tally = Asker(make, b"ours", 0.0), Tally()
 
         def answer(*bodies: bytes) -> None:
@@ -200,16 +209,7 @@ def test_what_goes_to_a_namesake() -> None:
 
 
 def test_the_order_of_answers_is_looked_at_in_bursts() -> None:
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
-        router.linger = 0
-        port = router.bind_to_random_port("tcp://127.0.0.1")
-
-        def make() -> zmq.Socket[bytes]:
-            sock = context.socket(zmq.DEALER)
-            sock.linger = 0
-            sock.connect(f"tcp://127.0.0.1:{port}")
-            return sock
-
+    with server() as (router, make):
         burster, flight = Burster(make, b"ours", lambda token: [b"", token], 60.0), Flight()
         for order in (1, -1):
             while not burster.waits:

@@ -11,17 +11,17 @@ import pytest
 import trio
 import zmq
 
+from tests.admission import told_of, trial_of
 from zmqfuzz.acquaint import locked
 from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import Budget, Limits
-from zmqfuzz.catalogue import Situation, families, invariants
+from zmqfuzz.catalogue import Situation, families
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.drawing import RandomDraw
-from zmqfuzz.finding import Violation
 from zmqfuzz.impostors import IMPOSTOR, meetings
 from zmqfuzz.script import Attack, Close, Connect, Expect, Script, Shake, Wait
 from zmqfuzz.strangers import LISTENS, visits
-from zmqfuzz.trial import ClosedBy, Observation, Reached, Surface, Transcript, Trial
+from zmqfuzz.trial import Surface, Trial
 
 CLIENT = Path(__file__).resolve().parent.parent / "targets" / "examples" / "locked_client.py"
 CODES = ("ZF405", "ZF406")
@@ -41,24 +41,11 @@ NO_KEY, OTHER_KEY = serving("NULL"), serving("CURVE", stranger=True)
 
 def seen(*peers: tuple[Script, bool], door: Surface = CURVE) -> Trial:
     """Servers, and whether the client trusted each."""
-    transcripts = [
-        Transcript(
-            script.label,
-            (),
-            ClosedBy.OPEN if trusted else ClosedBy.FIN,
-            1,
-            1,
-            Reached.TRAFFIC if trusted else Reached.GREETING,
-            messages=int(trusted),
-        )
-        for script, trusted in peers
-    ]
-    return Trial(Attack(tuple(script for script, _ in peers)), door, tuple(transcripts), Observation(), 1.0)
+    return trial_of(peers, door)
 
 
 def told(trial: Trial) -> list[str]:
-    judged = (invariants()[code].judge(trial, Limits()) for code in CODES)
-    return [violation.code for violation in judged if isinstance(violation, Violation)]
+    return told_of(trial, CODES)
 
 
 @pytest.mark.parametrize("script", [NO_KEY, OTHER_KEY, serving("PLAIN")], ids=["no key", "another key", "a password"])

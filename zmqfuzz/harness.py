@@ -69,8 +69,8 @@ class Harness:
         self.starts = 0
         self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
-        self.between: Callable[[], None] = _nothing
-        self.tap: Callable[[Trial | Examination, int], None] = _nothing
+        self.between: Callable[[], None] = lambda: None
+        self.tap: Callable[[Trial | Examination, int], None] = lambda *_: None
         self.deaf, self._quiet = set[str](), Quiet()
         self.reference = reference
         self.inside: dict[str, tuple[str, str]] = {}
@@ -330,7 +330,9 @@ class Harness:
             standing.spoiled = True
         standing.answered, gone = bool(probes) and probes[-1].ok, running.exit()
         observation = Observation(
-            *(baseline, held, settled),
+            baseline,
+            held,
+            settled,
             tuple(observer.series),
             probes,
             gone,
@@ -344,7 +346,3 @@ class Harness:
         trial = Trial(attack, surface, transcripts, observation, seconds)
         self.tap(trial, self.starts)
         return trial
-
-
-def _nothing(*_: object) -> None:
-    pass

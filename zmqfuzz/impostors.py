@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zmqfuzz.script import Connect, Expect, Script, Send, Shake
-from zmqfuzz.strangers import LISTENS, SHAKES
-from zmqfuzz.trial import ClosedBy, Reached, Transcript, Trial
-from zmqfuzz.zmtp.wire import Greeting1, Greeting2
+from zmqfuzz.script import Connect, Expect, Script, Shake
+from zmqfuzz.strangers import LISTENS, SHAKES, speaking, was_there, welcomed
+from zmqfuzz.trial import Transcript, Trial
 
 __all__ = ["IMPOSTOR", "Meeting", "meetings"]
 
@@ -30,14 +29,12 @@ class Meeting:
     @property
     def trusted(self) -> bool:
         """Whether the client completed a handshake with it, or sent it a message."""
-        shakes = any(isinstance(step, Shake) for step in self.script.steps)
-        return self.saw.reached is Reached.TRAFFIC and (self.saw.messages > 0 or shakes)
+        return welcomed(self.script, self.saw)
 
     @property
     def refused(self) -> bool:
         """Whether the client connected to it, and did not trust it."""
-        met = self.saw.reached >= Reached.CONNECTED and self.saw.closed_by is not ClosedBy.REFUSED
-        return met and not self.trusted
+        return was_there(self.saw) and not self.trusted
 
 
 def meetings(trial: Trial) -> list[Meeting]:
@@ -58,18 +55,8 @@ def _kind(script: Script) -> str:
     if script.label != IMPOSTOR or not patient:
         return ""
     shakes = [step for step in steps if isinstance(step, Shake)]
-    kinds = {_shaking(shake) for shake in shakes} if shakes else {_speaking(script)}
+    kinds = {_shaking(shake) for shake in shakes} if shakes else {speaking(script, "no handshake")}
     return kinds.pop() if len(kinds) == 1 else ""
-
-
-def _speaking(script: Script) -> str:
-    """One that does no handshake of ours, but sends octets: nothing in them is sealed with a key."""
-    units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
-    if any(isinstance(unit, Greeting1) for unit in units):
-        return "ZMTP 1.0, which knows no keys"
-    if any(isinstance(unit, Greeting2) for unit in units):
-        return "ZMTP 2.0, which knows no keys"
-    return "no handshake" if units else ""
 
 
 def _shaking(shake: Shake) -> str:

@@ -13,7 +13,20 @@ from zmqfuzz.script import Connect, Expect, Script, Send, Shake
 from zmqfuzz.trial import ClosedBy, Reached, Surface, Transcript, Trial
 from zmqfuzz.zmtp.wire import CurveCommand, Greeting1, Greeting2
 
-__all__ = ["FIRST", "FORGER", "LISTENS", "NO_PASSWORD", "SHAKES", "STRANGER", "Visit", "forgeries", "visits"]
+__all__ = [
+    "FIRST",
+    "FORGER",
+    "LISTENS",
+    "NO_PASSWORD",
+    "SHAKES",
+    "STRANGER",
+    "Visit",
+    "forgeries",
+    "speaking",
+    "visits",
+    "was_there",
+    "welcomed",
+]
 
 STRANGER, FIRST, FORGER = "stranger", "first stranger", "forger"
 """The labels of strangers, of the one that comes before others have done something, and of one that has the key and
@@ -41,13 +54,23 @@ class Visit:
         """Whether its handshake was completed, or a message came back; only the latter, of one that has ``asked``."""
         if self.asked:
             return self.saw.messages > 0
-        return self.saw.reached is Reached.TRAFFIC and (self.saw.messages > 0 or _shakes(self.script))
+        return welcomed(self.script, self.saw)
 
     @property
     def refused(self) -> bool:
         """Whether it was there, and was not let in."""
-        there = self.saw.reached >= Reached.CONNECTED and self.saw.closed_by is not ClosedBy.REFUSED
-        return there and not self.let_in
+        return was_there(self.saw) and not self.let_in
+
+
+def welcomed(script: Script, saw: Transcript) -> bool:
+    """Whether a handshake of this peer was completed, or a message came to it."""
+    shakes = any(isinstance(step, Shake) for step in script.steps)
+    return saw.reached is Reached.TRAFFIC and (saw.messages > 0 or shakes)
+
+
+def was_there(saw: Transcript) -> bool:
+    """Whether the peer was connected, and its connection not refused."""
+    return saw.reached >= Reached.CONNECTED and saw.closed_by is not ClosedBy.REFUSED
 
 
 def visits(trial: Trial) -> list[Visit]:
@@ -100,16 +123,12 @@ def _reuses(script: Script) -> bool:
     return bool(units) and used and shakes[0].mechanism == "CURVE" and not shakes[0].instead
 
 
-def _shakes(script: Script) -> bool:
-    return any(isinstance(step, Shake) for step in script.steps)
-
-
 def _kind(script: Script, surface: Surface) -> str:
     """Empty: no stranger, or nothing can be said."""
     if script.label not in (STRANGER, FIRST) or not _waits(script):
         return ""
     shakes = [step for step in script.steps if isinstance(step, Shake)]
-    return _shaking(shakes[0], surface) if shakes else _speaking(script)
+    return _shaking(shakes[0], surface) if shakes else speaking(script, "a message without a handshake")
 
 
 def _waits(script: Script) -> bool:
@@ -120,14 +139,17 @@ def _waits(script: Script) -> bool:
     return once and bool(waits) and waits[-1].within >= LISTENS and all(step.within >= SHAKES for step in shakes)
 
 
-def _speaking(script: Script) -> str:
-    """One that does no handshake of ours, but sends octets: nothing in them is sealed with a key."""
+def speaking(script: Script, otherwise: str) -> str:
+    """One that does no handshake of ours, but sends octets: nothing in them is sealed with a key.
+
+    ``otherwise``: what it is called where they are of no older version. Empty: it sends nothing.
+    """
     units = [unit for step in script.steps if isinstance(step, Send) for unit in step.units]
     if any(isinstance(unit, Greeting1) for unit in units):
         return "ZMTP 1.0, which knows no keys"
     if any(isinstance(unit, Greeting2) for unit in units):
         return "ZMTP 2.0, which knows no keys"
-    return "a message without a handshake" if units else ""
+    return otherwise if units else ""
 
 
 def _shaking(shake: Shake, surface: Surface) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.looks import NO_TIME
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
@@ -67,7 +68,7 @@ class Rates:
             elif surface.socket_type in ("PUSH", "PUB"):
                 self._not_covered(surface, "its socket takes no messages")
             elif time.monotonic() > deadline + max(LATE, self._plan.seconds):
-                self._not_covered(surface, "no time was left (give --for longer)")
+                self._not_covered(surface, NO_TIME)
             else:
                 await self._door(surface)
 

@@ -67,7 +67,7 @@ class Rests(Looks):
         self._waiting.append((surface, tuple(attack for attack in history if attack.scripts)))
         self._harness.renew()
 
-    async def look(self, surfaces: Sequence[Surface], deadline: float) -> None:
+    async def settle(self) -> None:
         """Find out since which attack a thread never rested, for each time that it was seen; late, if must be."""
         told: set[str] = set()
         for surface, attacks in self._waiting:

@@ -180,7 +180,7 @@ class Campaign:
             await self._shutdown.look(self._opening.served, end)
         await self._docket.finish(played, deadline)
         if not self._docket.enough:
-            await self._rests.look(self._opening.served, end)
+            await self._rests.settle()
         self.outcome.doubts += claim_time(lanes, played, self._plan.seconds)
 
     @property

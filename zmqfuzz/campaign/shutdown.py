@@ -13,6 +13,7 @@ import trio
 
 from zmqfuzz.campaign.confirmed import Triaged
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
+from zmqfuzz.campaign.looks import NO_TIME
 from zmqfuzz.campaign.triage import Triage
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
@@ -84,7 +85,7 @@ class Shutdown:
             if not surface.known:
                 self._not_covered(surface, "its mechanism asks for what was not given")
             elif time.monotonic() > deadline + late:
-                self._not_covered(surface, "no time was left (give --for longer)")
+                self._not_covered(surface, NO_TIME)
             elif not await self._ended_alone(surface):
                 break
 

@@ -56,8 +56,8 @@ class Triage:
         self._harness = harness
         self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
         self._examinations = examinations(harness, self._examiner)
-        self._seconds = self._share = minimise_seconds
-        self._patiently = CONFIRMATIONS
+        self._seconds = minimise_seconds
+        self._hurried = False
         self._simplified: set[tuple[str, str]] = set()
         self.leaking: dict[str, Trial] = {}
         self.sofar: Triaged | None = None
@@ -71,8 +71,7 @@ class Triage:
         ``hurried``: a third of the time for minimising, and one process fewer to confirm what takes the time to serve
         again on each.
         """
-        self._share = self._seconds / 3 if hurried else self._seconds
-        self._patiently = CONFIRMATIONS - hurried
+        self._hurried = hurried
         self.sofar, self._bare = None, False
         entry = invariants()[catch.violation.code]
         if entry.examines:
@@ -81,6 +80,11 @@ class Triage:
             notes = ("attached: there was no fresh process to confirm it on",)
             return self._make(catch, catch.attack, Confirmed(0, 0, catch.violation, catch.trial), surface, notes=notes)
         return await self._plain(catch, surface, history)
+
+    @property
+    def _share(self) -> float:
+        """Seconds for making an attack smaller."""
+        return self._seconds / 3 if self._hurried else self._seconds
 
     def stopped(self, confirmed: Confirmed, surface: Surface) -> Triaged:
         """The finding of a look at the end of a run, as ``confirmed`` by an examination; a trial is in it."""
@@ -123,7 +127,7 @@ class Triage:
         if not needed:
             only = way if confirmed.same == confirmed.shown else ""  # else one defect fails in several ways
             attack = await minimise(attack, lambda simpler: self._shows((simpler,), key, code, only), self._share)
-        times = self._patiently if code == "ZF102" else CONFIRMATIONS
+        times = CONFIRMATIONS - (self._hurried and code == "ZF102")
         final = await self.confirm((*needed, attack), key, code, times)
         if not final.holds:  # the minimiser went too far for a flaky target: keep what was confirmed
             attack, final = catch.attack, await self.confirm((*needed, catch.attack), key, code)

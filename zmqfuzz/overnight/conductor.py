@@ -229,7 +229,7 @@ class Conductor:
         return left if left > least or (not self.tally.leg_cases and not self.working and left > 0) else 0.0
 
     def _give(self, seat: int) -> None:
-        left, looks = self._left(), self._task.looks
+        left = self._left()
         if self._replays and self.tally.leg < REPLAYS * self.ends.seconds:
             finding = self._replays.pop(0)
             times = 10 if 0 < finding.confirmed < finding.tried else 3
@@ -241,7 +241,7 @@ class Conductor:
                 self._begin(seat, replace(self._task, seconds=self.ends.slice, settle=True))
             return
         cases = None if self.ends.cases is None else max(1, self.ends.cases - self.tally.leg_cases) // self.crew.seats
-        looks = looks if self._attacking % LOOKS_EVERY == 0 else frozenset()
+        looks = self._task.looks if self._attacking % LOOKS_EVERY == 0 else frozenset[str]()
         self._attacking += 1
         most, seconds = max(1, cases) if cases is not None else None, min(self.ends.slice, left)
         self._begin(seat, replace(self._task, seconds=seconds, cases=most, looks=looks))
