@@ -11,7 +11,7 @@ from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS
 from zmqfuzz.harness import Harness
 from zmqfuzz.holding import idle_peers, spreads
 from zmqfuzz.observer import Observer
-from zmqfuzz.scale import as_many, control_of, planned, scaled
+from zmqfuzz.scale import as_many, control_of, fewer, planned, scaled, units
 from zmqfuzz.script import Attack
 from zmqfuzz.settling import REST, ROUND_SETTLE
 from zmqfuzz.standing import Standing
@@ -23,6 +23,10 @@ ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
 
 MOST_ROUNDS = 30
+
+AT_WORK = f"the target was still at work {REST:g} s after a round"
+MADE_SMALLER = 2
+"""The doubt of rounds that are too large; and how often they are begun anew with fewer messages."""
 
 COUNTED = ("ZF205", "ZF208")
 """What is counted one by one, descriptors and connections, and needs no large rounds to be told from noise."""
@@ -198,7 +202,18 @@ class Examiner:
 
         ``code``: the invariant whose measure is looked at. Of descriptors and connections ``least`` rounds say all,
         and where those are ROUNDS, fewer that nothing stays; memory has more where what stays behind may add up.
+        Rounds that the target cannot work off in time are begun anew with a quarter of the messages.
         """
+        examination = await self._rounds(attack, key, code, least)
+        for _ in range(MADE_SMALLER):
+            last = examination.trials[-1].attack
+            smaller = fewer(last, units(last) // 4) if AT_WORK in examination.doubts else None
+            if smaller is None or smaller == last:
+                break
+            examination = await self._rounds(smaller, key, code, least, enlarge=False)
+        return examination
+
+    async def _rounds(self, attack: Attack, key: str, code: str, least: int, *, enlarge: bool = True) -> Examination:
         trials: list[Trial] = []
         doubts: list[str] = []
         async with self._harness.examined() as standing:
@@ -206,7 +221,6 @@ class Examiner:
             await standing.observer.learn_rest()
             await standing.collect()
             before = standing.observer.sample()
-            enlarged = False
             deadline = trio.current_time() + self._patience
             while (
                 (len(trials) < least and not (code in COUNTED and least <= ROUNDS and _none_stays(trials)))
@@ -214,11 +228,11 @@ class Examiner:
                 or (code not in COUNTED and _may_add_up(trials) and trio.current_time() < deadline)
             ):
                 trials.append(await self._play(standing, attack, key))
-                if code not in COUNTED and len(trials) == 3 and not enlarged and (factor := _too_small(trials)) > 1.5:
-                    attack, trials, enlarged = scaled(attack, factor), [], True
+                if code not in COUNTED and len(trials) == 3 and enlarge and (factor := _too_small(trials)) > 1.5:
+                    attack, trials, enlarge = scaled(attack, factor), [], False
                     continue
                 if standing.restless:
-                    doubts.append(f"the target was still at work {REST:g} s after a round")
+                    doubts.append(AT_WORK)
                 if not standing.usable:
                     doubts.append("the target did not survive the rounds")
                 if doubts:

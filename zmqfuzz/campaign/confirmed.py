@@ -43,10 +43,14 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Triaged:
-    """A confirmed finding, the trial that showed it last, its control and evidence; or none, and the ``reason``."""
+    """A confirmed finding, the trial that showed it last, its control and evidence; or none, and the ``reason``.
+
+    ``unsure``: an examination could not tell, which is not to say that there is nothing.
+    """
 
     finding: Finding | None = None
     trial: Trial | None = None
     reason: str = ""
     control: Trial | None = None
     evidence: tuple[Trial | Examination | Exposure, ...] = ()
+    unsure: bool = False

@@ -238,7 +238,7 @@ class Docket:
                 return False
             triaged = one.sofar or triaged
         self._known.examined(lane, code, time.monotonic() - began)
-        self._told_of(one, triaged, settled=not scope.cancelled_caught)
+        self._told_of(one, triaged, settled=not (scope.cancelled_caught or triaged.unsure))
         return True
 
     def _told_of(self, one: _Caught, triaged: Triaged, *, settled: bool = False) -> None:

@@ -208,7 +208,7 @@ class Triage:
         if entry.examines != "held" and not plain:
             confirmed = await self.examine(entry, attack, key, None)
             if not confirmed.holds:
-                return Triaged(reason=f"{entry.code}? {_UNSHOWN[entry.examines]}")
+                return _unshown(entry, confirmed, _UNSHOWN[entry.examines])
             self.sofar = told = await self._owned(catch, entry, confirmed, surface)
             if told.finding is None or told.finding.code != entry.code or told.finding.attack != confirmed.attack:
                 return told
@@ -220,7 +220,7 @@ class Triage:
                 again = await self.examine(entry, attack, key, seen)
         if again.holds and again.trial is not None:
             return await self._owned(catch, entry, again, surface)
-        return self.sofar or Triaged(reason=f"{entry.code}? suspected, but an examination did not show it")
+        return self.sofar or _unshown(entry, again, "suspected, but an examination did not show it")
 
     async def _owned(self, catch: Catch, entry: Invariant, confirmed: Confirmed, surface: Surface) -> Triaged:
         """The finding, and whose it is; what was compared with a bare socket before it was made smaller, once."""
@@ -341,3 +341,9 @@ class Triage:
             opened=self._harness.inside.get(surface.key, ("", "")),
         )
         return Triaged(finding, trial, control=confirmed.control, evidence=confirmed.evidence or (trial,))
+
+
+def _unshown(entry: Invariant, confirmed: Confirmed, otherwise: str) -> Triaged:
+    """Nothing was confirmed: why the examination could not tell, or what it came to ``otherwise``."""
+    doubt = confirmed.doubts[-1] if confirmed.doubts else ""
+    return Triaged(reason=f"{entry.code}? {doubt or otherwise}", unsure=bool(doubt))
