@@ -12,8 +12,17 @@ from tests.conformance.table import PAGE, ROWS, page, reactions
 
 @pytest.fixture(scope="module")
 def seen() -> dict[str, str]:
-    """All rows, played side by side; one at a time they would take minutes."""
-    return reactions([row for row in ROWS if row.mechanism != "CURVE" or zmq.has("curve")])
+    """All rows, played side by side; one at a time they would take minutes.
+
+    What was not as the row says is played once more, by itself: libzmq's own threads race with each other in some (a
+    command that came together with the one before it), and hundreds of connections at once can starve one.
+    """
+    rows = [row for row in ROWS if row.mechanism != "CURVE" or zmq.has("curve")]
+    found = reactions(rows)
+    for row in rows:
+        if found[row.id] != row.reaction:
+            found |= reactions([row])
+    return found
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
