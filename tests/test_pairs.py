@@ -63,3 +63,33 @@ def test_connections_that_their_peers_have_closed(form: tuple[str, ...]) -> None
     assert (once.observation.abandoned > 0) is not bool(form)
     assert not seen.doubts
     assert (invariants()["ZF208"].judge(seen, Limits()) is not None) is not bool(form)
+
+
+SLOW = """
+import sys, time, zmq
+with zmq.Context() as context, context.socket(zmq.PULL) as sock:
+    sock.rcvhwm = 0
+    sock.bind(sys.argv[1])
+    kept = []
+    while True:
+        letter = sock.recv()
+        if sys.argv[2:]:
+            kept.append(letter)
+        time.sleep(0.002)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keeps", [("keeps",), ()])
+def test_rounds_that_a_slow_program_cannot_work_off_are_begun_anew(keeps: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    flood = Attack((Script((Connect(), Shake("PUSH"), Send((Frame(Fill(1000)),), times=30_000))),))
+
+    async def session() -> Examination:
+        async with Spec((sys.executable, str(tmp_path / "slow.py"), "{endpoint}", *keeps)).harness() as harness:
+            (surface,) = harness.surfaces(await harness.standing())
+            return await Examiner(harness).rounds(flood, surface.key, "ZF204")
+
+    seen = trio.run(session)
+    assert not seen.doubts
+    assert (invariants()["ZF204"].judge(seen, Limits()) is not None) is bool(keeps)
