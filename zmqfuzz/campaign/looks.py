@@ -16,7 +16,7 @@ from zmqfuzz.errors import TargetVanished
 from zmqfuzz.harness import Harness
 from zmqfuzz.trial import Surface, Trial
 
-__all__ = ["NO_TIME", "Looks"]
+__all__ = ["NO_TIME", "Looker", "Looks"]
 
 SHARE, MOST = 0.12, 8.0
 """Of the budget, and seconds for each door, that are kept for one look."""
@@ -30,12 +30,11 @@ TRIAGE = 120.0
 """Seconds of one examination, at most, or those of the run where they are more."""
 
 
-class Looks(ABC):
-    """Looks at each door once, on fresh processes, and has a breach examined."""
+class Looker:
+    """What all that look at doors have: the run they belong to, and how what an examination showed is told."""
 
-    name = ""
     about = ""
-    """By what name it is chosen, and what it is about, in words."""
+    """What it is about, in words."""
 
     def __init__(
         self, harness: Harness, plan: Plan, triage: Triage, outcome: Outcome, tell: Callable[[Event], None]
@@ -45,6 +44,23 @@ class Looks(ABC):
         self._triage = triage
         self._outcome = outcome
         self._tell = tell
+
+    def _not_covered(self, surface: Surface, why: str) -> None:
+        self._outcome.not_covered.append(f"{surface.key}: {self.about}: {why}")
+
+    def _found(self, confirmed: Confirmed, surface: Surface) -> None:
+        told = self._triage.stopped(confirmed, surface)
+        if told.finding is not None and told.trial is not None:
+            self._outcome.findings.append(told.finding)
+            self._outcome.checks[told.finding.code] += 1
+            self._tell(Found(told.finding, told.trial, told.control, told.evidence))
+
+
+class Looks(Looker, ABC):
+    """Looks at each door once, on fresh processes, and has a breach examined."""
+
+    name = ""
+    """By what it is chosen."""
 
     @property
     def named(self) -> bool:
@@ -95,9 +111,6 @@ class Looks(ABC):
     async def _door(self, surface: Surface) -> None:
         """Look at one door. Raises TargetVanished."""
 
-    def _not_covered(self, surface: Surface, why: str) -> None:
-        self._outcome.not_covered.append(f"{surface.key}: {self.about}: {why}")
-
     async def _examined(self, surface: Surface, trial: Trial, code: str, said: str, cleared: str) -> bool:
         """Whether an examination shows it, too; ``said``: why there is one, ``cleared``: what it came to, else."""
         self._tell(Suspected(surface, self.name, code, said))
@@ -117,10 +130,3 @@ class Looks(ABC):
             self._outcome.checks[code] += 1
         self._tell(Unconfirmed(surface, self.name, code, doubts[-1] if doubts else f"examined: {cleared}"))
         return False
-
-    def _found(self, confirmed: Confirmed, surface: Surface) -> None:
-        told = self._triage.stopped(confirmed, surface)
-        if told.finding is not None and told.trial is not None:
-            self._outcome.findings.append(told.finding)
-            self._outcome.checks[told.finding.code] += 1
-            self._tell(Found(told.finding, told.trial, told.control))

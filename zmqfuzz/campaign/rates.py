@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
-from zmqfuzz.campaign.looks import NO_TIME
-from zmqfuzz.campaign.triage import Triage
+from zmqfuzz.campaign.events import Suspected, Unconfirmed
+from zmqfuzz.campaign.looks import NO_TIME, Looker
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
-from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
 from zmqfuzz.rating import RATING, Tally, allowed, burst
 from zmqfuzz.trial import Surface, Trial
@@ -29,18 +28,14 @@ BUSY, NEAR = 0.7, 0.8
 """Share of a processor from which a target is at work all the time, and of the rate below which it is far from that."""
 
 
-class Rates:
+class Rates(Looker):
     """Looks at each door once, by one peer and by many, and has a breach examined."""
 
-    def __init__(
-        self, harness: Harness, plan: Plan, triage: Triage, outcome: Outcome, tell: Callable[[Event], None]
-    ) -> None:
-        self._harness = harness
-        self._plan = plan
-        self._triage = triage
-        self._outcome = outcome
-        self._tell = tell
-        self._rater = Rater(harness, plan.seeds)
+    about = "the rate"
+
+    def __init__(self, *seen: Any) -> None:
+        super().__init__(*seen)
+        self._rater = Rater(self._harness, self._plan.seeds)
 
     @property
     def wanted(self) -> bool:
@@ -71,9 +66,6 @@ class Rates:
                 self._not_covered(surface, NO_TIME)
             else:
                 await self._door(surface)
-
-    def _not_covered(self, surface: Surface, why: str) -> None:
-        self._outcome.not_covered.append(f"{surface.key}: the rate: {why}")
 
     async def _door(self, surface: Surface) -> None:
         try:
@@ -117,11 +109,7 @@ class Rates:
         self._tell(Suspected(surface, RATING, KEPT, said))
         confirmed = await self._triage.examine(invariants()[KEPT], trial.attack, surface.key, None)
         if confirmed.violation is not None:
-            told = self._triage.stopped(confirmed, surface)
-            if told.finding is not None and told.trial is not None:
-                self._outcome.findings.append(told.finding)
-                self._outcome.checks[KEPT] += 1
-                self._tell(Found(told.finding, told.trial, told.control, told.evidence))
+            self._found(confirmed, surface)
             return False
         reason = confirmed.doubts[-1] if confirmed.doubts else f"seen once, then {confirmed.shown} of {confirmed.tried}"
         self._outcome.doubts.append(f"{surface.key}: {KEPT}? {reason}")

@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from zmqfuzz.campaign.events import Suspected, Unconfirmed
-from zmqfuzz.campaign.looks import Looks
+from zmqfuzz.campaign.looks import Looker
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.scale import fewer
 from zmqfuzz.script import Attack
@@ -20,7 +20,7 @@ from zmqfuzz.trial import Surface
 
 __all__ = ["Rests"]
 
-SPINS = "ZF105"
+REST, SPINS = "rest", "ZF105"
 
 BUSY = 1.5
 """Seconds in which a thread ran at every look, after which it is looked into; and on a fresh process."""
@@ -39,10 +39,8 @@ SHARE, SHORTEST = 0.5, 45.0
 """Share of the budget, and seconds at least, for one of these."""
 
 
-class Rests(Looks):
+class Rests(Looker):
     """Glances at the process that runs."""
-
-    name, about = "rest", "whether it comes to rest"
 
     def __init__(self, *seen: Any) -> None:
         super().__init__(*seen)
@@ -63,7 +61,7 @@ class Rests(Looks):
         if await standing.observer.idle(BUSY) or not standing.usable:
             return
         said = "a thread never rests, with nobody connected. Looked into later."
-        self._tell(Suspected(surface, self.name, SPINS, said))
+        self._tell(Suspected(surface, REST, SPINS, said))
         self._waiting.append((surface, tuple(attack for attack in history if attack.scripts)))
         self._harness.renew()
 
@@ -76,7 +74,7 @@ class Rests(Looks):
 
     async def _examine(self, surface: Surface, attacks: tuple[Attack, ...]) -> bool:
         """Whether an attack does it on fresh processes, too."""
-        self._tell(Suspected(surface, self.name, SPINS, "a thread did not rest; looking for the attack"))
+        self._tell(Suspected(surface, REST, SPINS, "a thread did not rest; looking for the attack"))
         why = "not again in the time there was"
         with trio.move_on_after(max(SHORTEST, SHARE * self._plan.seconds)):
             attack = await self._culprit(list(_small(attacks)), surface.key)
@@ -89,11 +87,8 @@ class Rests(Looks):
                     return True
                 why = "it came to rest, or does not beside honest peers that ask for as much"
         self._harness.renew()
-        self._tell(Unconfirmed(surface, self.name, SPINS, why))
+        self._tell(Unconfirmed(surface, REST, SPINS, why))
         return False
-
-    async def _door(self, surface: Surface) -> None:
-        """Only what was seen meanwhile is looked into."""
 
     async def _culprit(self, attacks: list[Attack], key: str) -> Attack | None:
         """The first of the attacks after which a fresh process does not come to rest; the latest ones first."""

@@ -92,11 +92,11 @@ class Campaign:
         self._opening = Opening(harness, plan, self.outcome, tell)
         self._docket = Docket(harness, plan, triage, self._known, self._suspicions, self.outcome, tell)
         self._again = Again(harness, plan, self._known, self._docket, self.outcome)
-        self._shutdown = Shutdown(harness, plan, triage, self.outcome, tell)
+        seen = harness, plan, triage, self.outcome, tell
+        self._shutdown = Shutdown(*seen)
         self._exposing = Exposing(harness, plan, self.outcome, tell)
         self._vigil = Vigil(harness, plan, self.outcome, tell)
-        self._rates = Rates(harness, plan, triage, self.outcome, tell)
-        seen = harness, plan, triage, self.outcome, tell
+        self._rates = Rates(*seen)
         self._rests = Rests(*seen)
         looks = (Companies, Backlogs)
         self._looks: tuple[Looks, ...] = tuple(look(*seen) for look in looks)

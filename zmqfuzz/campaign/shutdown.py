@@ -7,17 +7,15 @@ kept is examined peer by peer, so that the finding is the simplest one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import trio
 
-from zmqfuzz.campaign.confirmed import Triaged
-from zmqfuzz.campaign.events import Event, Found, Outcome, Plan, Suspected, Unconfirmed
-from zmqfuzz.campaign.looks import NO_TIME
-from zmqfuzz.campaign.triage import Triage
+from zmqfuzz.campaign.events import Suspected, Unconfirmed
+from zmqfuzz.campaign.looks import NO_TIME, Looker
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.errors import TargetVanished
-from zmqfuzz.harness import Harness
 from zmqfuzz.script import Script
 from zmqfuzz.stopper import LONGEST, Look, Stopper
 from zmqfuzz.stopping import SLOW, STOPPING, allowed, asked, together
@@ -41,18 +39,14 @@ TRIAGE, SHORTEST = 0.75, 60.0
 """For the examinations of one promise at a door: a share of the budget, and seconds that there are in any case."""
 
 
-class Shutdown:
+class Shutdown(Looker):
     """Looks at each door once, and has what was promised examined."""
 
-    def __init__(
-        self, harness: Harness, plan: Plan, triage: Triage, outcome: Outcome, tell: Callable[[Event], None]
-    ) -> None:
-        self._harness = harness
-        self._plan = plan
-        self._triage = triage
-        self._outcome = outcome
-        self._tell = tell
-        self._stopper = Stopper(harness)
+    about = "how it ends"
+
+    def __init__(self, *seen: Any) -> None:
+        super().__init__(*seen)
+        self._stopper = Stopper(self._harness)
 
     @property
     def promised(self) -> bool:
@@ -96,7 +90,7 @@ class Shutdown:
 
     def _not_covered(self, surface: Surface, why: str) -> None:
         if self.promised:
-            self._outcome.not_covered.append(f"{surface.key}: how it ends: {why}")
+            super()._not_covered(surface, why)
 
     async def _ended_alone(self, surface: Surface) -> bool:
         """Look at one door; False when the target does not end with nobody connected, at any of them."""
@@ -164,7 +158,7 @@ class Shutdown:
             for group in groups:
                 confirmed = await self._triage.examine(entry, together(group), surface.key, None)
                 if confirmed.violation is not None:
-                    self._found(self._triage.stopped(confirmed, surface))
+                    self._found(confirmed, surface)
                     return
                 doubts += confirmed.doubts
                 if confirmed.shown:
@@ -177,9 +171,3 @@ class Shutdown:
             self._outcome.checks[code] += 1
         said = doubts[-1] if doubts else "examined: it was kept on a fresh process"
         self._tell(Unconfirmed(surface, STOPPING, code, said))
-
-    def _found(self, told: Triaged) -> None:
-        if told.finding is not None and told.trial is not None:
-            self._outcome.findings.append(told.finding)
-            self._outcome.checks[told.finding.code] += 1
-            self._tell(Found(told.finding, told.trial, evidence=told.evidence))
