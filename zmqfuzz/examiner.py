@@ -25,8 +25,9 @@ ROUNDS = 6
 MOST_ROUNDS = 30
 
 AT_WORK = f"the target was still at work {REST:g} s after a round"
-MADE_SMALLER = 2
-"""The doubt of rounds that are too large; and how often they are begun anew with fewer messages."""
+MADE_SMALLER, MADE_LARGER = 2, 2
+"""The doubt of rounds that are too large; and how often they are begun anew with fewer messages, or with more where
+they leave too little behind: how long a larger round takes shows only when it is played."""
 
 COUNTED = ("ZF205", "ZF208")
 """What is counted one by one, descriptors and connections, and needs no large rounds to be told from noise."""
@@ -210,10 +211,12 @@ class Examiner:
             smaller = fewer(last, units(last) // 4) if AT_WORK in examination.doubts else None
             if smaller is None or smaller == last:
                 break
-            examination = await self._rounds(smaller, key, code, least, enlarge=False)
+            examination = await self._rounds(smaller, key, code, least, enlarge=0)
         return examination
 
-    async def _rounds(self, attack: Attack, key: str, code: str, least: int, *, enlarge: bool = True) -> Examination:
+    async def _rounds(
+        self, attack: Attack, key: str, code: str, least: int, *, enlarge: int = MADE_LARGER
+    ) -> Examination:
         trials: list[Trial] = []
         doubts: list[str] = []
         async with self._harness.examined() as standing:
@@ -229,7 +232,7 @@ class Examiner:
             ):
                 trials.append(await self._play(standing, attack, key))
                 if code not in COUNTED and len(trials) == 3 and enlarge and (factor := _too_small(trials)) > 1.5:
-                    attack, trials, enlarge = scaled(attack, factor), [], False
+                    attack, trials, enlarge = scaled(attack, factor), [], enlarge - 1
                     continue
                 if standing.restless:
                     doubts.append(AT_WORK)
@@ -311,9 +314,9 @@ def _none_stays(trials: list[Trial]) -> bool:
 
 
 def _on_course(trials: list[Trial]) -> bool:
-    """Whether memory grows so fast that it will pass the floor of a leak, unless it levels off."""
+    """Whether memory grows so fast that it will pass the floor of a leak, or nearly so, unless it levels off."""
     rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
-    return len(rss) > 1 and (rss[-1] - rss[0]) * (SURE_ROUNDS - 2) >= LEAK_FLOOR * (len(rss) - 1)
+    return len(rss) > 1 and 2 * (rss[-1] - rss[0]) * (SURE_ROUNDS - 2) >= LEAK_FLOOR * (len(rss) - 1)
 
 
 def _may_add_up(trials: list[Trial]) -> bool:

@@ -12,7 +12,7 @@ from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame, Raw, Unit, peer_type
 
-__all__ = ["as_many", "control_of", "fewer", "is_honest_frame", "planned", "round_of", "scaled", "units"]
+__all__ = ["as_many", "control_of", "fewer", "hastened", "is_honest_frame", "planned", "round_of", "scaled", "units"]
 
 _SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
@@ -62,6 +62,16 @@ def fewer(attack: Attack, most: int) -> Attack | None:
     )
     found = replace(attack, scripts=scripts)
     return found if units(found) <= 2 * most else None
+
+
+def hastened(attack: Attack) -> Attack:
+    """The same attack without its pauses, between steps and within them; an answer is waited for as long as before."""
+    return replace(attack, scripts=tuple(map(_hastened_script, attack.scripts)))
+
+
+def _hastened_script(script: Script) -> Script:
+    steps = (replace(step, every=0.0) if isinstance(step, Send) else step for step in script.steps)
+    return replace(script, steps=tuple(step for step in steps if not isinstance(step, Wait)))
 
 
 def _octets(step: Step) -> int:

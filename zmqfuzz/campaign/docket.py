@@ -160,13 +160,14 @@ class Docket:
             return
         self.first_turns = False
         await self._take_up(deadline)
+        spent = self._triaging
         until = min(deadline, time.monotonic() + LOOKS_SHARE * self._plan.seconds)
         for lane in _doors(lanes) * FIRST_LOOKS:
-            if self._in_time(until):
+            if self._in_time(until, spent):
                 await self._told(lane, await self._suspicions.look_back(lane))
         for code in LEFT_BEHIND:
             for lane in sorted(lanes, key=lambda lane: -self._suspicions.left(lane, code)):
-                if self._in_time(until):
+                if self._in_time(until, spent):
                     await self._told(lane, await self._suspicions.look_at(lane, deadline, code))
 
     async def finish(self, lanes: Sequence[Lane], deadline: float) -> None:
@@ -174,7 +175,7 @@ class Docket:
         await self._take_up(deadline, most=CRASHED)
         for lane in _doors(lanes):
             named = False
-            while self._suspicions.to_look_at(lane) and self._in_time(deadline):
+            while self._suspicions.to_look_at(lane) and self._in_time(deadline, self.extra):
                 await self._told(lane, await self._suspicions.look_back(lane, named=named))
                 named = not named
         for lane, catch in await self._suspicions.look_named(deadline):
@@ -197,7 +198,7 @@ class Docket:
             code = one.catch.violation.code
             if _rank(one.catch) > most:
                 break
-            if code == LAST and not self._in_time(deadline):
+            if code == LAST and not self._in_time(deadline, self._triaging):
                 break
             del self._waiting[0]
             self._known.resume(one.lane, code)
@@ -207,8 +208,10 @@ class Docket:
             else:
                 await self._triaged(one, quick=over)
 
-    def _in_time(self, deadline: float) -> bool:
-        return not self.enough and time.monotonic() < deadline + LAST_LOOKS * self._plan.seconds
+    def _in_time(self, deadline: float, spent: float) -> bool:
+        """Whether it is not too late: later by what triage took beyond ``spent``, or one suspicion hides all others."""
+        late = LAST_LOOKS * self._plan.seconds + min(self._triaging - spent, self._plan.seconds)
+        return not self.enough and time.monotonic() < deadline + late
 
     async def _told(self, lane: Lane, catch: Catch | None) -> None:
         if catch is not None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import fields, replace
 from typing import TypeVar
 
+from zmqfuzz.scale import hastened
 from zmqfuzz.script import Attack, Connect, Expect, ReadOn, Script, Send, Shake, Step, Wait
 from zmqfuzz.zmtp.wire import Command, CurveCommand, Fill, Frame, Raw, Unit, curve_size
 
@@ -49,6 +50,9 @@ async def minimise(
     deadline = time.monotonic() + seconds
     refused: set[Attack] = set()
     improved = True
+    quick = hastened(attack)  # first of all: whatever is tried then takes less time
+    if quick != attack and await fails(quick):
+        attack = quick
     while improved:
         improved = False
         for candidate in _simpler(attack, keep_volume=keep_volume):
@@ -88,8 +92,9 @@ async def minimise_history(
 
 def _simpler(attack: Attack, *, keep_volume: bool) -> Iterator[Attack]:
     scripts = attack.scripts
-    for number in range(len(scripts)) if len(scripts) > 1 else ():
-        yield replace(attack, scripts=scripts[:number] + scripts[number + 1 :])
+    for size in _sizes(len(scripts)) if len(scripts) > 1 else ():
+        for first in range(0, len(scripts), size):
+            yield replace(attack, scripts=scripts[:first] + scripts[first + size :])
     for number, script in enumerate(scripts):
         for simpler in _simpler_script(script, keep_volume=keep_volume):
             yield replace(attack, scripts=(*scripts[:number], simpler, *scripts[number + 1 :]))
@@ -112,9 +117,14 @@ def _pieces(script: Script) -> Iterator[tuple[int, int]]:
     """Runs of steps to be left out, the last first: halves, quarters, then each alone; never the Connect."""
     begin = int(bool(script.steps) and isinstance(script.steps[0], Connect))
     count = len(script.steps) - begin
-    for size in sorted({(count + 1) // 2, (count + 3) // 4, 1} if count else (), reverse=True):
+    for size in _sizes(count):
         for first in reversed(range(begin, len(script.steps), size)):
             yield first, min(first + size, len(script.steps))
+
+
+def _sizes(count: int) -> list[int]:
+    """Of what is left out of ``count``: a half, a quarter, one."""
+    return sorted({(count + 1) // 2, (count + 3) // 4, 1} if count else (), reverse=True)
 
 
 def _times(step: Step, factor: float) -> Step:

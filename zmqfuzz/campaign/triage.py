@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zmqfuzz.anonymous import anonymous
-from zmqfuzz.budget import MIB
 from zmqfuzz.campaign.attribution import bare_socket_too, by_design, libzmq_of, publicly_known
 from zmqfuzz.campaign.confirmed import Confirmed, Triaged
-from zmqfuzz.campaign.examinations import SINGLY, examinations
-from zmqfuzz.campaign.judging import left_behind
+from zmqfuzz.campaign.examining import CONFIRMATIONS, Examining
 from zmqfuzz.campaign.minimise import minimise, minimise_history
 from zmqfuzz.campaign.naming import finding_of, shape, signature_of
 from zmqfuzz.campaign.search import Catch
 from zmqfuzz.catalogue import Invariant, invariants
-from zmqfuzz.examiner import COUNTED, Examiner, growth
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Script
 from zmqfuzz.trial import READING, Surface, Trial
@@ -23,10 +20,6 @@ __all__ = ["Triage"]
 
 SHORT_RECOVER = 1.0
 """Seconds to serve again while an attack is made smaller; the last word is spoken with the declared time."""
-
-LEAST = {"ZF204": 64 * 1024}
-"""Octets left behind by two rounds, of descriptors and connections one, that need no examination before the attack is
-made smaller. Less may hide in what the allocator has kept."""
 
 RARE_REPLAYS = 6
 """Times the whole history is replayed for a crash that did not show again at once."""
@@ -45,21 +38,13 @@ _UNSHOWN = {
 _CALM = ("without the attack an honest client was served, 2 of 2", "without the attack it was not so, 2 of 2")
 """The control run of ZF102: by a round trip, and by whether it takes what it is sent."""
 
-CONFIRMATIONS = 3
-"""Fresh processes on which a violation must show again; it is reported when at least two of them show it."""
 
-
-class Triage:
+class Triage(Examining):
     """Works on one catch at a time, with the harness of its run."""
 
     def __init__(self, harness: Harness, *, minimise_seconds: float = 12.0) -> None:
-        self._harness = harness
-        self._examiner = Examiner(harness, patience=max(6.0, 1.5 * minimise_seconds))
-        self._examinations = examinations(harness, self._examiner)
-        self._seconds = minimise_seconds
+        super().__init__(harness, minimise_seconds)
         self._hurried = False
-        self._simplified: set[tuple[str, str]] = set()
-        self.leaking: dict[str, Trial] = {}
         self.sofar: Triaged | None = None
         self._bare: bool | None = False
 
@@ -201,18 +186,21 @@ class Triage:
 
     async def _examined(self, catch: Catch, entry: Invariant, surface: Surface) -> Triaged:
         """Held memory was examined when it was suspected; what stays behind was only suspected so far."""
-        attack, key, fresh = catch.attack, surface.key, self._harness.target.restartable
+        attack, amount, key, fresh = catch.attack, 0, surface.key, self._harness.target.restartable
         seen = catch.trial if entry.examines == "held" else None
-        amount = await self._amount(attack, entry, key) if fresh else 0
-        plain = entry.examines == "rounds" and amount >= LEAST.get(entry.code, 1)
-        if entry.examines != "held" and not plain:
+        if fresh and entry.examines == "rounds":
+            attack, amount = await self._plainly(attack, entry, key)
+        if not seen and not amount:
             confirmed = await self.examine(entry, attack, key, None)
             if not confirmed.holds:
                 return _unshown(entry, confirmed, _UNSHOWN[entry.examines])
             self.sofar = told = await self._owned(catch, entry, confirmed, surface)
             if told.finding is None or told.finding.code != entry.code or told.finding.attack != confirmed.attack:
                 return told
-        simpler = await self._smaller(attack, amount, entry, key) if fresh else attack
+        simpler = attack
+        if fresh:
+            amount = amount or await self._amount(attack, entry, key)
+            simpler = await self._smaller(attack, amount, entry, key, self._share)
         again = Confirmed(0, 0)
         if simpler != attack or self.sofar is None:
             again = await self.examine(entry, simpler, key, seen)
@@ -254,61 +242,6 @@ class Triage:
             return None
         bare = await bare_socket_too(self._harness, entry, own.trial.attack, surface, own.growth)
         return None if bare else (own.trial.attack, own)
-
-    async def _amount(self, attack: Attack, entry: Invariant, key: str) -> int:
-        """What the attack holds, or leaves behind, on a fresh process; 1 or 0 where an honest client is not served."""
-        if entry.examines == "beside" and entry.suspects is not None:
-            seen = await self._examiner.beside(attack, key, times=1, control=False)
-            return int(entry.suspects(seen.trials[-1], self._harness.limits))
-        if entry.examines == "rounds":
-            return await self._examiner.left(attack, key, entry.code)
-        if entry.examines == "workers":
-            return left_behind(entry, (await self._examiner.workers(attack, key, times=1, control=False)).trials[-1])
-        trials = await self._harness.fresh_trials((attack,), key)
-        return left_behind(entry, trials[-1]) if trials else 0
-
-    async def _smaller(self, attack: Attack, amount: int, entry: Invariant, key: str) -> Attack:
-        """The simplest attack that still holds, or leaves behind, most of the ``amount`` that ``attack`` does.
-
-        Of what is counted one by one, one is enough.
-        """
-        least = 1.0 if entry.code in COUNTED else max(1.0, 0.6 * amount)
-
-        async def still(simpler: Attack) -> bool:
-            return await self._amount(simpler, entry, key) >= least
-
-        again = (entry.code, shape(attack)) in self._simplified  # at another door: it needs less care
-        self._simplified.add((entry.code, shape(attack)))
-        seconds = self._share / 3 if again or entry.examines == "beside" else self._share
-        return await minimise(attack, still, seconds, keep_volume=entry.code in ("ZF203", "ZF204"))
-
-    async def examine(
-        self, entry: Invariant, attack: Attack, key: str, seen: Trial | None, *, times: int = CONFIRMATIONS
-    ) -> Confirmed:
-        """Run the examination that ``entry`` asks for, on ``times`` fresh processes, and judge it."""
-        examine = self._examinations.get(entry.examines)
-        if examine is not None:
-            examination = await examine(attack, key, times=times)
-        elif entry.examines == "held":
-            examination = await self._examiner.held(attack, key, seen, times=times)
-            if growth(examination.rounds) > MIB and key not in self.leaking:
-                self.leaking[key] = examination.rounds[-1]
-        else:
-            examination = await self._examiner.rounds(attack, key, entry.code)
-        self._harness.tap(examination, self._harness.starts)
-        count = 1 if entry.examines == "rounds" else len(examination.trials)
-        if examination.doubts:
-            return Confirmed(0, 0, doubts=examination.doubts)
-        violation = entry.judge(examination, self._harness.limits)
-        if violation is None and entry.examines in SINGLY:
-            alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
-            return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
-        if violation is None:
-            return Confirmed(0, max(count, 1))
-        control = examination.controls[0] if examination.controls else None
-        shown = examination.trials[0]
-        grown = growth(examination.trials)
-        return Confirmed(count, count, violation, shown, growth=grown, control=control, evidence=(examination,))
 
     def _make(
         self,
