@@ -15,6 +15,8 @@ from zmqfuzz.strategies.structures import DOCUMENTS
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Frame, Unit
 
+__all__ = ["enveloped", "plausible"]
+
 Message = tuple[bytes, ...]
 
 _WORDS = (
@@ -60,7 +62,7 @@ def _users(draw: Draw, situation: Situation) -> Message:
     return message
 
 
-def _plausible(draw: Draw, situation: Situation) -> Message:
+def plausible(draw: Draw, situation: Situation) -> Message:
     """A message that an application may well be used to."""
     if situation.seeds and draw.integer(0, 3) < 3:
         return draw.choice(situation.seeds)
@@ -85,7 +87,8 @@ def _with_canary(draw: Draw, message: Message) -> Message:
     return (*message[:place], canary, *message[place + 1 :])
 
 
-def _enveloped(draw: Draw, situation: Situation, message: Message) -> Message:
+def enveloped(draw: Draw, situation: Situation, message: Message) -> Message:
+    """The message behind the delimiter of RFC 28, where the target's pattern has one, or may have."""
     kind = situation.surface.socket_type
     wanted = kind in _ENVELOPED or (kind in ("ROUTER", "DEALER") and draw.boolean())
     return (b"", *message) if wanted and message[0] else message
@@ -98,15 +101,15 @@ def _units(message: Message) -> tuple[Unit, ...]:
 def _hostile(draw: Draw, situation: Situation) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
     """A message to send, and the one that it was made from."""
     users = situation.payloads is not None and draw.choice((True, True, True, False))
-    message = _users(draw, situation) if users else _plausible(draw, situation)
-    valid = _enveloped(draw, situation, message)
+    message = _users(draw, situation) if users else plausible(draw, situation)
+    valid = enveloped(draw, situation, message)
     if draw.integer(0, 7) == 7:
-        return _units(_enveloped(draw, situation, _with_canary(draw, message))), _units(valid)
+        return _units(enveloped(draw, situation, _with_canary(draw, message))), _units(valid)
     within = draw.choice((True, True, True, False))  # else the envelope may change, too
     made = message if within else valid
     for _ in range(draw.choice((0, 1, 2) if users else (1, 1, 2, 4))):
         made = changed(draw, made)
-    return _units(_enveloped(draw, situation, made) if within else made), _units(valid)
+    return _units(enveloped(draw, situation, made) if within else made), _units(valid)
 
 
 @strategy("application-payload", needs=Reached.TRAFFIC, weight=6)

@@ -21,6 +21,7 @@ from zmqfuzz.trial import Observation, Reached, Surface, Trial
 
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {
+    "accumulation",
     "abrupt-disconnect",
     "application-payload",
     "authorisation",

@@ -77,7 +77,7 @@ class Family:
     ``many``: its attacks may have as many peers as ``Budget.connections``, not only ``Budget.peers``. ``locked``: only
     doors that are to keep strangers out (:attr:`~zmqfuzz.trial.Surface.lock`). ``weight``: its share of a short run,
     beside 1 of most; the heaviest have the first turns. ``promises``: fields of Limits that it puts to the test; where
-    one was declared, it weighs more.
+    one was declared, it weighs more. ``stays``: its attacks are what is first looked at for what stays behind.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Family:
     locked: bool = False
     weight: float = 1.0
     promises: tuple[str, ...] = ()
+    stays: bool = False
 
     def weighs(self, limits: Limits) -> float:
         """Its weight, where these promises were made."""
@@ -189,6 +190,7 @@ def strategy(
     locked: bool = False,
     weight: float = 1.0,
     promises: tuple[str, ...] = (),
+    stays: bool = False,
 ) -> Callable[[Callable[[Draw, Situation], tuple[Script, ...]]], Family]:
     """Register an attack family; the first docstring line is its one-line purpose. The options are Family's fields."""
 
@@ -205,7 +207,7 @@ def strategy(
             return tuple(_at_door(script, situation.surface) for script in function(draw, situation))
 
         summary = function.__doc__.strip().splitlines()[0]
-        family = Family(name, summary, drawn, needs, mechanism, known, many, locked, weight, promises)
+        family = Family(name, summary, drawn, needs, mechanism, known, many, locked, weight, promises, stays)
         _families[name] = family
         return family
 

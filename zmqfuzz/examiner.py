@@ -11,7 +11,7 @@ from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS
 from zmqfuzz.harness import Harness
 from zmqfuzz.holding import idle_peers, spreads
 from zmqfuzz.observer import Observer
-from zmqfuzz.scale import as_many, control_of, fewer, planned, scaled, units
+from zmqfuzz.scale import as_many, busier, control_of, fewer, planned, scaled, units
 from zmqfuzz.script import Attack
 from zmqfuzz.settling import REST, ROUND_SETTLE
 from zmqfuzz.standing import Standing
@@ -232,7 +232,7 @@ class Examiner:
             ):
                 trials.append(await self._play(standing, attack, key))
                 if code not in COUNTED and len(trials) == 3 and enlarge and (factor := _too_small(trials)) > 1.5:
-                    attack, trials, enlarge = scaled(attack, factor), [], enlarge - 1
+                    attack, trials, enlarge = busier(attack, factor), [], enlarge - 1
                     continue
                 if standing.restless:
                     doubts.append(AT_WORK)

@@ -16,6 +16,7 @@ import trio
 
 from zmqfuzz.answers import Answers
 from zmqfuzz.farside import FarSide
+from zmqfuzz.fresh import said
 from zmqfuzz.notes import why
 from zmqfuzz.reading import Reading, Record
 from zmqfuzz.script import (
@@ -254,14 +255,15 @@ class Peer:
             return
         seals, stage = self._connection.seals, self._record.stage
         octets = self._octets(step)
-        rounds = self._rounds(step, octets) if seals else repeat(octets, step.times)
+        differs = seals or bool(step.fresh)
+        rounds = self._rounds(step, octets) if differs else repeat(octets, step.times)
         writer, at = Writer(self._sock, self._meter), self._record.now()
         try:
             if step.chunk is not None:
                 await self._written(writer.pieces(b"".join(rounds), step.chunk, step.every))
             elif step.every:
                 await self._written(self._spaced(writer, rounds, step.every))
-            elif seals:
+            elif differs:
                 await self._written(writer.stream(rounds))
             else:
                 await self._written(writer.repeated(octets, step.times))
@@ -272,10 +274,10 @@ class Peer:
             self._record.send(at, octets, writer.sent, step.times, sealed=seals)
 
     def _octets(self, step: Send) -> bytes:
-        return b"".join([self._connection.send(unit) for unit in step.units])
+        return b"".join([self._connection.send(unit) for unit in said(step)])
 
     def _rounds(self, step: Send, first: bytes) -> Iterator[bytes]:
-        """What is sent, sealed anew each time; made only as it is sent."""
+        """What is sent, sealed or renewed each time; made only as it is sent."""
         for number in range(step.times):
             yield self._octets(step) if number else first
 

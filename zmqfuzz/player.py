@@ -14,6 +14,7 @@ from time import perf_counter
 
 from zmqfuzz.answers import Answers
 from zmqfuzz.endpoints import Place
+from zmqfuzz.fresh import said
 from zmqfuzz.notes import why
 from zmqfuzz.reading import AT_ONCE, Record, counted
 from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, StopReading, Wait
@@ -271,7 +272,7 @@ class Player:
         seals, stage, at = self._connection.seals, self.record.stage, self.record.now()
         octets = self._octets(step)
         whole = octets * step.times
-        if seals:
+        if seals or step.fresh:
             whole = octets + b"".join([self._octets(step) for _ in range(step.times - 1)])
         if step.chunk is not None:
             sent = yield from self._pieces(whole, step.chunk, step.every)
@@ -285,7 +286,7 @@ class Player:
         self.record.send(at, octets, sent, step.times, sealed=seals)
 
     def _octets(self, step: Send) -> bytes:
-        return b"".join([self._connection.send(unit) for unit in step.units])
+        return b"".join([self._connection.send(unit) for unit in said(step)])
 
     def _written(self, octets: bytes) -> Generator[float, None, int]:
         """Send; returns how many octets the target took. Why it took no more is noted."""

@@ -12,7 +12,18 @@ from zmqfuzz.trial import Surface, Trial
 from zmqfuzz.zmtp.measure import announced_size, body_size, unit_size
 from zmqfuzz.zmtp.wire import Fill, Frame, Raw, Unit, peer_type
 
-__all__ = ["as_many", "control_of", "fewer", "hastened", "is_honest_frame", "planned", "round_of", "scaled", "units"]
+__all__ = [
+    "as_many",
+    "busier",
+    "control_of",
+    "fewer",
+    "hastened",
+    "is_honest_frame",
+    "planned",
+    "round_of",
+    "scaled",
+    "units",
+]
 
 _SMALLEST_CONTROL = 64
 _LARGEST_CONTROL = 64 * 1024
@@ -28,6 +39,9 @@ _ROUND_WRITES = 20_000
 _ROUND_PEERS = 24
 _MOST_PEERS = 256
 """Peers of several attacks that are one round; of attacks that are many already one is enough."""
+
+_ROUND_VISITS = 384
+"""Connections of peers that come more than once, in a round."""
 
 
 def planned(attack: Attack) -> int:
@@ -95,6 +109,18 @@ def _scaled_script(script: Script, factor: float) -> Script:
     return replace(script, steps=(*script.steps[:place], _scaled_send(step, factor), *script.steps[place + 1 :]))
 
 
+def busier(attack: Attack, factor: float, visits: int = 1024) -> Attack:
+    """As :func:`scaled`, but peers that connect more than once come oftener instead, at most ``visits`` times."""
+    return replace(attack, scripts=tuple(_busier(script, factor, visits) for script in attack.scripts))
+
+
+def _busier(script: Script, factor: float, most: int) -> Script:
+    visits = sum(isinstance(step, Connect) for step in script.steps)
+    if visits < 2:
+        return _scaled_script(script, factor)
+    return replace(script, steps=script.steps * max(1, min(round(factor), most // (visits * script.times))))
+
+
 def _scaled_send(step: Send, factor: float) -> Send:
     match step.units:
         case (*before, Frame(Fill() as body, declared_size=int(declared)) as last) if (
@@ -140,7 +166,7 @@ def _part(trial: Trial, share: int) -> Attack:
         more = int(max(1, min(_ROUND_PEERS // (share * peers), factor)))
         attack = replace(attack, scripts=tuple(replace(part, times=part.times * more) for part in attack.scripts))
         factor /= more
-    return scaled(attack, factor)
+    return busier(attack, factor, _ROUND_VISITS // share)
 
 
 def _alone(script: Script) -> bool:

@@ -78,13 +78,15 @@ class Shake(Brief):
 class Send(Brief):
     """Send ``units`` in order, the whole sequence ``times`` over.
 
-    ``chunk`` octets go out per write (``None``: as the kernel takes them), ``every`` seconds apart.
+    ``chunk`` octets go out per write (``None``: as the kernel takes them), ``every`` seconds apart. Where the octets
+    ``fresh`` stand in a body, as many digits are sent instead that are new each time (:mod:`zmqfuzz.fresh`).
     """
 
     units: tuple[Unit, ...]
     times: int = 1
     chunk: int | None = None
     every: float = 0.0
+    fresh: bytes = b""
 
     @property
     def octets(self) -> int:

@@ -140,6 +140,8 @@ def _send_lines(label: str, step: Send, framing: Framing) -> Iterator[str]:
         yield f"{'':3}  ..  {count(step.chunk, 'octet')} a write" + (f", every {step.every:g} s" if step.every else "")
     elif step.every:
         yield f"{'':3}  ..  every {step.every:g} s"
+    if step.fresh:
+        yield f"{'':3}  ..  {step.fresh.decode('latin-1')} is another number each time"
 
 
 def _unit_line(label: str, unit: Unit, framing: Framing, repeats: str = "") -> Iterator[str]:

@@ -138,6 +138,8 @@ def _simpler_step(step: Step, *, keep_volume: bool) -> Iterator[Step]:
                 yield replace(step, chunk=None)
             if step.every:
                 yield replace(step, every=0.0)
+            if step.fresh:
+                yield replace(step, fresh=b"")
             for number in range(len(step.units)) if len(step.units) > 1 else ():
                 times = step.times * (2 if keep_volume and step.times > 1 else 1)
                 yield replace(step, units=step.units[:number] + step.units[number + 1 :], times=times)

@@ -30,6 +30,7 @@ class Picks:
     def __init__(self, numbers: random.Random) -> None:
         self._numbers = numbers
         self._waiting: dict[str, list[Trial]] = {}
+        self._first: dict[str, list[Trial]] = {}
 
     def pick(self, lane: Lane, trial: Trial) -> None:
         """Take this attack, by chance, for the next look."""
@@ -48,17 +49,20 @@ class Picks:
     def end_of_slice(self, lane: Lane) -> None:
         """What was picked of the lane waits for the next look at its door."""
         picked = [*lane.picked, *([lane.busiest] if lane.busiest is not None else [])]
-        self._waiting.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
+        waiting = self._first if lane.family.stays else self._waiting
+        waiting.setdefault(lane.surface.key, []).extend({id(trial): trial for trial in picked}.values())
         lane.picked, lane.busiest, lane.played = [], None, 0
 
     def wait(self, lane: Lane) -> bool:
         """Whether there are attacks at this door that were not repeated yet."""
-        return bool(self._waiting.get(lane.surface.key))
+        return bool(self._first.get(lane.surface.key) or self._waiting.get(lane.surface.key))
 
     def take(self, lane: Lane) -> list[Trial]:
-        """Those of the next look: half of them held most while their peers were there, and that is what may stay."""
-        waiting = self._waiting.pop(lane.surface.key, [])
+        """Those of the next look: of a family that is there for it, else those of which half held most meanwhile."""
         together = MOST_TOGETHER if lane.surface.side == "bind" else MOST_IN_TURN
+        if first := self._first.pop(lane.surface.key, []):
+            return first[-together:]
+        waiting = self._waiting.pop(lane.surface.key, [])
         self._numbers.shuffle(waiting)
         waiting.sort(key=lambda trial: trial.held_growth, reverse=True)
         heavy, others = waiting[: together // 2 + 1], waiting[together // 2 + 1 :]

@@ -14,7 +14,7 @@ from zmqfuzz.campaign.wear import STEP
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.examiner import stayed
 from zmqfuzz.harness import Harness
-from zmqfuzz.scale import round_of, scaled
+from zmqfuzz.scale import busier, round_of
 from zmqfuzz.trial import Trial
 
 __all__ = ["REPEATS", "Repeats"]
@@ -84,7 +84,7 @@ class Repeats:
                 return None
         growth = max(memory[-1] - memory[0], 1) / (len(memory) - 1)
         most = min(ROUND_SECONDS / seconds, LARGEST_ROUND / max(trial.sent, 1))
-        larger = scaled(attack, max(1.0, min(ROUND_GROWTH / growth, most)))
+        larger = busier(attack, max(1.0, min(ROUND_GROWTH / growth, most)))
         for code, more, fit in (
             ("ZF205", _rises(descriptors, 1), attack),
             ("ZF208", _rises(waiting, 1), attack),

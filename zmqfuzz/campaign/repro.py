@@ -113,7 +113,8 @@ def _step(step: Step, framing: Framing) -> tuple[str, Framing]:
                 pieces += _pieces(unit, framing)
                 framing = next_framing(unit, framing)
             chunk = None if step.chunk is None else max(1, step.chunk)
-            text = f"('send', {_joined(pieces)}, {max(0, step.times)}, {chunk}, {_seconds(step.every)})"
+            fresh = f", {step.fresh!r}" if step.fresh else ""
+            text = f"('send', {_joined(pieces)}, {max(0, step.times)}, {chunk}, {_seconds(step.every)}{fresh})"
             return text, framing
         case Expect():
             return f"('expect', {step.event!a}, {_seconds(step.within)})", framing

@@ -11,6 +11,7 @@ STALL = 1.0  # seconds without progress after which a send gives up
 LIMIT = 60.0  # seconds an attack may take
 SHOWN = 20  # reactions printed for a peer
 START = time.monotonic()
+NUMBERS = iter(range(int(time.time() * 1000), 10**18))  # what is to be new each time
 
 
 def say(who, text):
@@ -21,8 +22,16 @@ def shown(octets, size):
     return "%d octets: %s%s" % (size, " ".join("%02x" % octet for octet in octets[:16]), " ..." if size > 16 else "")
 
 
-def blocks(pieces, times):
-    """The pieces, `times` over, in blocks of moderate size; nothing large is ever built."""
+def blocks(pieces, times, fresh=b""):
+    """The pieces, `times` over, in blocks of moderate size; nothing large is ever built.
+
+    `fresh`: octets in them that are others each time.
+    """
+    if fresh:
+        for _ in range(times):
+            digits = b"%d" % (10 ** (len(fresh) - 1) + next(NUMBERS) % (9 * 10 ** (len(fresh) - 1)))
+            yield b"".join(blocks(pieces, 1)).replace(fresh, digits)
+        return
     size = sum(len(piece) if isinstance(piece, bytes) else piece[1] for piece in pieces)
     if 0 < size <= BLOCK:
         one = b"".join(piece if isinstance(piece, bytes) else piece[0] * piece[1] for piece in pieces)
@@ -109,7 +118,7 @@ class Peer(threading.Thread):
                 self.write(ready)
             self.until(lambda: self.complete, end - time.monotonic())
 
-    def send(self, pieces, times, chunk, every):
+    def send(self, pieces, times, chunk, every, fresh=b""):
         if self.sock is None:
             return self.tell("-> nothing: the connection is gone", True)
         start = next(iter(blocks(pieces, min(times, 1))), b"")
@@ -117,14 +126,14 @@ class Peer(threading.Thread):
         self.tell("-> %s  x %d" % (shown(start, size), times), True)
         before = self.sent
         if chunk is not None:
-            self.stream(cut(blocks(pieces, times), chunk), every)
+            self.stream(cut(blocks(pieces, times, fresh), chunk), every)
         elif every:
             for _ in range(times):
-                if not self.stream(blocks(pieces, 1), 0.0):
+                if not self.stream(blocks(pieces, 1, fresh), 0.0):
                     break
                 self.wait(every)
         else:
-            self.stream(blocks(pieces, times), 0.0)
+            self.stream(blocks(pieces, times, fresh), 0.0)
         if self.sent - before != size * times:
             self.tell(".. the target took %d of %d octets" % (self.sent - before, size * times), True)
 

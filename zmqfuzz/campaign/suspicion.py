@@ -270,7 +270,10 @@ class Suspicions:
         picked = self._picks.take(lane)
         self._looked[lane.surface.key] = time.monotonic()
         deadline = time.monotonic() + LOOK_SECONDS
-        return await self._repeats.look(lane, picked, deadline, anonymously=not named) if picked else None
+        if not picked:
+            return None
+        alone = len(picked) == 1 and not share_names(lane.surface, picked[0].attack)  # nothing to leave out of it
+        return await self._repeats.look(lane, picked, deadline, anonymously=not (named or alone))
 
     def _judged(self, lane: Lane, trial: Trial) -> Catch | None:
         violation = judge_trial(trial, self._harness)
