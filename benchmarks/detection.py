@@ -71,6 +71,8 @@ def pairs(folder: Path) -> list[Pair]:
     connect = ("--connect", "{bind}")
     dead = ("--only", "dead-peer", "--handshake-within", "1s", "--hung-within", "1s", "--vanished-within", "4s")
     reaps = python("reaper", "--hardened")
+    names = folder / "asked.jsonl"
+    names.write_text('["{\\"name\\": \\"Ada\\"}"]\n')
     found = [
         Pair("ZF101", "worker_crash", QUIET, python("worker_crash"), python("worker_crash", "--hardened")),
         Pair("ZF101", "load_server", QUIET, python("load_server"), python("load_server", "--hardened")),
@@ -93,6 +95,7 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF202", "frame_limit, too low", frames, python("frame_limit", "--too-low"), hardened),
         Pair("ZF203", "broker", (), python("broker"), python("broker", "--hardened"), library=True),
         Pair("ZF204", "memory_leak", QUIET, python("memory_leak"), python("memory_leak", "--hardened")),
+        Pair("ZF204", "lookup", (*QUIET, "--seeds", str(names)), python("lookup"), python("lookup", "--hardened")),
         Pair("ZF207", "broker, in parts", parts, python("broker"), python("broker", "--hardened")),
         Pair("ZF208", "relay", cut, python("relay"), python("relay", "--hardened")),
         Pair("ZF301", "pickle_server", QUIET, python("pickle_server"), python("pickle_server", "--hardened")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from zmqfuzz.assembly import Spec
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariants
 from zmqfuzz.examiner import Examiner
+from zmqfuzz.fresh import MARKER
 from zmqfuzz.script import Attack, Close, Connect, Expect, Script, Send, Shake
 from zmqfuzz.trial import Examination, Trial
 from zmqfuzz.zmtp.wire import Fill, Frame
@@ -26,6 +28,8 @@ def attack(*steps: Send | Expect | Close, times: int = 1) -> Attack:
 
 JUST_WITHIN = attack(Send((Frame(Fill(64 * KIB)),)), Expect("close", within=1.0))
 IN_PARTS = attack(Send((Frame(Fill(60 * KIB), more=True),), times=160), Expect("close", within=0.3))
+NAMED = Send((Frame(b"", more=True), Frame(b'{"name": "%s"}' % MARKER)), times=3000, fresh=MARKER)
+ASKED, AGAIN = attack(NAMED, Close()), attack(replace(NAMED, fresh=b""), Close())
 GONE = attack(Send((Frame(b"hello"),)), Expect("message"), Close(), times=4)
 
 
@@ -77,6 +81,24 @@ with zmq.Context() as context, context.socket(zmq.PULL) as sock:
             kept.append(letter)
         time.sleep(0.002)
 """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [(), ("--hardened",)])
+def test_answers_that_are_kept_for_each_new_name(form: tuple[str, ...]) -> None:
+    async def session() -> tuple[Examination, Examination]:
+        async with Spec((sys.executable, str(EXAMPLES / "lookup.py"), *form)).harness() as harness:
+            (surface,) = harness.surfaces(await harness.standing())
+            examiner = Examiner(harness)
+            return await examiner.rounds(ASKED, surface.key, "ZF204"), await examiner.rounds(
+                AGAIN, surface.key, "ZF204"
+            )
+
+    new, again = trio.run(session)
+    assert not new.doubts
+    assert not again.doubts
+    assert (invariants()["ZF204"].judge(new, Limits()) is not None) is not bool(form)
+    assert invariants()["ZF204"].judge(again, Limits()) is None, "the same name again is nothing new"
 
 
 @pytest.mark.slow
