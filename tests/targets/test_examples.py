@@ -31,7 +31,6 @@ SERVICES = {  # program: an honest request and its reply
     **dict.fromkeys(("frame_limit.py", "relay.py"), (b"abc", b"abc")),
     "descriptor_leak.py": (b'{"pages": [1, 2]}', b"pages: 2"),
     "memory_leak.py": (b"{}", b"events: "),
-    "lookup.py": (b'{"name": "Ada"}', b'{"name": "Ada", "shards": ['),
     "pickle_server.py": (b"?", b'{"error": '),
 }
 PLAIN = {  # for each type its honest peer, what that one says (if it speaks first) and hears
