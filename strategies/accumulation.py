@@ -15,7 +15,7 @@ from zmqfuzz.strategies.pieces import our_type
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Frame, Unit
 
-_VISITORS, _VISITS = 16, 8
+_VISITORS, _VISITS = 8, 4
 """Peers at once, and how often each of them comes."""
 
 _SAID = 50

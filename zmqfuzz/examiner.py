@@ -36,7 +36,7 @@ LAST_SETTLE = 12.0
 UNMOVED = 2.5
 """Seconds that descriptors may take to come back after the last round, and without any change until that is the end."""
 
-ROUND_GROWTH = MIB
+ROUND_GROWTH = 3 * MIB // 4
 """Octets that a round must leave behind to tell a leak from an allocator that takes memory a MiB at a time."""
 
 ROUND_SECONDS = 4.0

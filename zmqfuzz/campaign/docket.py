@@ -46,7 +46,7 @@ LAST_LOOKS = 0.25
 """Share of the budget by which looks may be late."""
 
 TRIAGE = 0.75
-SHORTEST_TRIAGE = 90.0
+SHORTEST_TRIAGE = 120.0
 FIRST_TRIAGE = 30.0
 """For the triage of one catch, as a share of the budget and in seconds; less while families wait for their first turn:
 what is not confirmed then is taken up again."""
