@@ -315,6 +315,15 @@ def test_memory_that_does_not_come_back(seen: Examination, broken: bool) -> None
     assert (judge("ZF204", seen) is not None) is broken
 
 
+def test_of_many_peers_at_once_more_is_kept() -> None:
+    """Seen of a ROUTER that keeps nothing, which 202 peers came to at once, on a busy machine."""
+    kept = (22.8, 25.1, 26.6, 27.0, 28.1, 28.7, 28.2, 28.3, 28.5, 28.8, 29.2, 30.2)
+    for grows, broken in ((0.0, False), (1.0, True)):
+        seen = rounds(*(now + grows * number for number, now in enumerate(kept)))
+        many = tuple(replace(one, transcripts=one.transcripts[:1] * 202) for one in seen.trials)
+        assert (judge("ZF204", replace(seen, trials=many)) is not None) is broken
+
+
 DESCRIPTORS = [
     ((10, 11, 12, 13, 14, 15), True),
     ((10, 20, 20, 21, 22, 23), True),

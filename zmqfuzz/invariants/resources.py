@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from zmqfuzz.budget import LEAK_FLOOR, MIB, SURE_ROUNDS, Limits
+from zmqfuzz.budget import KEPT_OF_PEER, LEAK_FLOOR, MIB, SURE_ROUNDS, Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.script import ReadOn, StopReading, Vanish
@@ -152,9 +152,9 @@ def memory_returns(seen: Examination, limits: Limits, violated: type[Violation])
 
     Why: a leak that a peer can feed ends the process, slowly. Measured: resident memory after each of twelve rounds
     (more where little stays behind each time) on one process, all peers gone and the target at rest; the first warms
-    up. Growth in three of four rounds, of 3 MiB and more together, that does not slow down is a leak; memory that
-    stays high but level is the allocator's retention. Of medium severity where less than one octet stays for fifty
-    that are sent. Inconclusive: no process to watch, a target that does not come to rest. To fix: bound what is
+    up. Growth in three of four rounds, of 3 MiB and more together (and 40 KiB for each peer that is there at once),
+    that does not slow down is a leak; memory that stays high but level is the allocator's retention. Of medium severity
+    where less than one octet stays for fifty that are sent. Inconclusive: no process to watch, a target that does not come to rest. To fix: bound what is
     remembered per message and per peer; free what belonged to a peer that has gone.
     """
     grown = _grown(seen)
@@ -211,7 +211,8 @@ def _grown(seen: Examination) -> _Growth | None:
     rising = sum(step > 64 * 1024 for step in steps) >= 0.75 * len(steps)
     half = len(steps) // 2
     slowing = steps[-1] + steps[-2] < 0.3 * 2 * total / len(steps) or sum(steps[-half:]) < 0.4 * sum(steps[:half])
-    if total < LEAK_FLOOR or sum(steps[-half:]) < LEAK_FLOOR / 3 or not rising or slowing:
+    floor = LEAK_FLOOR + KEPT_OF_PEER * max(len(trial.transcripts) for trial in seen.trials)
+    if total < floor or sum(steps[-half:]) < floor / 3 or not rising or slowing:
         return None
     sent = sum(trial.sent for trial in seen.trials[2:])
     series = ", ".join(f"{value / MIB:.0f}" for value in rss) + " MiB"
