@@ -154,8 +154,8 @@ def memory_returns(seen: Examination, limits: Limits, violated: type[Violation])
     (more where little stays behind each time) on one process, all peers gone and the target at rest; the first warms
     up. Growth in three of four rounds, of 3 MiB and more together (and 40 KiB for each peer that is there at once),
     that does not slow down is a leak; memory that stays high but level is the allocator's retention. Of medium severity
-    where less than one octet stays for fifty that are sent. Inconclusive: no process to watch, a target that does not come to rest. To fix: bound what is
-    remembered per message and per peer; free what belonged to a peer that has gone.
+    where less than one octet stays for fifty that are sent. Inconclusive: no process to watch, a target that does not
+    come to rest. To fix: bound what is remembered per message and per peer; free what belonged to a peer that has gone.
     """
     grown = _grown(seen)
     if not grown:
