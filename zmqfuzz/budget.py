@@ -13,8 +13,8 @@ LEAK_FLOOR = 3 * MIB
 20,000 openings measured on libzmq 4.3.5) and levels off."""
 
 KEPT_OF_PEER = 40 * 1024
-"""Octets more for each peer that is there at once: what is kept of 200 came to 25 KiB of each, on a busy machine, in the
-rounds after the second, and not evenly."""
+"""Octets more for each peer that is there at once: what is kept of 200 came to 25 KiB of each, on a busy machine, in
+the rounds after the second, and not evenly."""
 
 SURE_ROUNDS = 12
 """Rounds that tell a leak from what libzmq and its allocator come to keep: of 200 peers at once that is 3, 2, 1, 0.7,
