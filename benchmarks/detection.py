@@ -139,6 +139,9 @@ def pairs(folder: Path) -> list[Pair]:
         ticker, says = python("ticker", "--socket", kind, *form), ("--only", "drops", "--drops", "log:dropped")
         name = " ".join(("ticker,", kind, *form))
         found.append(Pair("ZF212", name, says, ticker, (*ticker, "--hardened")))
+    for kind in ("PUB", "PUSH"):
+        ticker = python("ticker", "--socket", kind, "--aside")
+        found.append(Pair("ZF708", f"ticker, {kind}", ("--only", "company"), ticker, (*ticker, "--hardened")))
     told = ("--only", "company", "--overheard", "0")
     found.append(Pair("ZF705", "form", told, python("form"), python("form", "--hardened")))
     for words in ((), ("--queue",)):

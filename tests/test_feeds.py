@@ -39,6 +39,7 @@ from zmqfuzz.feeds import (
     numbers,
     parted,
     silent,
+    swapped,
     until_full,
 )
 from zmqfuzz.follower import Follower
@@ -238,6 +239,21 @@ def test_drops_without_a_word(feed: Feed, broken: bool) -> None:
     assert not entry.judge(Examination("drops", (trial(feed), trial(replace(LOST, told=1)))), limits)
     assert not entry.judge(Examination("drops", (trial(feed),) * 3, doubts=("everybody",)), limits)
     assert not entry.judge(Examination("drops", (trial(feed, Exit(code=1)),) * 3), limits)
+
+
+@pytest.mark.parametrize(
+    ("feed", "broken"),
+    [
+        (replace(LOST, numbered=True, late=2), True),
+        (replace(LOST, numbered=True, late=1), False),
+        (replace(LOST, numbered=False, late=20), False),
+    ],
+)
+def test_a_feed_that_overtakes_itself(feed: Feed, broken: bool) -> None:
+    entry = invariants()["ZF708"]
+    assert bool(swapped(feed)) is broken
+    assert (entry.judge(Examination("order", (trial(feed),) * 3), Limits()) is not None) is broken
+    assert not entry.judge(Examination("order", (trial(feed), trial(LOST))), Limits())
 
 
 def test_a_target_that_promises_it_has_an_item_for_it() -> None:

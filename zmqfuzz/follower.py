@@ -33,6 +33,7 @@ from zmqfuzz.feeds import (
     parted,
     shared,
     silent,
+    swapped,
     until_full,
 )
 from zmqfuzz.harness import Harness
@@ -82,6 +83,10 @@ class Follower:
         """Whether the door was heard to send by itself."""
         return self._harness.asking.exchange(key)[0] in ("SUB", "PULL")
 
+    async def order(self, key: str) -> Trial:
+        """What a target sends by itself: in which order it comes, if that can be known."""
+        return await self._fresh(key, lambda surface: behind(surface, self._listens(surface), COMPANY))
+
     async def dropped(self, key: str, sounded: Sounded | None = None) -> Trial:
         """What is dropped for a reader that stands still, and what is said of it. ``sounded``: what is answered."""
 
@@ -96,11 +101,21 @@ class Follower:
     def _listens(self, surface: Surface) -> Request:
         return requests(surface, *self._harness.asking.exchange(surface.key))[0]
 
-    async def examine_drops(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
-        """The attack on ``times`` fresh processes, and the same with readers that all read on another one.
+    async def examine_order(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
+        """The attack on ``times`` fresh processes, and the same with readers that all read on another one."""
+        trials: list[Trial] = []
+        while len(trials) < times:
+            trials.append(await self._fresh(key, lambda _: attack))
+            feed = trials[-1].observation.feed
+            if feed is None or not swapped(feed):
+                return Examination("order", tuple(trials))
+        calm = await self._fresh(key, lambda _: everybody_reads(attack))
+        seen = calm.observation.feed
+        doubts = ("so it is where everybody reads",) if seen is None or not seen.numbered or seen.late else ()
+        return Examination("order", tuple(trials), (calm,), doubts=doubts)
 
-        The first process is given more time to say what it has dropped.
-        """
+    async def examine_drops(self, attack: Attack, key: str, *, times: int = 3) -> Examination:
+        """The same; the first process is given more time to say what it has dropped."""
         trials: list[Trial] = []
         while len(trials) < times:
             trials.append(await self._fresh(key, lambda _: attack, patience=SOON if trials else LATE))

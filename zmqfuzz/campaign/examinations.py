@@ -17,7 +17,7 @@ from zmqfuzz.trial import Examination
 
 __all__ = ["SINGLY", "Examine", "examinations"]
 
-SINGLY = ("stop", "rate", "unread", "intake", "company", "drops", "rest")
+SINGLY = ("stop", "rate", "unread", "intake", "company", "drops", "order", "rest")
 """Kinds of which one trial of several can be judged by itself."""
 
 
@@ -41,4 +41,5 @@ def examinations(harness: Harness, examiner: Examiner) -> dict[str, Examine]:
         "intake": backlogger.examine_intake,
         "company": Companion(harness).examine,
         "drops": follower.examine_drops,
+        "order": follower.examine_order,
     }

@@ -1,16 +1,16 @@
-"""What is dropped of what a target sends is told."""
+"""What a target sends comes in its order, and what is dropped of it is told."""
 
 from __future__ import annotations
 
 from zmqfuzz.budget import Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.dropping import LOG, NUMBER, promised
-from zmqfuzz.feeds import silent
+from zmqfuzz.feeds import silent, swapped
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.measured import Feed
 from zmqfuzz.trial import Examination
 
-__all__ = ["drops_told"]
+__all__ = ["drops_told", "feed_in_order"]
 
 _ADVICE = {
     "PUB": "Set XPUB_NODROP, and send with DONTWAIT: EAGAIN says that somebody's mark is reached. Count it, say so, "
@@ -67,4 +67,36 @@ def drops_told(seen: Examination, limits: Limits, violated: type[Violation]) -> 
         Measure("declared", limits.drops),
         signature="dropped" if way not in silence else "dropped without a word",
         advice=_ADVICE.get(kind.removeprefix("X"), _ELSE),
+    )
+
+
+@invariant(
+    "ZF708",
+    "Messages of a feed overtake each other while one reader stands still",
+    severity=Severity.LOW,
+    examines="order",
+)
+def feed_in_order(seen: Examination, limits: Limits, violated: type[Violation]) -> None:
+    """A feed whose messages are numbered comes in its order, also when a reader stands still for a time.
+
+    Why: a connection keeps the order of messages (zmq_socket(3)), and whoever numbers them tells readers to rely on it;
+    what a program puts aside when a socket is full, and sends later, comes behind what is newer. Measured: one reader
+    alone; then a reader that stands still for up to four seconds and reads on, at PUB and XPUB beside the first one, at
+    PUSH, which gives each message to one of them, alone. Only where each message of the first holds a number, in
+    digits or octets, that is one more than that before. A breach is two messages and more, on each of three fresh
+    processes, that come behind one with a larger number and were not there before, and none where everybody reads.
+    Not covered: feeds without such a number. What two readers of one PUB get is not compared: it hands each message to
+    all of them at once (libzmq ``src/dist.cpp``), so that no program can make them differ. To fix: keep what cannot be
+    sent yet in one queue, first in, first out, and send nothing newer before it; or drop it.
+    """
+    feeds = _feeds(seen)
+    if not feeds or not all(map(swapped, feeds)):
+        return
+    worst = max(feeds, key=swapped)
+    raise violated(
+        f"{worst.late:,} messages came behind later ones when a reader had stood still for {worst.still:.1f} s.",
+        Measure("messages behind later ones", ", ".join(f"{feed.late:,}" for feed in feeds), "0"),
+        Measure("where everybody reads", "0"),
+        signature="a feed overtakes itself",
+        advice="Keep what cannot be sent yet in one queue, first in, first out, and send nothing newer before it.",
     )
