@@ -23,6 +23,7 @@ __all__ = [
     "CALM",
     "ENOUGH",
     "LEARNT",
+    "MARK",
     "ON",
     "OVER",
     "READER",

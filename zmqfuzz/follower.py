@@ -18,6 +18,7 @@ from zmqfuzz.dropping import DROPS
 from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.feeds import (
     CALM,
+    MARK,
     Heard,
     Lost,
     Place,
@@ -148,7 +149,7 @@ class _Reading:
         self._place: Place | None = None
         self._rate = 0.0
         self._stood = 0.0
-        self._paused = False
+        self._paused = self._full = False
         self._on = 0
         self._before = Told()
         self._values: list[int] = []
@@ -228,7 +229,9 @@ class _Reading:
             await trio.sleep(LOOK)
         self._stood = trio.current_time() - began
         self._on = len(self._reader.keys)
-        self._paused = both and self._reader.count - first < 0.5 * self._rate * self._stood
+        came = self._rate * self._stood  # or would have, where its program is held back
+        self._paused = both and self._reader.count - first < 0.5 * came
+        self._full = (self._reader.count - first if both else came) >= 0.9 * need
 
     async def _caught_up(self) -> None:
         until, before = trio.current_time() + CATCHES, self._still.count
@@ -270,13 +273,14 @@ class _Reading:
         cut = any(transcript.closed_by.by_target for transcript in still)
         if self._asked:
             found, paused = self._unanswered(still)
-            return Feed(self._stood, self._still.count, found.sent, found.missing, found.by, found.why, paused, cut)
+            feed = Feed(self._stood, self._still.count, found.sent, found.missing, found.by, found.why, paused, cut)
+            return replace(feed, full=self._asked >= MARK)
         found = lost(self._surface, self._reader, self._still, self._place)
         order = 0
         if self._place is not None:
             order = late(numbers(self._place, self._reader.heads)) + late(self._numbers())
         feed = Feed(self._stood, self._still.count, found.sent, found.missing, found.by, found.why, self._paused, cut)
-        return replace(feed, numbered=self._place is not None, late=order)
+        return replace(feed, full=self._full, numbered=self._place is not None, late=order)
 
     def _unanswered(self, still: tuple[Transcript, ...]) -> tuple[Lost, bool]:
         held_back = any("target took" in entry.note for transcript in still for entry in transcript.entries)

@@ -85,9 +85,10 @@ class Feed:
 
     ``sent``: messages that were for it, as far as is known; ``missing``: of these never came, as ``by`` says how that
     is known (empty: it is not, and ``why`` says why). ``paused``: the target sent less meanwhile, or took no more
-    questions. ``cut``: it ended the connection. ``numbered``: messages hold a number that grows by one; ``late``: those
-    that came behind later ones, to any reader. ``told``: by how much grew what the program says of drops, in the end,
-    and ``before``, when there were none; None: that was not asked for, or could not be known.
+    questions. ``cut``: it ended the connection. ``full``: so many were sent that any usual mark is reached.
+    ``numbered``: messages hold a number that grows by one; ``late``: those that came behind later ones, to any reader.
+    ``told``: by how much grew what the program says of drops, in the end, and ``before``, when there were none; None:
+    that was not asked for, or could not be known.
     """
 
     still: float
@@ -98,6 +99,7 @@ class Feed:
     why: str = ""
     paused: bool = False
     cut: bool = False
+    full: bool = False
     numbered: bool = False
     late: int = 0
     told: int | None = None

@@ -79,8 +79,11 @@ class Companies(Looks):
         elif swapped(feed):
             said = "messages of a feed overtook each other where a reader stood still; examining"
             await self._examined(surface, trial, FEED, said, "not again")
-        else:
+        elif feed.full or feed.missing or feed.paused:
             self._outcome.checks[FEED] += 1
+        else:
+            few = f"{feed.sent:,} messages came while a reader stood still, too few to reach a mark"
+            self._not_covered(surface, "it cuts a reader that stands still" if feed.cut else few)
 
     def _checked(self, code: str, seen: Company, surface: Surface) -> bool:
         limits, told = self._harness.limits, bool(seen.carries and seen.private)

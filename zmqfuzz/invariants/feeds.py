@@ -85,9 +85,10 @@ def feed_in_order(seen: Examination, limits: Limits, violated: type[Violation]) 
     PUSH, which gives each message to one of them, alone. Only where each message of the first holds a number, in
     digits or octets, that is one more than that before. A breach is two messages and more, on each of three fresh
     processes, that come behind one with a larger number and were not there before, and none where everybody reads.
-    Not covered: feeds without such a number. What two readers of one PUB get is not compared: it hands each message to
-    all of them at once (libzmq ``src/dist.cpp``), so that no program can make them differ. To fix: keep what cannot be
-    sent yet in one queue, first in, first out, and send nothing newer before it; or drop it.
+    Not covered: feeds without such a number, in which two messages of the same content cannot be told apart; and fewer
+    messages than reach a mark. That two readers of one PUB get the same order is not looked at besides: it hands each
+    message to all of them at once (libzmq ``src/dist.cpp``). To fix: keep what cannot be sent yet in one queue, first
+    in, first out, and send nothing newer before it; or drop it.
     """
     feeds = _feeds(seen)
     if not feeds or not all(map(swapped, feeds)):
