@@ -54,8 +54,8 @@ LOOK = 0.02
 LISTENED, LEAST = 2.0, 0.5
 """Seconds in which a feed is heard by one reader alone, at most and at least."""
 
-KNOWN = 500
-"""Messages of which it is learnt where their number stands."""
+KNOWN = 2 * CALM
+"""Messages of which it is learnt where their number stands: the last ones, as before another one may have got some."""
 
 STILL, SHORTER = 10.0, 4.0
 """Seconds that a reader stands still at most; and where it is only about the order of messages."""
@@ -110,8 +110,7 @@ class Follower:
             feed = trials[-1].observation.feed
             if feed is None or not swapped(feed):
                 return Examination("order", tuple(trials))
-        calm = await self._fresh(key, lambda _: everybody_reads(attack))
-        seen = calm.observation.feed
+        calm, seen = await self._calm(attack, key)
         doubts = ("so it is where everybody reads",) if seen is None or not seen.numbered or seen.late else ()
         return Examination("order", tuple(trials), (calm,), doubts=doubts)
 
@@ -123,10 +122,18 @@ class Follower:
             feed = trials[-1].observation.feed
             if feed is None or not silent(feed):
                 return Examination(DROPS, tuple(trials))
-        calm = await self._fresh(key, lambda _: everybody_reads(attack), patience=AT_ONCE)
-        seen = calm.observation.feed
+        calm, seen = await self._calm(attack, key)
         why = "messages are missing where everybody reads, too" if seen is None or seen.missing else seen.why
         return Examination(DROPS, tuple(trials), (calm,), doubts=(why,) if why else ())
+
+    async def _calm(self, attack: Attack, key: str) -> tuple[Trial, Feed | None]:
+        """The same where everybody reads; once more where we were too slow for that, on a busy machine."""
+        for _ in range(2):
+            calm = await self._fresh(key, lambda _: everybody_reads(attack), patience=AT_ONCE)
+            seen = calm.observation.feed
+            if seen is not None and not seen.missing and (seen.numbered or (attack.strategy != COMPANY and seen.by)):
+                break
+        return calm, seen
 
     async def _fresh(self, key: str, made: Callable[[Surface], Attack], *, patience: float = 0.0) -> Trial:
         async with self._harness.examined() as standing:
@@ -211,7 +218,7 @@ class _Reading:
         while (seconds := trio.current_time() - began) < LISTENED and (seconds < LEAST or self._reader.count < enough):
             await trio.sleep(LOOK)
         self._rate = self._reader.count / seconds
-        self._place = dense(self._reader.heads[:KNOWN])
+        self._place = dense(self._reader.heads[-KNOWN:])
         self._before = await self._teller.said(self._standing.running)
         self._learnt.set()
 
