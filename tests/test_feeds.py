@@ -97,6 +97,7 @@ def test_what_an_output_says() -> None:
     assert Said.of("dropped", text) == Said(2, None)
     assert Said.of(r"^dropped (\d+)", text) == Said(2, 12)
     assert Said.of(r"lost (\d+)", text) == Said(0, None)
+    assert Said.of(r"fine( \d+)?$", text) == Said(1, None)
 
 
 def heads(*frames: bytes) -> list[tuple[bytes, ...]]:

@@ -73,4 +73,4 @@ class Said:
         """Count in ``text``; a number is what the group of the pattern holds."""
         found = list(re.finditer(pattern, text, re.MULTILINE))
         numbers = [int(digits[0]) for one in found if one.re.groups and (digits := re.search(r"\d+", one[1] or ""))]
-        return cls(len(found), max(numbers, default=0) if found and found[0].re.groups else None)
+        return cls(len(found), max(numbers, default=None))

@@ -44,7 +44,7 @@ from zmqfuzz.script import Attack
 from zmqfuzz.standing import Standing
 from zmqfuzz.stopping import Request, requests
 from zmqfuzz.telling import AT_ONCE, Teller, Told
-from zmqfuzz.trial import Examination, Observation, Surface, Transcript, Trial
+from zmqfuzz.trial import Examination, Observation, Sample, Surface, Transcript, Trial
 from zmqfuzz.writer import Meter
 
 __all__ = ["Follower"]
@@ -156,9 +156,10 @@ class _Reading:
         self._place: Place | None = None
         self._rate = 0.0
         self._stood = 0.0
-        self._paused = self._full = False
+        self._paused = self._full = self._unclear = False
         self._on = 0
         self._before = Told()
+        self._alone: Sample | None = None
         self._values: list[int] = []
         self._valued = 0
         self._asked = asked(attack)
@@ -174,7 +175,7 @@ class _Reading:
         if self._asked:
             await observer.learn_rest()
         observer.begin(self._meter)
-        baseline = observer.sample()
+        self._alone = baseline = observer.sample()
         first, still = parted(self._attack)
         found: dict[bool, tuple[Transcript, ...]] = {False: (), True: ()}
 
@@ -249,6 +250,9 @@ class _Reading:
             if calm and before and not shared(self._surface):
                 break
         await trio.sleep(0.0 if self._in_vain else AFTER)
+        now = self._standing.observer.sample()
+        if not shared(self._surface) and now is not None and self._alone is not None:
+            self._unclear = now.descriptors > self._alone.descriptors + 1  # a worker that has come takes its share
         self._over.set()
 
     def _behind_no_more(self) -> bool:
@@ -275,6 +279,8 @@ class _Reading:
             if self._still.count != last:
                 last, since = self._still.count, trio.current_time()
             await trio.sleep(LOOK)
+        flows = trio.current_time() >= until
+        self._unclear = flows or not await self._standing.observer.steady(QUIET)
 
     def _feed(self, still: tuple[Transcript, ...]) -> Feed:
         cut = any(transcript.closed_by.by_target for transcript in still)
@@ -283,6 +289,8 @@ class _Reading:
             feed = Feed(self._stood, self._still.count, found.sent, found.missing, found.by, found.why, paused, cut)
             return replace(feed, full=self._asked >= MARK)
         found = lost(self._surface, self._reader, self._still, self._place)
+        if self._unclear:
+            found = Lost(0, self._still.count, why="others may have read there, too")
         order = 0
         if self._place is not None:
             order = late(numbers(self._place, self._reader.heads)) + late(self._numbers())
@@ -293,6 +301,8 @@ class _Reading:
         held_back = any("target took" in entry.note for transcript in still for entry in transcript.entries)
         if held_back:
             return Lost(0, self._still.count, why="it took no more questions"), True
+        if self._unclear:
+            return Lost(0, self._still.count, why="it was still at work"), False
         if self._still.count > self._asked:
             return Lost(0, self._asked, why="a question has several answers"), False
         return Lost(self._asked - self._still.count, self._asked, "each question is answered once"), False
