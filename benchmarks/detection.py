@@ -135,6 +135,13 @@ def pairs(folder: Path) -> list[Pair]:
         desk = python("desk", *words)
         name = " ".join(("desk", *words))
         found.append(Pair(code, name, ("--only", "company", *promise), desk, (*desk, "--hardened")))
+    for kind, form in (("PUB", ()), ("PUB", ("--unnumbered",)), ("XPUB", ()), ("PUSH", ()), ("ROUTER", ())):
+        ticker, says = python("ticker", "--socket", kind, *form), ("--only", "drops", "--drops", "log:dropped")
+        name = " ".join(("ticker,", kind, *form))
+        found.append(Pair("ZF212", name, says, ticker, (*ticker, "--hardened")))
+    for kind in ("PUB", "PUSH"):
+        ticker = python("ticker", "--socket", kind, "--aside")
+        found.append(Pair("ZF708", f"ticker, {kind}", ("--only", "company"), ticker, (*ticker, "--hardened")))
     told = ("--only", "company", "--overheard", "0")
     found.append(Pair("ZF705", "form", told, python("form"), python("form", "--hardened")))
     for words in ((), ("--queue",)):

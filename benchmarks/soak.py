@@ -74,7 +74,7 @@ def soak(pair: Pair, trials: int, most: float) -> Soaked:
 
 def families(pair: Pair) -> bool:
     """Whether families attack it: what is looked at by itself is not counted in cases."""
-    looks = ("backlog", "company", "rate", "exposure", "shutdown")
+    looks = ("backlog", "company", "drops", "rate", "exposure", "shutdown")
     return not any(name in pair.options for name in looks)
 
 

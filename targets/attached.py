@@ -56,6 +56,10 @@ class RunningAttached:
         """Empty: its output is not ours."""
         return ""
 
+    def wrote(self, since: int = 0) -> tuple[str | None, int]:
+        """Nothing: its output is not ours."""
+        return None, 0
+
     def stop(self) -> str:
         """Nothing: we did not start it."""
         return ""

@@ -176,6 +176,11 @@ class Leash:
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _WHOLE, max(0, size - _WHOLE)).lstrip(b"\0")
 
+    def wrote(self, since: int) -> tuple[bytes, int]:
+        """What it wrote behind the first ``since`` octets, as far as it was kept, and how many there are in all."""
+        size = os.fstat(self._log.fileno()).st_size
+        return os.pread(self._log.fileno(), _WHOLE, max(since, size - _WHOLE)), size
+
     def log_tail(self) -> str:
         """The end of stdout and stderr, at most 4096 characters, unprintable ones as ``\\x..``; kept after close."""
         octets = self._last_words if self._closed else self._tail()

@@ -74,6 +74,12 @@ class RunningChild:
         """The end of its stdout and stderr."""
         return self._leash.log_tail()
 
+    def wrote(self, since: int = 0) -> tuple[str | None, int]:
+        """Its stdout and stderr behind ``since`` octets, unless more was written than is kept."""
+        octets, size = self._leash.wrote(since)
+        kept = len(octets) == size - since and not octets.startswith(b"\0")  # the warden has cut it there
+        return octets.decode("utf-8", "backslashreplace") if kept else None, size
+
     def stop(self) -> str:
         """Tell the main process, and no other, to stop; returns at once, with the name of the signal."""
         if self.exit() is None:

@@ -56,13 +56,13 @@ CODES = {
     f"ZF{number}"
     for number in (
         *range(101, 106),
-        *range(201, 212),
+        *range(201, 213),
         301,
         *range(311, 318),
         *range(321, 323),
         *range(401, 408),
         501,
-        *range(701, 708),
+        *range(701, 709),
         *range(651, 654),
     )
 }

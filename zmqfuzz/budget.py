@@ -77,7 +77,8 @@ class Limits:
     the target ends within ``linger`` seconds and a grace, and ``delivers`` this share (1: all) of what it had
     accepted to peers that read on. Beside an attack, 99 of 100 answers to honest clients take no longer than
     ``bystander_within`` seconds, and no larger share of them than ``bystander_loss`` is missing; of what these say, no
-    more than ``overheard`` messages come to others. ``expose``: where it may listen (:mod:`zmqfuzz.binds`), and nowhere
+    more than ``overheard`` messages come to others. ``drops``: how it says that it drops messages for who is behind
+    (:mod:`zmqfuzz.dropping`). ``expose``: where it may listen (:mod:`zmqfuzz.binds`), and nowhere
     else.
     :data:`zmqfuzz.contract.PROMISES` is how each is declared.
     """
@@ -99,5 +100,6 @@ class Limits:
     bystander_within: float | None = None
     bystander_loss: float | None = None
     overheard: int | None = None
+    drops: str | None = None
     expose: tuple[str, ...] | None = None
     hard_cap: int = 2048 * MIB

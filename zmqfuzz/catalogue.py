@@ -104,7 +104,7 @@ class Family:
         return self.mechanism in ("", surface.mechanism or "NULL") and (surface.known or not self.known)
 
 
-LOOKED_AT = ("beside", "stop", "rate", "unread", "intake", "company", "rest", EXPOSURE)
+LOOKED_AT = ("beside", "stop", "rate", "unread", "intake", "company", "drops", "order", "rest", EXPOSURE)
 """Kinds of what is examined that no attack of a family puts to the test: they are looked at by themselves."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from zmqfuzz.binds import parse_expose
 from zmqfuzz.budget import Limits
+from zmqfuzz.dropping import parse_drops
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_count, parse_duration, parse_rate, parse_share, parse_size
 
@@ -27,7 +28,7 @@ class Promise:
     """
 
     name: str
-    read: Callable[[Any], int | float | tuple[str, ...]]
+    read: Callable[[Any], int | float | str | tuple[str, ...]]
     metavar: str
     help: str
     option: str = ""
@@ -91,6 +92,12 @@ PROMISES = (
         parse_count,
         "COUNT",
         "Promise: no more messages with what one client said come to others, whatever these ask (0: none).",
+    ),
+    Promise(
+        "drops",
+        parse_drops,
+        "HOW",
+        "Promise: what it drops for a slow reader is told: log:REGEX, counter:CMD (its number grows); or never.",
     ),
     Promise(
         "expose",

@@ -19,6 +19,7 @@ from typing import Any
 from zmqfuzz.budget import Limits
 from zmqfuzz.contract import PROMISES, checked, read_limits
 from zmqfuzz.credentials import Credentials
+from zmqfuzz.dropping import DROPS, rooted
 from zmqfuzz.errors import UsageError
 from zmqfuzz.quantities import parse_duration
 
@@ -54,7 +55,7 @@ class Declared:
     file: Path
     cwd: Path
     description: Mapping[str, Any] = field(default_factory=dict)
-    limits: Mapping[str, int | float] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     families: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -134,8 +135,7 @@ def table(file: Path, name: str) -> Mapping[str, Any]:
 
 def shown(file: Path) -> str:
     """A file as the user would write it: from where they are, if it is below."""
-    relative = os.path.relpath(file)
-    return str(file) if relative.startswith("..") else relative
+    return str(file) if (relative := os.path.relpath(file)).startswith("..") else relative
 
 
 def _table(file: Path) -> dict[str, Any] | None:
@@ -176,11 +176,8 @@ class _Reader:
 
     def top(self) -> dict[str, Any]:
         """``[tool.zmqfuzz]``; only its keys are looked at."""
-        return self.table(
-            _table(self.file) or {},
-            "tool.zmqfuzz",
-            dict.fromkeys(("targets", "profiles", "audit", *DEFAULTS), self.any),
-        )
+        keys = dict.fromkeys(("targets", "profiles", "audit", *DEFAULTS), self.any)
+        return self.table(_table(self.file) or {}, "tool.zmqfuzz", keys)
 
     def any(self, value: Any, path: str) -> Any:
         return value
@@ -238,11 +235,16 @@ class _Reader:
         except UsageError as error:
             raise self.error(path, str(error)) from None
 
-    def limits(self, value: Any, path: str) -> dict[str, int | float]:
+    def limits(self, value: Any, path: str) -> dict[str, Any]:
         given = self.table(value, path, {promise.key: self.any for promise in PROMISES})
         values = {promise.name: given[promise.key] for promise in PROMISES if promise.key in given}
         limits = read_limits(values, lambda promise: f"{shown(self.file)}: {path}.{promise.key}")
-        return {name: getattr(limits, name) for name in values}
+        found = {name: getattr(limits, name) for name in values}
+        return (
+            found | {DROPS: rooted(found[DROPS], lambda command: self.probe(command, path))}
+            if DROPS in found
+            else found
+        )
 
     def secret(self, value: Any, path: str) -> str:
         if not isinstance(value, str):
@@ -284,9 +286,8 @@ def _target(reader: _Reader, name: str, value: object) -> Declared:
         raise reader.error(path, 'there is nothing to test; add command = ["python", "server.py"], or connect.')
     if "bind" in given and "command" not in given:
         raise reader.error(f"{path}.bind", "it needs the program that connects to it; add command.")
-    fields = {"command", "connect", "bind", "socket-type", "ready", "start-within", "stop-signal", "probe"}
-    fields |= {"counter", "allow-remote"}
-    description = {key.replace("-", "_"): given[key] for key in given if key in fields}
+    elsewhere = ("cwd", "limits", "credentials", "families", "exclude", "seeds")
+    description = {key.replace("-", "_"): value for key, value in given.items() if key not in elsewhere}
     return Declared(
         name,
         reader.file,
@@ -342,8 +343,7 @@ def _split(text: str) -> list[str]:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text := repr(value)) <= 60 else text[:57] + "..."
 
 
 def _toml(words: list[str]) -> str:

@@ -153,6 +153,7 @@ class FamilyAttack:
         from zmqfuzz.campaign.runner import Campaign
         from zmqfuzz.catalogue import invariants, select_families
         from zmqfuzz.company import COMPANY
+        from zmqfuzz.dropping import DROPS
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
         from zmqfuzz.seeds import read_seeds
@@ -166,8 +167,9 @@ class FamilyAttack:
                 found.take(event.finding, event.trial, spec)
 
         ending, exposed = (self.family == name for name in (STOPPING, EXPOSURE))
+        looks = {RATING, BACKLOG, COMPANY, DROPS}
         seconds, material = session.seconds, self.target.material
-        chosen = () if self.family in (STOPPING, EXPOSURE, RATING, BACKLOG, COMPANY) else select_families([self.family])
+        chosen = () if self.family in (STOPPING, EXPOSURE, *looks) else select_families([self.family])
         minimise = min(12.0, max(2.0, seconds / 2))
         plan = Plan(
             chosen,
@@ -181,7 +183,7 @@ class FamilyAttack:
             payloads=material["payloads"],
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",
-            looks=frozenset({self.family} & {RATING, BACKLOG, COMPANY}),
+            looks=frozenset({self.family} & looks),
             late=session.late,
             isolated=session.isolation == "case",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Beside", "Bursts", "Company", "Flow", "Kept", "Rest", "Service", "Span"]
+__all__ = ["Beside", "Bursts", "Company", "Feed", "Flow", "Kept", "Rest", "Service", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,33 @@ class Company:
     overheard: int | None = None
     bursts: tuple[Bursts, ...] = ()
     taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a reader got that stood ``still`` for so many seconds and then read on, of what a target sends.
+
+    ``sent``: messages that were for it, as far as is known; ``missing``: of these never came, as ``by`` says how that
+    is known (empty: it is not, and ``why`` says why). ``paused``: the target sent less meanwhile, or took no more
+    questions. ``cut``: it ended the connection. ``full``: so many were sent that any usual mark is reached.
+    ``numbered``: messages hold a number that grows by one; ``late``: those that came behind later ones, to any reader.
+    ``told``: by how much grew what the program says of drops, in the end, and ``before``, when there were none; None:
+    that was not asked for, or could not be known.
+    """
+
+    still: float
+    got: int
+    sent: int
+    missing: int = 0
+    by: str = ""
+    why: str = ""
+    paused: bool = False
+    cut: bool = False
+    full: bool = False
+    numbered: bool = False
+    late: int = 0
+    told: int | None = None
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ Judges nothing.
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from zmqfuzz.endpoints import connect_soon
 from zmqfuzz.harness import Harness
 from zmqfuzz.injector import inject
 from zmqfuzz.measured import Flow, Service
-from zmqfuzz.probe import split
+from zmqfuzz.printed import printed
 from zmqfuzz.rating import BYSTANDER, MANY, RATING, Tally, flood, gentle, message_of, offered
 from zmqfuzz.script import Attack, Connect, Script, Send, Shake, Step
 from zmqfuzz.seeds import Message
@@ -41,9 +39,6 @@ QUIET, LATEST = 1.0, 4.0
 
 TRAVELS = 0.5
 """Seconds in which a subscription gets to the publisher."""
-
-HOOK = 10.0
-"""Seconds that the user's command may take."""
 
 TAG = b"zmqfuzz counts this"
 Request = tuple[str, tuple[Unit, ...]]
@@ -259,17 +254,7 @@ class Rater:
         """The first number that the user's command prints; 0 without a command, or where it prints none."""
         if not counting.command:
             return 0
-        words = split(counting.command, "--counter")
-
-        def ask() -> str:
-            try:
-                done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=HOOK)
-            except (OSError, subprocess.TimeoutExpired):
-                return ""
-            return done.stdout
-
-        found = re.search(r"\d+", await trio.to_thread.run_sync(ask))
-        return int(found[0]) if found else 0
+        return await printed(counting.command, "--counter") or 0
 
 
 def _unread(transcript: Transcript) -> bool:

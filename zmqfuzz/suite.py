@@ -82,6 +82,7 @@ def target(
     bystander_within: str | float | None = None,
     bystander_loss: float | None = None,
     overheard: int | None = None,
+    drops: str | None = None,
     expose: Words | None = None,
     hard_cap: Size | None = None,
     username: str | None = None,
@@ -126,7 +127,7 @@ def target(
         "hung_within": hung_within,
         "vanished_within": vanished_within,
     }
-    declared |= {"linger": linger, "delivers": delivers, "expose": expose}
+    declared |= {"linger": linger, "delivers": delivers, "drops": drops, "expose": expose}
     declared |= {"bystander_within": bystander_within, "bystander_loss": bystander_loss, "overheard": overheard}
     secrets = (username, password, server_key, client_key, our_secret_key)
     description = {
@@ -210,8 +211,8 @@ class SuiteTarget:
 
         ``families`` are the only ones, ``exclude`` are left out. Default: all, and those of PLAIN or CURVE where the
         target has a user name or a key. ``shutdown`` is one more, where the target promises something about its end
-        (``linger``, ``delivers``), ``rate`` where it promises that, and ``exposure`` where it promises to listen only
-        at some places (``expose``). Raises UsageError.
+        (``linger``, ``delivers``), ``rate`` and ``drops`` where it promises those, ``exposure`` where it promises to
+        listen only at some places (``expose``). Raises UsageError.
         """
         __tracebackhide__ = True
         import pytest
@@ -230,6 +231,7 @@ class SuiteTarget:
         from zmqfuzz.backlog import BACKLOG
         from zmqfuzz.catalogue import select_families
         from zmqfuzz.company import COMPANY, promises
+        from zmqfuzz.dropping import DROPS
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
         from zmqfuzz.stopping import STOPPING
@@ -241,6 +243,7 @@ class SuiteTarget:
             EXPOSURE: limits.expose is not None,
             BACKLOG: False,  # where it is asked for
             COMPANY: started and promises(limits),
+            DROPS: started and limits.drops is not None and not self._description["bind"],
         }
         looks = [
             name

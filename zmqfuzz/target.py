@@ -45,6 +45,13 @@ class Running(Protocol):
         """The end of what it wrote to stdout and stderr (at most 4 KiB), control characters as ``\\x..``."""
         ...
 
+    def wrote(self, since: int = 0) -> tuple[str | None, int]:
+        """What it wrote to stdout and stderr behind the first ``since`` octets, and how many there are by now.
+
+        None: its output is not ours, or that is more than was kept.
+        """
+        ...
+
     def stop(self) -> str:
         """Tell the main process to stop, as its supervisor would; the signal's name. Empty: that is not ours to do."""
         ...

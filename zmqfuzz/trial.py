@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from zmqfuzz.measured import Beside, Company, Flow, Kept, Rest
+from zmqfuzz.measured import Beside, Company, Feed, Flow, Kept, Rest
 from zmqfuzz.script import Attack, Script
 
 __all__ = [
@@ -229,7 +229,7 @@ class Observation:
     not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
     ``flow``: what it took of a flood that was counted. ``kept``: what it kept of messages that waited in it.
     ``company``: what two honest clients got meanwhile. ``rests``: how busy it was with nobody
-    connected, first before the attack.
+    connected, first before the attack. ``feed``: what a reader that stood still got of what it sends.
     """
 
     baseline: Sample | None = None
@@ -248,6 +248,7 @@ class Observation:
     kept: Kept | None = None
     company: Company | None = None
     rests: tuple[Rest, ...] = ()
+    feed: Feed | None = None
 
     @property
     def peak_rss(self) -> int:

@@ -61,6 +61,8 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "exposed_late": ("exposed.py", ("--late",), "ZF652", ("--only", "malformed-greeting", "--expose", LOOPBACK)),
     "spinner": ("spinner.py", (), "ZF105", ("--only", "envelope,malformed-message")),
     "feed": ("feed.py", (), "ZF210", ("--only", "backlog")),
+    "ticker": ("ticker.py", (), "ZF212", ("--only", "drops", "--drops", "log:dropped")),
+    "ticker_aside": ("ticker.py", ("--aside",), "ZF708", ("--only", "company")),
     "slow_consumer": ("slow_consumer.py", (), "ZF211", ("--only", "backlog")),
     "desk": ("desk.py", (), "ZF701", ("--only", "company")),
     "desk_repeats": ("desk.py", ("--repeats",), "ZF702", ("--only", "company")),

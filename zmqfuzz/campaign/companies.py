@@ -5,13 +5,15 @@ from __future__ import annotations
 from zmqfuzz.campaign.looks import Looks
 from zmqfuzz.companion import Companion
 from zmqfuzz.company import COMPANY, FEW, fair, late, lost, mixed, overheard, overtaken, promises, taken, twice
+from zmqfuzz.feeds import swapped
+from zmqfuzz.follower import Follower
 from zmqfuzz.measured import Company
 from zmqfuzz.trial import Surface
 
 __all__ = ["Companies"]
 
 OWN, ONCE, ANSWERED, IN_TIME, OVERHEARD = "ZF701", "ZF702", "ZF703", "ZF704", "ZF705"
-ORDER, NAME = "ZF706", "ZF707"
+ORDER, NAME, FEED = "ZF706", "ZF707", "ZF708"
 
 _LESS = "honest clients got less than their own beside a crowd"
 
@@ -27,7 +29,10 @@ class Companies(Looks):
         return self.named or promises(self._harness.limits)
 
     async def _door(self, surface: Surface) -> None:
-        companion = Companion(self._harness)
+        companion, follower = Companion(self._harness), Follower(self._harness)
+        if follower.speaks(surface.key):
+            await self._read(surface, follower)
+            return
         if not companion.asks(surface):
             self._not_covered(surface, "it answers no honest client that asks")
             return
@@ -61,6 +66,24 @@ class Companies(Looks):
                 await self._examined(surface, trial, code, f"{said}; examining", "not again")
             elif self._checked(code, seen, surface):
                 self._outcome.checks[code] += 1
+
+    async def _read(self, surface: Surface, follower: Follower) -> None:
+        """What comes of a feed to who reads it, while one who does so stands still for a time."""
+        trial = await follower.order(surface.key)
+        self._outcome.cases[(surface.key, COMPANY)] += 1
+        feed = trial.observation.feed
+        if feed is None or trial.observation.exit is not None:
+            self._not_covered(surface, "it ended meanwhile")
+        elif not feed.numbered:
+            self._not_covered(surface, "it answers nobody, and no number in its messages grows by one")
+        elif swapped(feed):
+            said = "messages of a feed overtook each other where a reader stood still; examining"
+            await self._examined(surface, trial, FEED, said, "not again")
+        elif feed.full or feed.missing or feed.paused:
+            self._outcome.checks[FEED] += 1
+        else:
+            few = f"{feed.sent:,} messages came while a reader stood still, too few to reach a mark"
+            self._not_covered(surface, "it cuts a reader that stands still" if feed.cut else few)
 
     def _checked(self, code: str, seen: Company, surface: Surface) -> bool:
         limits, told = self._harness.limits, bool(seen.carries and seen.private)

@@ -56,7 +56,8 @@ class Plan:
     ``stop``: when it is looked at how the target ends: where it promises something about that, or in any case.
     ``exposure``: when it is looked at what it shows without an attack (:mod:`zmqfuzz.exposure`), likewise.
     ``looks``: by name, what else is looked at, each door by itself: :data:`~zmqfuzz.rating.RATING`, where a rate is
-    promised; :data:`~zmqfuzz.backlog.BACKLOG`; :data:`~zmqfuzz.company.COMPANY`.
+    promised; :data:`~zmqfuzz.backlog.BACKLOG`; :data:`~zmqfuzz.company.COMPANY`;
+    :data:`~zmqfuzz.dropping.DROPS`, where that is promised.
     ``late``: seconds by which it may be late to play some attacks of each family at each door, where chance may have
     missed what they are to attack.
     ``isolated``: each attack that is drawn meets a fresh process, where that is possible.

@@ -8,6 +8,7 @@ from typing import Protocol
 from zmqfuzz.backlogger import Backlogger
 from zmqfuzz.companion import Companion
 from zmqfuzz.examiner import Examiner
+from zmqfuzz.follower import Follower
 from zmqfuzz.harness import Harness
 from zmqfuzz.rater import Rater
 from zmqfuzz.script import Attack
@@ -16,7 +17,7 @@ from zmqfuzz.trial import Examination
 
 __all__ = ["SINGLY", "Examine", "examinations"]
 
-SINGLY = ("stop", "rate", "unread", "intake", "company", "rest")
+SINGLY = ("stop", "rate", "unread", "intake", "company", "drops", "order", "rest")
 """Kinds of which one trial of several can be judged by itself."""
 
 
@@ -29,7 +30,7 @@ class Examine(Protocol):
 
 def examinations(harness: Harness, examiner: Examiner) -> dict[str, Examine]:
     """The examinations by kind that need nothing but the attack."""
-    backlogger = Backlogger(harness)
+    backlogger, follower = Backlogger(harness), Follower(harness)
     return {
         "beside": examiner.beside,
         "workers": examiner.workers,
@@ -39,4 +40,6 @@ def examinations(harness: Harness, examiner: Examiner) -> dict[str, Examine]:
         "unread": backlogger.examine_unread,
         "intake": backlogger.examine_intake,
         "company": Companion(harness).examine,
+        "drops": follower.examine_drops,
+        "order": follower.examine_order,
     }

@@ -16,6 +16,7 @@ from zmqfuzz.campaign.decode import next_framing, printable
 from zmqfuzz.campaign.repro_player import PLAYER
 from zmqfuzz.canary import carries
 from zmqfuzz.company import COMPANY
+from zmqfuzz.dropping import DROPS
 from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.finding import Finding
 from zmqfuzz.script import (
@@ -50,6 +51,8 @@ def cannot_play(attack: Attack) -> str:
         return "repro.py cannot tell the program to stop; use zmqfuzz replay instead."
     if attack.strategy == COMPANY:
         return "repro.py has no honest clients; use zmqfuzz replay instead."
+    if attack.strategy == DROPS:
+        return "repro.py cannot see what is said of drops; use zmqfuzz replay instead."
     if attack.strategy == BACKLOG:
         return "repro.py cannot see what is kept for whom; use zmqfuzz replay instead."
     if attack.strategy == EXPOSURE:

@@ -25,6 +25,7 @@ from zmqfuzz.campaign.claims import (
 )
 from zmqfuzz.campaign.companies import Companies
 from zmqfuzz.campaign.docket import Docket
+from zmqfuzz.campaign.drops import Drops
 from zmqfuzz.campaign.events import Ended, Event, Outcome, Plan, Sliced
 from zmqfuzz.campaign.exposing import Exposing
 from zmqfuzz.campaign.guidance import Guide
@@ -98,7 +99,7 @@ class Campaign:
         self._vigil = Vigil(harness, plan, self.outcome, tell)
         self._rates = Rates(*seen)
         self._rests = Rests(*seen)
-        looks = (Companies, Backlogs)
+        looks = (Companies, Backlogs, Drops)
         self._looks: tuple[Looks, ...] = tuple(look(*seen) for look in looks)
 
     async def run(self) -> Outcome:

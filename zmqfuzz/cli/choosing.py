@@ -19,6 +19,7 @@ from zmqfuzz.cli.recording import Policy
 from zmqfuzz.company import COMPANY, promises
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.declared import FILE, Declared, named
+from zmqfuzz.dropping import DROPS
 from zmqfuzz.errors import UsageError
 from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.probe import split
@@ -80,7 +81,7 @@ def target_options(command: Command) -> Command:
     return command
 
 
-LOOKS = (RATING, BACKLOG, COMPANY)
+LOOKS = (RATING, BACKLOG, COMPANY, DROPS)
 """What is looked at for each door by itself, by names like those of families."""
 
 
@@ -149,7 +150,8 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         limits=declared.contract(limits),
     )
     chosen, stop, exposure, looks = _chosen(declared, names(options["only"]), names(options["exclude"]))
-    looks |= {COMPANY} - set(names(options["exclude"])) if promises(spec.limits) else set()
+    also = {COMPANY: promises(spec.limits), DROPS: spec.limits.drops is not None}
+    looks |= {name for name, said in also.items() if said} - set(names(options["exclude"]))
     seeds = declared.seeds if options["seeds"] is None else options["seeds"]
     return Wanted(
         called,
