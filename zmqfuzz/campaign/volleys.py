@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from zmqfuzz.brevity import plays
 from zmqfuzz.campaign.guidance import Guide
-from zmqfuzz.player import plays
 from zmqfuzz.scale import planned
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
