@@ -43,6 +43,7 @@ from zmqfuzz.campaign.volleys import Magazine, together
 from zmqfuzz.catalogue import Situation, select_families
 from zmqfuzz.harness import Harness
 from zmqfuzz.script import Attack, Expect, Send, Wait
+from zmqfuzz.settling import REST
 from zmqfuzz.trial import Direction, Surface, Transcript, Trial
 
 PEERS = Path(__file__).parent / "speed_peers"
@@ -140,13 +141,17 @@ async def harmless(harness: Harness, attacks: list[Attack]) -> list[Attack]:
 async def measured(harness: Harness, who: int, work: Callable[[], Awaitable[float]]) -> Round:
     """``work`` says how many connections it made; ``who``: RUSAGE_SELF, or RUSAGE_CHILDREN that it waits for.
 
+    What the target still has to do for those connections afterwards is counted here, and not with whoever comes next.
     Once more when the process has ended meanwhile: nobody is faster than at a closed door.
     """
     while True:
-        before, standing = resource.getrusage(who), await harness.standing()
-        first, began = standing.observer.sample(), time.monotonic()
+        standing = await harness.standing()
+        await standing.observer.steady(REST)
+        before, first, began = resource.getrusage(who), standing.observer.sample(), time.monotonic()
         connections = await work()
-        seconds, after, last = time.monotonic() - began, resource.getrusage(who), standing.observer.sample()
+        seconds, after = time.monotonic() - began, resource.getrusage(who)
+        await standing.observer.steady(REST)
+        last = standing.observer.sample()
         if first is not None and last is not None and standing.usable:
             own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             return Round(connections, seconds, own, last.cpu - first.cpu)

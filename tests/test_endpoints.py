@@ -1,11 +1,12 @@
 """What may be written as an endpoint, what may be attacked, and the sockets behind it."""
 
+import socket
 from pathlib import Path
 
 import pytest
 import trio
 
-from zmqfuzz.endpoints import Endpoint, address_of, check_allowed, connect, is_loopback, listen, parse
+from zmqfuzz.endpoints import Endpoint, Place, address_of, check_allowed, connect, is_loopback, listen, parse
 from zmqfuzz.errors import UsageError
 
 
@@ -94,3 +95,19 @@ def test_a_taken_place_and_a_stale_one(tmp_path: Path) -> None:
             await connect(text)
 
     trio.run(session)
+
+
+def test_who_does_not_accept_is_waited_for_once() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as door:
+        place = Place.at(f"tcp://127.0.0.1:{door.getsockname()[1]}")
+        assert place is not None
+        opened = [place.opened() for _ in range(6)]
+        assert opened[0][1]
+        assert not opened[-1][1]  # still connecting: the kernel tries again after a second
+        for _, connected in opened:
+            if connected:
+                door.accept()[0].close()
+        opened.append(place.opened())
+        for sock, _ in opened:
+            sock.close()
+    assert opened[-1][1]

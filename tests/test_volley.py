@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import zmq
 
 from zmqfuzz.assembly import Spec, run
+from zmqfuzz.brevity import plays
 from zmqfuzz.budget import Budget, Limits
 from zmqfuzz.campaign.events import Event, Found, Outcome, Plan
 from zmqfuzz.campaign.guidance import Guide
@@ -23,7 +27,6 @@ from zmqfuzz.campaign.volleys import Magazine, apart, together
 from zmqfuzz.catalogue import Situation, select_families
 from zmqfuzz.endpoints import Place, connect
 from zmqfuzz.injector import inject
-from zmqfuzz.player import plays
 from zmqfuzz.script import (
     Attack,
     Close,
@@ -92,7 +95,7 @@ async def _dial(endpoint: str, buffer: int | None = None, /) -> trio.socket.Sock
 
 def seen(transcript: Transcript) -> object:
     """What does not depend on time: all that was sent, with its notes, and how far it got."""
-    sent = [replace(entry, at=0.0) for entry in transcript.entries if entry.direction is Direction.SENT]
+    sent = [msgspec.structs.replace(entry, at=0.0) for entry in transcript.entries if entry.direction is Direction.SENT]
     received = b"".join(entry.data for entry in transcript.entries if entry.direction is Direction.RECEIVED)
     acted, breaches = sorted(transcript.acted), transcript.breaches
     return sent, received, transcript.label, transcript.closed_by, transcript.reached, acted, breaches
@@ -155,6 +158,30 @@ def test_nothing_is_left_open_when_it_is_cancelled() -> None:
 
         trio.run(main)
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # trio keeps one for its threads
+
+
+def test_what_the_target_does_not_take_at_once_is_sent_when_it_does(tmp_path: Path) -> None:
+    octets, taken = 8 * 64 * 1024, 0
+    path = os.path.relpath(tmp_path / "door")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(path)
+        door.listen()
+
+        def read_late() -> None:
+            nonlocal taken
+            sock, _ = door.accept()
+            with sock:
+                time.sleep(0.2)
+                while data := sock.recv(65536):
+                    taken += len(data)
+
+        reader = threading.Thread(target=read_late)
+        reader.start()
+        script = Script((Connect(), *(Send((Raw(Fill(65536)),)) for _ in range(8)), Close()))
+        (transcript,) = play(f"ipc://{path}", Attack((script,), at_once=1))
+        reader.join()
+    assert transcript.sent == taken == octets
+    assert not any("took" in entry.note for entry in transcript.entries)
 
 
 def test_a_closed_door_is_told() -> None:

@@ -16,7 +16,8 @@ from zmqfuzz.endpoints import connect
 from zmqfuzz.script import Shake
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import Surface
-from zmqfuzz.zmtp.connection import Connection, Role, State, property_value
+from zmqfuzz.zmtp.connection import Connection, Role, State
+from zmqfuzz.zmtp.reader import property_value
 
 __all__ = ["acquaint", "locked"]
 

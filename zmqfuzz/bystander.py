@@ -161,7 +161,7 @@ class Witness:
     ) -> None:
         self._now = now
         self._all, self._client, self._surface, self._observer = all_, client, surface, observer
-        self._open = held_by(attack).open
+        self._open = held_by(attack).open if client is not None else 0
         self._patience = patience
         self._before: Service | None = None
         self._during: Service | None = None

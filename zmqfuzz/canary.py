@@ -34,19 +34,12 @@ _PLAIN = re.compile(r"[\w./-]{1,43}", re.ASCII)
 U = TypeVar("U", bound=Unit)
 
 
-def _field(unit: Unit) -> str:
-    """The field in which a unit carries octets of an application."""
-    match unit:
-        case Frame() | CurveCommand():
-            return "body"
-        case Raw() | Command():
-            return "data"
-        case _:
-            return ""
+_FIELDS: dict[type, str] = {Frame: "body", CurveCommand: "body", Raw: "data", Command: "data"}
+"""In which a unit carries octets of an application."""
 
 
 def _octets(unit: Unit) -> bytes:
-    value = getattr(unit, _field(unit), b"")
+    value = getattr(unit, _FIELDS.get(type(unit), ""), b"")
     return value if isinstance(value, bytes) else b""
 
 
@@ -90,7 +83,7 @@ class Canary:
         octets = _octets(unit)
         if PLACEHOLDER not in octets:
             return unit
-        changes: dict[str, object] = {_field(unit): octets.replace(PLACEHOLDER, self.path)}
+        changes: dict[str, object] = {_FIELDS[type(unit)]: octets.replace(PLACEHOLDER, self.path)}
         return replace(unit, **changes)  # type: ignore[arg-type]
 
     async def executed(self, attack: Attack, *, patient: bool) -> bool:

@@ -38,6 +38,7 @@ _TRANSPORTS = ("tcp", "ipc")
 _PATH_MAX = 107  # sockaddr_un.sun_path holds 108 octets, the last one a zero (unix(7))
 _BACKLOG = 1024
 _MOST_SOURCES = 200
+_MOST_WAITS = 50  # in a row, for a listener that does not accept
 
 NARROW = 2048
 _SEGMENT = 536
@@ -217,7 +218,9 @@ class Place:
     def __init__(self, family: int, address: tuple[str, int] | str) -> None:
         self._family = family
         self._address = address
+        self._loopback = family != socket.AF_UNIX and ipaddress.ip_address(address[0]).is_loopback
         self._source = 1
+        self._waited = 0
 
     @classmethod
     def at(cls, endpoint: str) -> Place | None:
@@ -230,19 +233,24 @@ class Place:
             return cls(socket.AF_INET, (str(numeric), where.port))
         return None if numeric is None else cls(socket.AF_INET6, (where.host, where.port))
 
-    def opened(self, buffer: int | None = None) -> socket.socket:
-        """A non-blocking socket that is connecting; ``buffer`` as for ``connect``. Raises OSError.
+    def opened(self, buffer: int | None = None) -> tuple[socket.socket, bool]:
+        """A non-blocking socket, and whether it is connected, not still connecting; ``buffer`` as for ``connect``.
 
-        When this machine's ports are used up, further ones come from another address of its loopback.
+        Over loopback it is, as a rule, before connect(2) returns. Raises OSError. When this machine's ports are used
+        up, further ones come from another address of its loopback.
         """
         while True:
             sock = socket.socket(self._family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             number = self._begin(sock, buffer)
-            if number in (0, errno.EINPROGRESS):
-                return sock
+            if number == errno.EINPROGRESS:
+                number = sock.connect_ex(self._address)
+            waits = number == errno.EALREADY and self._loopback and self._waited < _MOST_WAITS
+            self._waited = 0 if not number else self._waited + waits
+            if number in (0, errno.EALREADY) and not waits:
+                return sock, not number
             sock.close()
-            if number == errno.EAGAIN and self._family == socket.AF_UNIX:
-                time.sleep(0.002)  # the target's backlog is full
+            if waits or (number == errno.EAGAIN and self._family == socket.AF_UNIX):
+                time.sleep(0.002)  # the target's backlog is full; over TCP the kernel would try again after a second
             elif number == errno.EADDRNOTAVAIL and self._family == socket.AF_INET and self._source < _MOST_SOURCES:
                 self._source += 1
             else:
@@ -254,7 +262,7 @@ class Place:
             _narrow(sock, buffer)
         if self._family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._source > 1 and ipaddress.ip_address(self._address[0]).is_loopback:
+        if self._source > 1 and self._loopback:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((f"127.0.0.{self._source}", 0))
         return sock.connect_ex(self._address)

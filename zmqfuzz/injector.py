@@ -7,17 +7,17 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from zmqfuzz.brevity import plays
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.descriptors import room_for
 from zmqfuzz.endpoints import Place
 from zmqfuzz.peer import Dial, Peer
-from zmqfuzz.player import plays
 from zmqfuzz.script import Attack
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.signals import Bell, Signals
 from zmqfuzz.stopping import TOLD
 from zmqfuzz.trial import Transcript
-from zmqfuzz.volley import Volley
+from zmqfuzz.volley import Volley, uncollected
 from zmqfuzz.writer import Meter
 from zmqfuzz.zmtp.connection import Role
 
@@ -49,7 +49,7 @@ async def inject(
     played = [script for script in attack.scripts for _ in range(max(1, min(script.times, 4096)))]
     keyring = Keyring(credentials or Credentials(), attack.seed)
     if attack.at_once and place is not None and all(map(plays, attack.scripts)):
-        with room_for(len(played)):
+        with room_for(len(played)), uncollected():
             return await _fired(Volley(played, place, meter, keyring, attack.at_once), seconds, held, stop)
     with room_for(len(played)) as most:
         signals = Signals(played, cues if tell is not None else ())

@@ -26,9 +26,8 @@ from zmqfuzz.zmtp.connection import (
     GreetingReceived,
     Role,
     State,
-    property_value,
 )
-from zmqfuzz.zmtp.reader import OLD_GREETING_SIZE
+from zmqfuzz.zmtp.reader import OLD_GREETING_SIZE, property_value
 from zmqfuzz.zmtp.wire import Frame, Greeting, Unit, body_bytes, peer_type
 
 __all__ = ["Listeners"]

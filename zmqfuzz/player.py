@@ -6,7 +6,6 @@ connects over TCP and ipc, and never accepts.
 
 from __future__ import annotations
 
-import select
 import socket
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -16,7 +15,9 @@ from zmqfuzz.answers import Answers
 from zmqfuzz.endpoints import Place
 from zmqfuzz.fresh import said
 from zmqfuzz.notes import why
+from zmqfuzz.polling import ENDS, FAILED, HEARS, READABLE, WRITABLE, WRITES, Polling
 from zmqfuzz.reading import AT_ONCE, Record, counted
+from zmqfuzz.rehearsal import Rehearsal
 from zmqfuzz.script import Close, Connect, Expect, Reset, Script, Send, Shake, ShutdownWrite, Step, StopReading, Wait
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import ClosedBy, Reached
@@ -24,55 +25,16 @@ from zmqfuzz.writer import MOST_PIECES, STALL, Meter, reset
 from zmqfuzz.zmtp.connection import Connection, Role
 from zmqfuzz.zmtp.measure import unfinished
 
-__all__ = ["EVENTS", "Player", "plays"]
+__all__ = ["Player"]
 
 CONNECT_WITHIN = 3.0
 """Seconds a connection may take to open."""
 
-LARGEST = 64 * 1024
-"""Octets of one Send, at most."""
-
-LONGEST = 0.6
-"""Seconds that a script may wait, all its steps together."""
-
 GONE = 0.05
 """Seconds that a failed write waits for the close that explains it."""
 
-EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-"""What a poll loop is to tell a Player of its connection."""
-
-_ENDS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_WRITABLE = select.EPOLLOUT | select.EPOLLERR
-_READABLE = ~select.EPOLLOUT
-
 Turns = Generator[float, None, None]
 """A peer's turns: each gives the time until which it waits, unless something happens to its connection before."""
-
-
-def plays(script: Script) -> bool:
-    """Whether a Volley can play it: short, and without the steps that need more than one poll loop."""
-    return all(map(_simple, script.steps)) and sum(map(_patience, script.steps)) <= LONGEST
-
-
-def _simple(step: Step) -> bool:
-    match step:
-        case Send():
-            return step.octets <= LARGEST
-        case Connect() | Shake() | Expect() | Wait() | StopReading() | ShutdownWrite() | Reset() | Close():
-            return True
-        case _:
-            return False
-
-
-def _patience(step: Step) -> float:
-    match step:
-        case Expect(within=seconds) | Wait(seconds):
-            return seconds
-        case Send():
-            pieces = step.times if step.chunk is None else min(MOST_PIECES, step.octets // max(step.chunk, 1))
-            return pieces * step.every
-        case _:
-            return 0.0
 
 
 class Player:
@@ -84,22 +46,25 @@ class Player:
         place: Place,
         meter: Meter,
         keyring: Keyring,
-        watch: Callable[[int, Player | None], None],
+        rehearsal: Rehearsal,
+        polling: Polling[Player],
     ) -> None:
         self.script = script
         self.record = Record(meter, Answers(script))
         self.until = self.moved = 0.0
-        self._place, self._meter, self._keyring, self._watch = place, meter, keyring, watch
+        self._place, self._meter, self._polling = place, meter, polling
+        self._keyring, self._rehearsal = keyring, rehearsal
         self._sock: socket.socket | None = None
         self._connection = Connection()
         self._seen: Counter[str] = Counter()
         self._replies = b""
+        self._shaking: Shake | None = None  # it began the connection, and nothing was heard yet
         self._used = False  # a connection was opened before
         self._at = 0
         self._listens = max(
             (at for at, step in enumerate(script.steps) if isinstance(step, Shake | Expect)), default=-1
         )
-        self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
+        self._listening = self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
         self._turns = self._play()
 
     def rests(self, since: float) -> bool:
@@ -109,10 +74,18 @@ class Player:
     def resume(self) -> bool:
         """Take the next turn; False: the script has ended."""
         self.moved = perf_counter()
-        for until in self._turns:
-            self.until = until
-            return True
-        return False
+        until = next(self._turns, None)
+        if self._sock is not None and not self._listening:
+            self._listen(HEARS)
+        if until is None:
+            return False
+        self.until = until
+        return True
+
+    def _listen(self, events: int) -> None:
+        if self._sock is not None:
+            self._polling.listen(self._sock.fileno(), self, events)
+            self._listening = True
 
     def _play(self) -> Turns:
         for at, step in enumerate(self.script.steps):
@@ -142,17 +115,24 @@ class Player:
     def _connect(self, step: Connect) -> Turns:
         self._leave(rst=True)
         if self._used:
-            self._connection, self._seen, self._replies = Connection(), Counter(), b""
+            self._connection, self._seen, self._replies, self._shaking = Connection(), Counter(), b"", None
         self._used = True
-        self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
-        deadline = perf_counter() + CONNECT_WITHIN
+        self._listening = self._writable = self._failed = self._heard_enough = self._deaf = False
         try:
-            sock = self._place.opened(step.buffer)
+            self._sock, self._connected = self._place.opened(step.buffer)
         except OSError as error:
             self._refused(error)
             return
-        self._sock = sock
-        self._watch(sock.fileno(), self)
+        if not self._connected:
+            yield from self._opens(self._sock)
+        if self._connected:
+            self.record.closed_by = ClosedBy.OPEN
+            self.record.reach(Reached.CONNECTED)
+
+    def _opens(self, sock: socket.socket) -> Turns:
+        """Wait until the connection has opened, or cannot be."""
+        deadline = perf_counter() + CONNECT_WITHIN
+        self._listen(WRITES)
         while not self._writable:
             if perf_counter() > deadline:
                 self._refused(TimeoutError())
@@ -162,8 +142,7 @@ class Player:
             self._refused(OSError(number, ""))
             return
         self._connected = True
-        self.record.closed_by = ClosedBy.OPEN
-        self.record.reach(Reached.CONNECTED)
+        self._listen(WRITES)  # what came with the opening was told already, and is told again
 
     def _refused(self, error: OSError) -> None:
         self.let_go(rst=True)
@@ -180,7 +159,7 @@ class Player:
         sock, self._sock = self._sock, None
         if sock is None:
             return
-        self._watch(sock.fileno(), None)
+        self._polling.forget(sock.fileno())
         if rst:
             reset(sock)
         else:
@@ -190,14 +169,14 @@ class Player:
 
     def happened(self, events: int) -> None:
         """What the poll loop says of the connection."""
-        if events & _WRITABLE:
+        if events & WRITABLE:
             self._writable = True
-            self._failed = bool(events & _ENDS)
+            self._failed = bool(events & ENDS)
         if self._deaf:
-            if events & _ENDS and "close" not in self._seen:
-                self._closed(ClosedBy.RST if events & select.EPOLLERR else ClosedBy.FIN)
-        elif self._connected and events & _READABLE:
-            enough = AT_ONCE if events & _ENDS == 0 else 1  # edges are told once: read up to the end, if it has come
+            if events & ENDS and "close" not in self._seen:
+                self._closed(ClosedBy.RST if events & FAILED else ClosedBy.FIN)
+        elif self._connected and events & READABLE:
+            enough = AT_ONCE if events & ENDS == 0 else 1  # edges are told once: read up to the end, if it has come
             while self._sock is not None and self._read(self._sock) >= enough:
                 pass
 
@@ -217,7 +196,12 @@ class Player:
             self._seen["bytes"] += 1
             self.record.received(data, [])
             return
-        notes = counted(self._connection, data, self._seen, self.record)
+        if self._shaking is not None and data:
+            known = self._shaking, self._connection, data, self._seen, self.record
+            self._connection, self._replies, notes = self._rehearsal.hear(*known)
+            self._shaking = None
+        else:
+            notes = counted(self._connection, data, self._seen, self.record)
         self._heard_enough = self._connection.complete and self._at > self._listens
         if data:
             self._seen["bytes"] += 1
@@ -237,14 +221,18 @@ class Player:
     def _shake(self, step: Shake) -> Turns:
         if self._sock is None:
             return
-        connection, at = self._connection, self.record.now()
-        greeting, note = self._keyring.begin(connection, step, Role.CLIENT)
+        at, self._shaking = self.record.now(), step if self._connection.untouched else None
+        greeting, note = self._keyring.begin(self._connection, step, Role.CLIENT)
         sent = yield from self._written(greeting)
         self.record.sent(at, greeting[:sent], sent, note=note)
-        yield from self._until(lambda: self._sock is None or (connection.complete and self._flushed()), step.within)
-        if not self._flushed():
+        joined = any(map(_whole, self.script.steps[self._at + 1 : self._at + 2]))  # our READY goes with what follows
+        yield from self._until(
+            lambda: self._sock is None or (self._connection.complete and (joined or self._flushed())), step.within
+        )
+        self._shaking = None
+        if not (joined or self._flushed()):
             yield from self._flush()
-        self.record.shaken(connection, step, Role.CLIENT)
+        self.record.shaken(self._connection, step, Role.CLIENT)
 
     def _flushed(self) -> bool:
         return not (self._connection.has_data_to_send or self._replies)
@@ -253,11 +241,16 @@ class Player:
         """Send the honest replies that reading has produced; what cannot be sent now goes first the next time."""
         self._replies += self._connection.data_to_send()
         if self._replies and self._sock is not None:
-            at, replies = self.record.now(), self._replies
-            sent = yield from self._written(replies)
-            if sent:
-                self.record.sent(at, replies[:sent], sent, note="honest reply")
-                self._replies = replies[sent:]
+            at = self.record.now()
+            self._answered(at, (yield from self._written(self._replies)))
+
+    def _answered(self, at: float, sent: int) -> int:
+        """Of ``sent`` octets, those that were honest replies: they went first."""
+        replies = self._replies[:sent]
+        if replies:
+            self.record.sent(at, replies, len(replies), note="honest reply")
+            self._replies = self._replies[sent:]
+        return len(replies)
 
     def answer(self) -> None:
         """Send the honest replies of a connection whose script has ended, as far as the target takes them at once."""
@@ -265,7 +258,10 @@ class Player:
             break
 
     def _send(self, step: Send) -> Turns:
-        if not self._flushed():
+        joined = _whole(step)
+        if joined:
+            self._replies += self._connection.data_to_send()
+        elif not self._flushed():
             yield from self._flush()
         if self._sock is None:
             return
@@ -274,12 +270,11 @@ class Player:
         whole = octets * step.times
         if seals or step.fresh:
             whole = octets + b"".join([self._octets(step) for _ in range(step.times - 1)])
-        if step.chunk is not None:
-            sent = yield from self._pieces(whole, step.chunk, step.every)
-        elif step.every:
-            sent = yield from self._pieces(whole, len(octets), step.every)
+        if joined:
+            sent = yield from self._written(self._replies + whole)
+            sent -= self._answered(at, sent)
         else:
-            sent = yield from self._written(whole)
+            sent = yield from self._pieces(whole, len(octets) if step.chunk is None else step.chunk, step.every)
         if sent:
             self.record.act(stage)
             self.record.within_message = unfinished(step.units, self.record.within_message)
@@ -299,6 +294,7 @@ class Player:
                 if perf_counter() > deadline:
                     self.record.note(f"target took nothing for {STALL:g} s")
                     break
+                self._listen(WRITES)
                 yield deadline
                 continue
             except OSError as error:  # reading usually sees the close first
@@ -348,3 +344,8 @@ class Player:
         yield from self._until(lambda: self._sock is None or seen[event] > taken, within)
         if event == "message" and seen["message"] > taken:
             seen["message:taken"] += 1
+
+
+def _whole(step: Step) -> bool:
+    """Whether it is sent in one go."""
+    return isinstance(step, Send) and step.chunk is None and not step.every

@@ -10,6 +10,8 @@ import errno
 import select
 import socket
 from collections import Counter
+from operator import attrgetter
+from time import perf_counter
 
 import trio
 
@@ -57,6 +59,9 @@ LOOK = 0.05
 """Seconds between two looks, by a peer that does not read, at whether the target has closed."""
 
 
+_BEGAN = attrgetter("at")
+
+
 class Record:
     """All that one peer saw and did, as it happens."""
 
@@ -80,7 +85,7 @@ class Record:
 
     def now(self) -> float:
         """Seconds since the attack began."""
-        return self._meter.now()
+        return perf_counter() - self._meter.started
 
     def reach(self, state: Reached) -> None:
         """The target has confirmed ``state``; CONNECTED begins another connection."""
@@ -199,7 +204,7 @@ class Record:
 
     def transcript(self, label: str) -> Transcript:
         """All of it, in the order in which it began."""
-        entries = tuple(sorted(self._entries, key=lambda entry: entry.at))
+        entries = tuple(sorted(self._entries, key=_BEGAN))
         breaches, missed = tuple(dict.fromkeys(self._breaches)), tuple(dict.fromkeys(self._missed))
         seen = (self.closed_by, self._sent, self._received, self._reached)
         ends = frozenset(self._acted), tuple(self._gone), self._messages, self._last_at

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+import msgspec
+
 from zmqfuzz.measured import Beside, Company, Feed, Flow, Kept, Rest
 from zmqfuzz.script import Attack, Script
 
@@ -108,8 +110,7 @@ class Stage(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One thing on the wire: ``data`` was sent ``times`` over, at ``at`` seconds since the attack began."""
 
     at: float

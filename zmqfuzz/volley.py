@@ -5,21 +5,24 @@ A task of its own for each peer costs ten times as much (``benchmarks/speed.py``
 
 from __future__ import annotations
 
-import select
+import gc
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from time import perf_counter
 
 from zmqfuzz.endpoints import Place
-from zmqfuzz.player import EVENTS, Player
+from zmqfuzz.player import Player
+from zmqfuzz.polling import Polling
+from zmqfuzz.rehearsal import Rehearsal
 from zmqfuzz.script import Script
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import Transcript
 from zmqfuzz.writer import Meter
 
-__all__ = ["RESTING", "Volley"]
+__all__ = ["RESTING", "Volley", "uncollected"]
 
 TICK = 0.05
 """Seconds after which the loop looks whether it is to stop."""
@@ -38,9 +41,9 @@ class Volley:
     """
 
     def __init__(self, scripts: Sequence[Script], place: Place, meter: Meter, keyring: Keyring, at_once: int) -> None:
-        self._poll = select.epoll()
-        self._open: dict[int, Player] = {}
-        self._players = [Player(script, place, meter, keyring, self._watch) for script in scripts]
+        self._polling: Polling[Player] = Polling()
+        rehearsal = Rehearsal()
+        self._players = [Player(script, place, meter, keyring, rehearsal, self._polling) for script in scripts]
         self._at_once = at_once
         self._due: list[tuple[float, int, Player]] = []  # a heap: who wants a turn when; what is no longer so stays
         self._numbers = count()
@@ -66,9 +69,7 @@ class Volley:
                     break
             due = self._due[0][0] if self._due else now
             patience = max(0.0, min(due - now, CALM if waiting else TICK)) if running else 0.0
-            for number, happened in self._poll.poll(patience):
-                if (awake := self._open.get(number)) is None:
-                    continue
+            for awake, happened in self._polling.wait(patience):
                 awake.happened(happened)
                 resting.discard(awake)
                 if awake not in running:
@@ -92,19 +93,23 @@ class Volley:
         heappush(self._due, (player.until, next(self._numbers), player))
         return True
 
-    def _watch(self, number: int, player: Player | None) -> None:
-        if player is None:
-            self._open.pop(number, None)
-        else:
-            self._open[number] = player
-            self._poll.register(number, EVENTS)
-
     def close(self) -> None:
         """Reset what is open."""
-        for player in list(self._open.values()):
+        for player in self._polling.close():
             player.let_go(rst=True)
-        self._poll.close()
 
     def transcripts(self) -> tuple[Transcript, ...]:
         """One of each script, in order."""
         return tuple(player.record.transcript(player.script.label) for player in self._players)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Do not look for garbage meanwhile: a volley leaves next to none, and to look through everything takes 0.15 s."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -67,11 +67,10 @@ class Meter:
 
 def reset(sock: trio.socket.SocketType | socket.socket) -> None:
     """Close with RST (``SO_LINGER`` 0 seconds); a plain close on a unix socket."""
-    if sock.family != socket.AF_UNIX:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        except OSError:
-            pass  # already dead
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    except OSError:
+        pass  # already dead
     sock.close()
 
 

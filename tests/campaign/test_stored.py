@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import replace
 from typing import Any, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,7 +150,7 @@ def test_a_password_is_blotted_out() -> None:
     assert kept.transcripts[0].entries[0].data == b"\x05HELLO\x03ada\x08********"
     examined = without(Examination("held", (trial(data=hello),)), (b"lovelace",))
     assert b"lovelace" not in repr(examined).encode()
-    received = replace(trial(data=hello).transcripts[0].entries[0], direction=Direction.RECEIVED)
+    received = msgspec.structs.replace(trial(data=hello).transcripts[0].entries[0], direction=Direction.RECEIVED)
     assert received.data == hello
 
 
@@ -166,6 +166,8 @@ def filled(hint: Any) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         return hint(**{field.name: filled(hints[field.name]) for field in dataclasses.fields(hint)})
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint(**{name: filled(one) for name, one in get_type_hints(hint).items()})
     if get_origin(hint) in (tuple, frozenset):
         return get_origin(hint)(filled(one) for one in inner)
     if get_origin(hint) is dict:

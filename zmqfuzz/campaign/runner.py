@@ -41,7 +41,7 @@ from zmqfuzz.campaign.sieve import Sieve
 from zmqfuzz.campaign.suspicion import Suspicions
 from zmqfuzz.campaign.triage import SHORT_RECOVER, Triage
 from zmqfuzz.campaign.vigil import Vigil, alongside
-from zmqfuzz.campaign.volleys import FIRST, Magazine
+from zmqfuzz.campaign.volleys import DRAWING, WORTH, Magazine
 from zmqfuzz.catalogue import Situation, invariants
 from zmqfuzz.errors import TargetError
 from zmqfuzz.finding import Violation
@@ -248,7 +248,8 @@ class Campaign:
     ) -> tuple[Catch | None, int]:
         """A slice without shrinking: where the target can be started again, short attacks are played many at a time."""
         guide = Guide(lane.family, situation, self.outcome.reach)
-        magazine = Magazine(guide, random.Random(seed), lane.volley, await self._most_at_once(lane), lane.alone)
+        most_at_once = await self._most_at_once(lane)
+        magazine = Magazine(guide, random.Random(seed), lane.volley, most_at_once, lane.alone, DRAWING)
         sieve = Sieve(self._harness, self._known, self._suspicions, lane, test, partial(self._note, lane))
         together = self._harness.target.restartable and lane.surface.side == "bind" and not self._plan.cases
         screen = sieve.screen if together else None
@@ -281,7 +282,7 @@ class Campaign:
         """
         each = max(self._harness.asking.each(lane.surface.key), 1e-4)
         room = (await self._harness.standing()).observer.room()
-        most = max(FIRST // 4, int(self._harness.limits.recover / 8 / each))
+        most = max(WORTH, int(self._harness.limits.recover / 8 / each))
         return most if room is None else min(most, room // 4)
 
     def _note(self, lane: Lane, trial: Trial, *, alone: bool = False) -> None:

@@ -112,7 +112,7 @@ def _hidden(trial: Trial, hidden: list[tuple[bytes, bytes]]) -> Trial:
         dataclasses.replace(
             one,
             entries=tuple(
-                dataclasses.replace(entry, data=clean(entry.data)) if entry.direction is Direction.SENT else entry
+                msgspec.structs.replace(entry, data=clean(entry.data)) if entry.direction is Direction.SENT else entry
                 for entry in one.entries
             ),
         )

@@ -6,27 +6,32 @@ found is one attack (and those before it) as ever. Nothing is played here.
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from zmqfuzz.brevity import plays
 from zmqfuzz.campaign.guidance import Guide
-from zmqfuzz.player import plays
 from zmqfuzz.scale import planned
 from zmqfuzz.script import Attack
 from zmqfuzz.trial import Trial
 
-__all__ = ["AT_ONCE", "FIRST", "Magazine", "apart", "together"]
+__all__ = ["AT_ONCE", "DRAWING", "FIRST", "WORTH", "Magazine", "apart", "together"]
 
 AT_ONCE = 96
 """Scripts of a volley that are played at a time, beside those that only wait."""
 
-FIRST, MOST = 32, 1024
+FIRST, MOST = 64, 1024
 """Attacks of a first volley, and at most; twice as many as the last one when that took less than QUICK seconds, and
 four times as many when it took less than half of them: most of that was waiting for the last ones."""
 
 QUICK = 0.8
+
+DRAWING, DRAWN = 0.1, 32
+"""Seconds of a run after which so many attacks are enough for a volley: some families take milliseconds for each."""
 
 PEERS = 8
 OCTETS = 48 * 1024
@@ -52,15 +57,18 @@ class Magazine:
         size: int = FIRST,
         most: int = MOST,
         alone: deque[Attack] | None = None,
+        drawing: float = math.inf,
     ) -> None:
         """``size`` of the first volley; ``most``: the target would take too long over more.
 
-        ``alone``: those to be played alone that were drawn before, and that will be.
+        ``alone``: those to be played alone that were drawn before, and that will be. ``drawing``: seconds after which
+        DRAWN attacks are enough, unless the last volley took longer to be played.
         """
         self._guide = guide
         self._numbers = numbers
         self._most = min(most, MOST)
         self._alone = deque[Attack]() if alone is None else alone
+        self._drawing = drawing
         self.size = min(size, self._most)
 
     def next(self) -> Attack:
@@ -73,10 +81,12 @@ class Magazine:
         return len(self._alone)
 
     def volley(self) -> tuple[Attack, ...]:
-        """Attacks that can be played together; none where the family draws few such, and fewer than ``size``."""
+        """Attacks that can be played together, at most ``size``; none where the family draws few such."""
         found: list[Attack] = []
-        drawn = 0
+        drawn, deadline = 0, time.monotonic() + self._drawing
         while len(found) < self.size and drawn < APART + FITTING * len(found):
+            if len(found) >= DRAWN and time.monotonic() > deadline:
+                break
             attack = self._guide.attack(self._numbers)
             drawn += 1
             if _fits(attack):
@@ -90,10 +100,11 @@ class Magazine:
 
     def took(self, seconds: float) -> None:
         """The last volley took so long."""
+        self._drawing = max(self._drawing, seconds)
         if seconds < QUICK:
             self.size = min(self._most, (4 if seconds < QUICK / 2 else 2) * self.size)
         elif seconds > 4 * QUICK:
-            self.size = max(min(FIRST // 2, self._most), self.size // 2)
+            self.size = max(min(DRAWN // 2, self._most), self.size // 2)
 
 
 def _fits(attack: Attack) -> bool:

@@ -19,7 +19,6 @@ any                   end of stream, or octets that cannot be framed        CLOS
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
 
 from zmqfuzz.zmtp.events import (
     Breach,
@@ -29,6 +28,8 @@ from zmqfuzz.zmtp.events import (
     Event,
     FrameReceived,
     HandshakeComplete,
+    Role,
+    State,
 )
 from zmqfuzz.zmtp.mechanism import Mechanism, MechanismError, Reply
 from zmqfuzz.zmtp.reader import (
@@ -39,7 +40,6 @@ from zmqfuzz.zmtp.reader import (
     Buffer,
     GreetingReceived,
     Unreadable,
-    property_value,
     read_command,
     read_error,
     read_frame,
@@ -72,27 +72,12 @@ __all__ = [
     "HandshakeComplete",
     "Role",
     "State",
-    "property_value",
 ]
 
 MAX_BODY = 256 * 1024 * 1024
 """Largest body read from a target, in octets; a header that announces more ends the reading, before any memory."""
 
-
-class Role(Enum):
-    """Which side of the TCP connection we are; NULL does not care (RFC 37: as-server says nothing about TCP)."""
-
-    CLIENT = "client"
-    SERVER = "server"
-
-
-class State(Enum):
-    """What is read next."""
-
-    GREETING = "greeting"
-    HANDSHAKE = "handshake"
-    TRAFFIC = "traffic"
-    CLOSED = "closed"
+_GREETINGS, _WRAPPED = (Greeting, Greeting1, Greeting2), (Frame, Command)
 
 
 class Connection:
@@ -127,6 +112,14 @@ class Connection:
         self._their_mechanism = b""
         self._within_message = False
 
+    def twin(self) -> Connection:
+        """Another that stands where this one does; for when the handshake is over, as its mechanism is the same."""
+        twin = Connection.__new__(Connection)
+        twin.__dict__.update(self.__dict__)
+        twin._buffer, twin._events = Buffer(bytes(self._buffer.octets)), deque(self._events)
+        twin._outgoing, twin.instead = list(self._outgoing), deque(self.instead)
+        return twin
+
     # what we send
 
     def send(self, unit: Unit) -> bytes:
@@ -135,7 +128,7 @@ class Connection:
         With CURVE they are others each time. A CURVE command is sealed by the mechanism, as far as that has got.
         """
         octets = self._octets(unit, self._wraps())
-        if isinstance(unit, Greeting | Greeting1 | Greeting2):
+        if isinstance(unit, _GREETINGS):
             versioned_1_0 = isinstance(unit, Greeting2) and unit.revision & 0xFF == 0
             self.framing = Framing.V1 if isinstance(unit, Greeting1) or versioned_1_0 else Framing.V2
         if len(self._sent) < OLD_GREETING_SIZE:
@@ -158,6 +151,11 @@ class Connection:
         return octets
 
     @property
+    def untouched(self) -> bool:
+        """Whether nothing was sent or read yet."""
+        return not self._sent and not self._buffer and self.state is State.GREETING
+
+    @property
     def seals(self) -> bool:
         """Whether what is sent is other octets each time (CURVE)."""
         return self.mechanism is not None and self.mechanism.seals
@@ -169,6 +167,8 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """The honest replies that reading has produced since the last call."""
+        if not self._outgoing:
+            return b""
         # Not before: what is sealed must leave in the order of its nonces, and others may be sent in between.
         octets = b"".join([self._octets(unit, wraps) for unit, wraps in self._outgoing])
         self._outgoing.clear()
@@ -334,9 +334,9 @@ class Connection:
         return self.complete and self._answering and self.mechanism is not None
 
     def _octets(self, unit: Unit, wraps: bool) -> bytes:
-        if isinstance(unit, CurveCommand) and self.mechanism is not None:
+        if self.mechanism is not None and isinstance(unit, CurveCommand):
             return encode(self.mechanism.seal(unit), self.framing)
-        if isinstance(unit, Frame | Command) and wraps and self.mechanism is not None:
+        if wraps and self.mechanism is not None and isinstance(unit, _WRAPPED):
             frame = unit if isinstance(unit, Frame) else Frame(unit.body(), command=True, more=unit.more)
             return encode(self.mechanism.wrap(frame), self.framing)
         return encode(unit, self.framing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from zmqfuzz.zmtp.reader import GreetingReceived
 from zmqfuzz.zmtp.wire import Command, Frame, Property
@@ -16,7 +17,25 @@ __all__ = [
     "FrameReceived",
     "GreetingReceived",
     "HandshakeComplete",
+    "Role",
+    "State",
 ]
+
+
+class Role(Enum):
+    """Which side of the TCP connection we are; NULL does not care (RFC 37: as-server says nothing about TCP)."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class State(Enum):
+    """What is read next."""
+
+    GREETING = "greeting"
+    HANDSHAKE = "handshake"
+    TRAFFIC = "traffic"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)

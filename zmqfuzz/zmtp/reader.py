@@ -85,8 +85,8 @@ class Buffer:
 
     __slots__ = ("octets",)
 
-    def __init__(self) -> None:
-        self.octets = bytearray()
+    def __init__(self, octets: bytes = b"") -> None:
+        self.octets = bytearray(octets)
 
     def __len__(self) -> int:
         return len(self.octets)

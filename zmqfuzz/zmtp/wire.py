@@ -290,7 +290,7 @@ def encode(unit: Unit, framing: Framing = Framing.V2) -> bytes:
     """The octets of ``unit``; ``framing`` matters for frames and commands only. Never raises for odd values."""
     match unit:  # the most frequent first: this is done for everything that is sent
         case Frame():
-            return _frame(unit, framing)
+            return _frame_v1(unit) if framing is Framing.V1 else _frame_v2(unit)
         case Raw(data):
             return body_bytes(data)
         case Command():
