@@ -225,12 +225,12 @@ class Player:
         greeting, note = self._keyring.begin(self._connection, step, Role.CLIENT)
         sent = yield from self._written(greeting)
         self.record.sent(at, greeting[:sent], sent, note=note)
-        joined = any(map(_whole, self.script.steps[self._at + 1 : self._at + 2]))  # our READY goes with what follows
+        joined = any(map(_whole, self.script.steps[self._at + 1 : self._at + 2]))
         yield from self._until(
             lambda: self._sock is None or (self._connection.complete and (joined or self._flushed())), step.within
         )
         self._shaking = None
-        if not (joined or self._flushed()):
+        if not joined:
             yield from self._flush()
         self.record.shaken(self._connection, step, Role.CLIENT)
 
