@@ -113,6 +113,7 @@ def pairs(folder: Path) -> list[Pair]:
         Pair("ZF316", "reaper, no ZAP_DOMAIN", dead, python("reaper", "--no-zap-domain"), reaps),
         Pair("ZF205", "descriptor_leak", QUIET, python("descriptor_leak"), python("descriptor_leak", "--hardened")),
     ]
+    found.append(Pair("ZF213", "inflater", QUIET, python("inflater"), python("inflater", "--hardened")))
     exposure = ("--only", "exposure", "--expose", "tcp://127.0.0.1:*", "--expose", "ipc:///*")
     folder.chmod(0o711)  # other users can search it, as they can /run
     socket = ("--ipc", f"ipc://{folder}/{{port}}.sock")

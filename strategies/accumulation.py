@@ -96,7 +96,7 @@ def _units(draw: Draw, situation: Situation) -> tuple[Unit, ...]:
     if situation.surface.socket_type in ("PUB", "XPUB"):
         return (Frame(_SUBSCRIBE + MARKER),)
     message = plausible(draw, situation) if draw.integer(0, 3) < 3 else (b"\xff" + MARKER,)
-    place = draw.integer(0, len(message) - 1)
+    place = draw.choice([place for place, frame in enumerate(message) if frame] or [0])  # a delimiter names nothing
     message = enveloped(draw, situation, (*message[:place], _frame(draw, message[place]), *message[place + 1 :]))
     return tuple([Frame(frame, more=number < len(message) - 1) for number, frame in enumerate(message)])
 

@@ -1,14 +1,14 @@
 """Payloads that make the mark of :mod:`zmqfuzz.canary`, and nothing else, where they are executed. Registers nothing.
 
 Each is a whole document, so that a part of it is refused before anything runs. Sources: Python's pickletools,
-PyYAML's full constructor, jsonpickle's tags.
+PyYAML's full constructor, jsonpickle's tags, the command substitution of shells (POSIX 2.6.3), Jinja's ``cycler``.
 """
 
 from __future__ import annotations
 
 from zmqfuzz.canary import PLACEHOLDER
 
-__all__ = ["CANARIES"]
+__all__ = ["CANARIES", "WORDS"]
 
 _TEXT = bytes([len(PLACEHOLDER)]) + PLACEHOLDER
 _MODE = b"\x8c\x01x"
@@ -24,3 +24,11 @@ CANARIES = (
     b'__import__("os").mkdir("' + PLACEHOLDER + b'")',
 )
 """Pickles of protocol 4, 0 and 2, of another function, within a mapping; YAML; jsonpickle; a Python expression."""
+
+WORDS = (
+    b'__import__("os").mkdir("' + PLACEHOLDER + b'")',
+    b"$(mkdir " + PLACEHOLDER + b")",
+    b";mkdir " + PLACEHOLDER + b";",
+    b"{{cycler.__init__.__globals__.os.mkdir('" + PLACEHOLDER + b"')}}",
+)
+"""What a word or field of a message may be: an expression, what a shell is told to do on the way, a template."""

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TypeAlias
 
-__all__ = ["DEEPEST", "Members", "Node", "Odd", "read_json", "write_json"]
+__all__ = ["DEEPEST", "Ext", "Members", "Node", "Odd", "read_json", "write_json"]
 
 DEEPEST = 64
 """Levels of a message that is read; what is deeper is left to mutations that know nothing of its structure."""
@@ -25,13 +25,21 @@ class Odd:
 
 
 @dataclass(frozen=True, slots=True)
+class Ext:
+    """A value of an application's own type, which only msgpack has; null in JSON."""
+
+    code: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Members:
     """An object or map, in its order; a key may stand there twice."""
 
     pairs: tuple[tuple[Node, Node], ...] = ()
 
 
-Node: TypeAlias = "bool | int | float | str | bytes | tuple[Node, ...] | Members | Odd | None"
+Node: TypeAlias = "bool | int | float | str | bytes | tuple[Node, ...] | Members | Ext | Odd | None"
 
 
 def read_json(octets: bytes) -> Node:
@@ -63,6 +71,8 @@ def write_json(node: Node) -> bytes:
     match node:
         case Odd():
             return node.json
+        case Ext():
+            return b"null"
         case Members(pairs):
             return b"{" + b", ".join([_key(key) + b": " + write_json(value) for key, value in pairs]) + b"}"
         case tuple():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from zmqfuzz.drawing import Draw
+from zmqfuzz.strategies.compressed import bomb, opened
 from zmqfuzz.strategies.documents import Node, read_json, write_json
 from zmqfuzz.strategies.packed import read_msgpack, write_msgpack
 from zmqfuzz.strategies.pieces import BOUNDARIES, body
-from zmqfuzz.strategies.structures import NUMBERS, mutated
+from zmqfuzz.strategies.structures import mutated, with_leaf
+from zmqfuzz.strategies.texts import NUMBERS, as_octets, as_text, is_text, number_like, with_word, words_changed
 
-__all__ = ["LARGEST", "changed", "octets_changed"]
+__all__ = ["LARGEST", "changed", "octets_changed", "with_value"]
 
 LARGEST = 512 * 1024
 """Octets of a frame after it was changed."""
@@ -20,6 +22,9 @@ _STRUCTURED = 64 * 1024
 
 _PARTS = (2, 3, 50, 1000)
 """Parts of a message that should have fewer."""
+
+
+_TREES = ((read_json, write_json), (read_msgpack, write_msgpack))
 
 
 def _bit(draw: Draw, octets: bytes) -> bytes:
@@ -53,9 +58,7 @@ def _renumbered(draw: Draw, octets: bytes) -> bytes:
     if not found:
         return _inserted(draw, octets)
     match = found[draw.integer(0, len(found) - 1)]
-    odd = (b"1e400", b"nan", b"9" * 5000, b"", b"0x1", b"1.5")
-    number = draw.choice((b"0", b"-" + match[0], b"%d" % draw.choice(NUMBERS), draw.choice(odd)))
-    return octets[: match.start()] + number + octets[match.end() :]
+    return octets[: match.start()] + as_octets(number_like(draw, match[0].decode())) + octets[match.end() :]
 
 
 def _inserted(draw: Draw, octets: bytes) -> bytes:
@@ -75,15 +78,41 @@ def octets_changed(draw: Draw, octets: bytes) -> bytes:
 
 
 def _frame_changed(draw: Draw, octets: bytes) -> bytes:
-    """One change, by structure where the frame is JSON or msgpack, and sometimes where it is not."""
-    if len(octets) <= _STRUCTURED and draw.choice((True, True, True, False)):
-        for read, write in ((read_json, write_json), (read_msgpack, write_msgpack)):
-            try:
-                node: Node = read(octets)
-            except ValueError:
-                continue
-            return write(mutated(draw, node))[:LARGEST]
-    return octets_changed(draw, octets)
+    """One change, by structure where the frame has one that is known, and sometimes where it has not."""
+    if len(octets) > _STRUCTURED or draw.choice((False, False, False, True)):
+        return octets_changed(draw, octets)
+    for read, write in _TREES:
+        try:
+            node: Node = read(octets)
+        except ValueError:
+            continue
+        return write(mutated(draw, node))[:LARGEST]
+    if (within := opened(octets)) is not None:
+        inner, pack = within
+        return bomb(draw, pack) if draw.boolean() else pack(_frame_changed(draw, inner))[:LARGEST]
+    return as_octets(words_changed(draw, as_text(octets))) if is_text(octets) else octets_changed(draw, octets)
+
+
+def with_value(draw: Draw, octets: bytes, value: bytes) -> bytes:
+    """``octets`` with ``value`` in the place of one value in them: a leaf, a word, or all; what else is there stays."""
+    for read, write in _TREES:
+        try:
+            node: Node = read(octets) if len(octets) <= _STRUCTURED else None
+        except ValueError:
+            continue
+        return write(with_leaf(draw, node, lambda old: _as(old, value)))
+    if (within := opened(octets)) is not None:
+        return within[1](with_value(draw, within[0], value))
+    if is_text(octets) and draw.choice((True, True, False)):
+        return as_octets(with_word(draw, as_text(octets), value.decode("latin-1")))
+    return value
+
+
+def _as(old: Node, value: bytes) -> Node:
+    """``value`` as a node of the kind that stood there, as far as it can be one."""
+    if isinstance(old, int) and not isinstance(old, bool) and value.isdigit():
+        return int(value)
+    return value.decode() if value.isascii() else value
 
 
 def changed(draw: Draw, message: tuple[bytes, ...]) -> tuple[bytes, ...]:

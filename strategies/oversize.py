@@ -25,22 +25,32 @@ _LARGEST = 32 * MIB
 def oversized_frame(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Frames at the exact size limit, one octet over it, and frames that announce more than they bring."""
     limit = situation.limits.max_frame
-    steps: list[Step] = list(greeted(draw, situation))
     if limit is not None and draw.choice((True, True, True, False)):
-        size = max(0, draw.choice((limit, limit + 1, limit + 1, limit - 1, limit + 33, 2 * limit)))
-        whole = size <= _LARGEST  # a larger one is announced, and only begun
-        frame = Frame(Fill(min(size, _LARGEST)), long=draw.choice((None, True)), declared_size=None if whole else size)
-    elif draw.boolean():
+        over, within = draw.choice((limit + 1, limit + 33, 2 * limit)), max(0, draw.choice((limit, limit - 1)))
+        alone = situation.surface.side == "connect" or limit > _LARGEST // 2
+        sizes = draw.choice(((over,), (over,), (within,)) if alone else ((over, within), (over,)))
+        return tuple(_frame(draw, situation, _about(draw, size)) for size in sizes)
+    if draw.boolean():
         frame = Frame(Fill(draw.choice(BOUNDARIES)), long=draw.choice((None, True)))
     else:
         announced = draw.choice(_ANNOUNCED)
         frame = Frame(Fill(min(draw.choice(_VOLUMES), announced)), declared_size=announced)
-    steps.append(Send((frame,)))
-    announced = announced_size(frame)
-    promised = limit is not None and limit // 2 < announced <= limit  # it may take a busy target a while to refuse it
+    return (_frame(draw, situation, frame),)
+
+
+def _about(draw: Draw, size: int) -> Frame:
+    """A frame of a size at the limit; one that is too large to be sent is announced, and only begun."""
+    whole = size <= _LARGEST
+    return Frame(Fill(min(size, _LARGEST)), long=draw.choice((None, True)), declared_size=None if whole else size)
+
+
+def _frame(draw: Draw, situation: Situation, frame: Frame) -> Script:
+    """A peer that sends it, and waits to be refused where it should be; a busy target may take a while for that."""
+    limit, announced = situation.limits.max_frame, announced_size(frame)
+    promised = limit is not None and limit // 2 < announced <= limit
     over = limit is not None and announced > limit
-    steps.append(Expect("close", within=2.0 if over else 0.3 if promised else 0.02))
-    return (Script(tuple(steps)),)
+    waits = Expect("close", within=2.0 if over else 0.3 if promised else 0.02)
+    return Script((*greeted(draw, situation), Send((frame,)), waits))
 
 
 @strategy("multipart", needs=Reached.TRAFFIC, promises=("max_message",), weight=2)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import struct
 
-from zmqfuzz.strategies.documents import DEEPEST, Members, Node, Odd
+from zmqfuzz.strategies.documents import DEEPEST, Ext, Members, Node, Odd
 
 __all__ = ["read_msgpack", "write_msgpack"]
+
+
+_FIXED = {1 << power: bytes([0xD4 + power]) for power in range(5)}
+"""How an ext type of 1, 2, 4, 8 or 16 octets begins."""
 
 
 def write_msgpack(node: Node) -> bytes:
@@ -18,6 +22,10 @@ def write_msgpack(node: Node) -> bytes:
     match node:
         case Odd():
             return node.msgpack
+        case Ext(code, data):
+            kind = bytes([code & 0xFF])
+            fixed = _FIXED.get(len(data))
+            return (fixed + kind if fixed else _head(len(data), 0, 0, (0xC7, 0xC8, 0xC9)) + kind) + data
         case None:
             return b"\xc0"
         case bool():
@@ -96,11 +104,9 @@ def _read(octets: bytes, at: int, depth: int) -> tuple[Node, int]:
         size, at = _number(octets, at, 1 << (kind - (0xC4 if kind < 0xD0 else 0xD9)))
         body = _part(octets, at, size)
         return body if kind < 0xD0 else body.decode("utf-8", "surrogateescape"), at + size
-    if 0xC7 <= kind <= 0xC9 or 0xD4 <= kind <= 0xD8:  # ext: kept as it is
-        start = at - 1
+    if 0xC7 <= kind <= 0xC9 or 0xD4 <= kind <= 0xD8:
         size, at = _number(octets, at, 1 << (kind - 0xC7)) if kind < 0xD0 else (1 << (kind - 0xD4), at)
-        _part(octets, at, size + 1)
-        return Odd(b"null", octets[start : at + size + 1]), at + size + 1
+        return Ext(_number(octets, at, 1)[0], _part(octets, at + 1, size)), at + size + 1
     raise ValueError("no msgpack")
 
 

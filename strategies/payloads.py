@@ -6,16 +6,19 @@ from zmqfuzz.catalogue import Situation, strategy
 from zmqfuzz.drawing import Draw
 from zmqfuzz.errors import UsageError
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, Wait
-from zmqfuzz.strategies.canaries import CANARIES
+from zmqfuzz.seeds import SUBSCRIBED
+from zmqfuzz.strategies.canaries import CANARIES, WORDS
+from zmqfuzz.strategies.compressed import packed
 from zmqfuzz.strategies.documents import write_json
-from zmqfuzz.strategies.mutations import changed
+from zmqfuzz.strategies.mutations import changed, with_value
 from zmqfuzz.strategies.packed import write_msgpack
 from zmqfuzz.strategies.pieces import ending, leaving, our_type, peers
 from zmqfuzz.strategies.structures import DOCUMENTS
+from zmqfuzz.strategies.vocabulary import guessed, vocabulary
 from zmqfuzz.trial import Reached
 from zmqfuzz.zmtp.wire import Frame, Unit
 
-__all__ = ["enveloped", "plausible"]
+__all__ = ["enveloped", "plausible", "units_of"]
 
 Message = tuple[bytes, ...]
 
@@ -45,6 +48,12 @@ _BINARY = (
 """Protocol buffers (a number, a text, numbers of too many octets, a length that lies, nested, groups, types that do not
 exist); pickles that make nothing (a number, sizes that lie, versions and memos that do not exist, an empty stack)."""
 
+_MESSAGES = {"bind": (1, 2, 8), "connect": (8, 16, 40)}
+"""Messages of one peer: many where each connection has to be waited for."""
+
+_PACKED = 4096
+"""Octets of what is sent compressed."""
+
 _IDENTITIES = (b"", b"peer", b"\x80\xff\xfe")
 """Only an application behind a ROUTER sees them."""
 
@@ -64,8 +73,15 @@ def _users(draw: Draw, situation: Situation) -> Message:
 
 def plausible(draw: Draw, situation: Situation) -> Message:
     """A message that an application may well be used to."""
-    if situation.seeds and draw.integer(0, 3) < 3:
-        return draw.choice(situation.seeds)
+    recorded = situation.seeds[: situation.recorded]
+    heard = situation.seeds[len(recorded) :]
+    if recorded and draw.integer(0, 3) < 3:
+        return draw.choice(recorded)
+    if heard and draw.integer(0, 2) == 2:
+        return draw.choice(heard)
+    words = vocabulary(heard)
+    if words and draw.boolean():
+        return guessed(draw, words)
     kind = draw.integer(0, 3)
     if kind == 0:
         frame = write_json(draw.choice(DOCUMENTS))
@@ -73,28 +89,51 @@ def plausible(draw: Draw, situation: Situation) -> Message:
         frame = write_msgpack(draw.choice(DOCUMENTS))
     else:
         frame = draw.choice(_WORDS if kind == 2 else _BINARY)
+    if draw.integer(0, 7) == 7:
+        frame = packed(draw, frame[:_PACKED])
     if draw.choice((False, False, True)):
         return (draw.choice(_WORDS), *((frame,) * draw.choice((1, 2))))
     return (frame,)
 
 
 def _with_canary(draw: Draw, message: Message) -> Message:
-    """The canary alone, or where one frame, or each frame, of ``message`` stands."""
+    """The canary alone, or in the place of one value, of one frame or of each frame of ``message``."""
     canary = draw.choice(CANARIES)
-    place = draw.integer(-2, len(message) - 1)
-    if place < 0:
-        return (canary,) if place == -2 else (canary,) * len(message)
+    kind = draw.integer(0, 5)
+    if kind < 2:
+        return (canary,) if kind == 0 else (canary,) * len(message)
+    place = draw.integer(0, len(message) - 1)
+    if kind > 3:
+        canary = with_value(draw, message[place], draw.choice((*WORDS, canary)))
     return (*message[:place], canary, *message[place + 1 :])
 
 
+def _topics(situation: Situation) -> tuple[bytes, ...]:
+    """What the target has subscribed to, as far as it was heard: a SUB drops all else (RFC 29)."""
+    if situation.surface.socket_type.upper() not in ("SUB", "XSUB"):
+        return ()
+    return tuple(seed[0][1:] for seed in situation.seeds if len(seed) == 1 and seed[0].startswith(SUBSCRIBED))
+
+
+def _published(draw: Draw, situation: Situation, message: Message) -> Message:
+    """The message under a topic that the target wants: as it is where it has one, else behind it or in its frame."""
+    topics = _topics(situation)
+    if not topics or message[0].startswith(topics):
+        return message
+    topic = draw.choice(topics)
+    return (topic + message[0], *message[1:]) if draw.boolean() else (topic, *message)
+
+
 def enveloped(draw: Draw, situation: Situation, message: Message) -> Message:
-    """The message behind the delimiter of RFC 28, where the target's pattern has one, or may have."""
+    """The message as it goes to a target of this type: with a delimiter, or under a topic, where that is due."""
+    message = _published(draw, situation, message)
     kind = situation.surface.socket_type
     wanted = kind in _ENVELOPED or (kind in ("ROUTER", "DEALER") and draw.boolean())
     return (b"", *message) if wanted and message[0] else message
 
 
-def _units(message: Message) -> tuple[Unit, ...]:
+def units_of(message: Message) -> tuple[Unit, ...]:
+    """The frames of a message."""
     return tuple([Frame(frame, more=number < len(message) - 1) for number, frame in enumerate(message)])
 
 
@@ -104,15 +143,16 @@ def _hostile(draw: Draw, situation: Situation) -> tuple[tuple[Unit, ...], tuple[
     message = _users(draw, situation) if users else plausible(draw, situation)
     valid = enveloped(draw, situation, message)
     if draw.integer(0, 7) == 7:
-        return _units(enveloped(draw, situation, _with_canary(draw, message))), _units(valid)
+        return units_of(enveloped(draw, situation, _with_canary(draw, message))), units_of(valid)
     within = draw.choice((True, True, True, False))  # else the envelope may change, too
     made = message if within else valid
     for _ in range(draw.choice((0, 1, 2) if users else (1, 1, 2, 4))):
         made = changed(draw, made)
-    return _units(enveloped(draw, situation, made) if within else made), _units(valid)
+    made = enveloped(draw, situation, made) if within else _published(draw, situation, made)
+    return units_of(made), units_of(valid)
 
 
-@strategy("application-payload", needs=Reached.TRAFFIC, weight=6)
+@strategy("application-payload", needs=Reached.TRAFFIC, weight=10)
 def application_payload(draw: Draw, situation: Situation) -> tuple[Script, ...]:
     """Messages like the application's own, recorded or likely, changed in structure, octets and parts; a canary."""
     scripts = []
@@ -120,7 +160,7 @@ def application_payload(draw: Draw, situation: Situation) -> tuple[Script, ...]:
         identity = draw.choice(_IDENTITIES) if situation.surface.socket_type == "ROUTER" else b""
         identity += b"%d" % number if identity else b""  # no peer has another's
         steps: list[Step] = [Connect(), Shake(our_type(draw, situation), identity=identity)]
-        for _ in range(draw.choice((1, 2, 8))):
+        for _ in range(draw.choice(_MESSAGES[situation.surface.side])):
             hostile, valid = _hostile(draw, situation)
             steps.append(Send((*hostile, *valid) if draw.boolean() else hostile))
             if draw.boolean():

@@ -5,18 +5,13 @@ Contract: a mutated document is read by a JSON or msgpack parser up to the one p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zmqfuzz.drawing import Draw
-from zmqfuzz.strategies.documents import Members, Node, Odd, write_json
+from zmqfuzz.strategies.documents import Ext, Members, Node, Odd, write_json
+from zmqfuzz.strategies.texts import NUMBERS, like
 
-__all__ = ["DOCUMENTS", "NUMBERS", "mutated"]
-
-NUMBERS = (
-    *(0, 1, -1, 127, 128, 255, 256, -128, -129, 32767, 32768, 65535, 65536, 10**9),
-    *(2**31 - 1, 2**31, -(2**31), 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 10**30),
-)
-"""Where a width of integers ends, and where a double stops being exact."""
-
-_TEXTS = ("", "\0", "\ud800", "\uffff", "%s%n", "../", "a" * 256, "a" * 65536, "0", "-1", "null", "\u202e", "'", '"\n')
+__all__ = ["DOCUMENTS", "mutated", "with_leaf"]
 
 _DEPTHS = (100, 1000, 2000, 20_000, 100_000)
 """Levels: under, around and far over the recursion that common parsers allow."""
@@ -84,16 +79,22 @@ def _times(draw: Draw, node: Node) -> int:
     return max(2, min(draw.choice((2, 15, 16, 5000)), _LARGEST // len(write_json(node) + b" ")))
 
 
-def _alike(draw: Draw, node: float | str) -> Node:
+def _alike(draw: Draw, node: float | str | Ext) -> Node:
     """Another value of the same type: what a program that looks at types takes, and may divide by."""
     if isinstance(node, str):
-        return draw.choice(_TEXTS)
+        return like(draw, node)
+    if isinstance(node, Ext):
+        data = node.data
+        others = (data[:-1], data + b"\0", b"", b"\xff" * len(data), bytes(len(data)), b"\x7f" + b"\xff" * 7)
+        return (
+            Ext(node.code, draw.choice(others)) if draw.choice((True, True, False)) else Ext(draw.integer(0, 255), data)
+        )
     return draw.choice((0, 0, -node, node + 1, draw.choice(NUMBERS), draw.choice(NUMBERS)))
 
 
 def _other(draw: Draw, node: Node) -> Node:
     """Another value in the place of ``node``: of the same or another type, at a boundary, or none at all."""
-    if isinstance(node, int | float | str) and not isinstance(node, bool) and draw.boolean():
+    if isinstance(node, int | float | str | Ext) and not isinstance(node, bool) and draw.boolean():
         return _alike(draw, node)
     kind = draw.integer(0, 8)
     if kind == 0:
@@ -101,7 +102,7 @@ def _other(draw: Draw, node: Node) -> Node:
     if kind == 1:
         return draw.choice(NUMBERS)
     if kind == 2:
-        return draw.choice(_TEXTS)
+        return like(draw, node if isinstance(node, str) else "a")
     if kind == 3:
         return draw.choice(_ODDS)
     if kind == 4:
@@ -160,3 +161,15 @@ def mutated(draw: Draw, node: Node) -> Node:
             place = draw.integer(0, len(node) - 1)
             return (*node[:place], mutated(draw, node[place]), *node[place + 1 :])
     return _other(draw, node)
+
+
+def with_leaf(draw: Draw, node: Node, make: Callable[[Node], Node]) -> Node:
+    """The tree with what ``make`` gives in the place of one value that holds no others; all else is as it was."""
+    if isinstance(node, Members) and node.pairs:
+        place = draw.integer(0, len(node.pairs) - 1)
+        key, value = node.pairs[place]
+        return Members((*node.pairs[:place], (key, with_leaf(draw, value, make)), *node.pairs[place + 1 :]))
+    if isinstance(node, tuple) and node:
+        place = draw.integer(0, len(node) - 1)
+        return (*node[:place], with_leaf(draw, node[place], make), *node[place + 1 :])
+    return make(node)

@@ -56,7 +56,7 @@ CODES = {
     f"ZF{number}"
     for number in (
         *range(101, 106),
-        *range(201, 213),
+        *range(201, 214),
         301,
         *range(311, 318),
         *range(321, 323),

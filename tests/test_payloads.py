@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
+import zlib
 from collections.abc import Iterator
+from types import ModuleType
 
 import hypothesis
 import msgspec
@@ -17,6 +22,8 @@ from zmqfuzz.catalogue import Situation, families
 from zmqfuzz.drawing import Draw, HypothesisDraw, RandomDraw
 from zmqfuzz.errors import UsageError
 from zmqfuzz.script import Attack, Connect, Send
+from zmqfuzz.seeds import SUBSCRIBED
+from zmqfuzz.strategies.compressed import opened
 from zmqfuzz.strategies.documents import Members, Node, read_json, write_json
 from zmqfuzz.strategies.mutations import LARGEST, changed, octets_changed
 from zmqfuzz.strategies.packed import read_msgpack, write_msgpack
@@ -88,7 +95,7 @@ def test_what_is_no_document_is_refused(octets: bytes) -> None:
 
 def test_keys_may_stand_twice_and_ext_types_are_kept() -> None:
     assert write_json(read_json(b'{"a": 1, "a": [2]}')) == b'{"a": 1, "a": [2]}'
-    packed = b"\x82\xa1a\xd6\xff\0\0\0\1\xa1a\xc7\x02\x05xy"
+    packed = b"\x82\xa1a\xd6\xff\0\0\0\1\xa1a\xc7\x03\x05xyz"
     assert write_msgpack(read_msgpack(packed)) == packed
 
 
@@ -192,3 +199,56 @@ def test_a_tree_is_plain_data() -> None:
     tree: Node = Members((("a", (1, None)),))
     assert read_json(b'{"a": [1, null]}') == tree
     assert {tree: 1}[tree] == 1
+
+
+def drawn_from(kind: str, *seeds: tuple[bytes, ...], count: int = 500) -> set[tuple[bytes, ...]]:
+    return {one for number in range(count) for one in messages(drawn(number, situation(kind, seeds=seeds)))}
+
+
+def test_words_change_one_at_a_time() -> None:
+    said = {frame for message in drawn_from("PULL", (b"price.XETRA.SAP",)) for frame in message}
+    assert {b"price.", b"price", b"price.XETRA", b"price.XETRASAP"} & said
+    assert any(frame.startswith(b"price.XETRA.") and frame != b"price.XETRA.SAP" for frame in said)
+    numbers = {frame[4:] for message in drawn_from("PULL", (b"ADD 5",)) for frame in message if frame[:4] == b"ADD "}
+    assert any(not number.isascii() and number.decode(errors="replace").isdigit() for number in numbers)
+    assert any(len(number) > 4300 and number.isdigit() for number in numbers), "more digits than int() takes"
+
+
+def test_a_text_ends_with_what_a_repetition_of_repetitions_does_not_take() -> None:
+    said = {frame for message in drawn_from("PULL", (b'{"name": "Mary"}',)) for frame in message}
+    assert any(b"M" * 30 + b"!" in frame or b"a" * 30 + b"!" in frame for frame in said)
+
+
+@pytest.mark.parametrize("module", [zlib, gzip, bz2, lzma])
+def test_what_is_compressed_is_changed_within_or_becomes_very_large(module: ModuleType) -> None:
+    seed = module.compress(b'{"op": "get", "key": "a"}')
+    draw: Draw = RandomDraw(1)
+    inner, large = set(), 0
+    for _ in range(300):
+        (frame,) = changed(draw, (seed,))[:1]
+        if (within := opened(frame)) is not None:
+            inner.add(within[0][:4096])
+            large += len(within[0]) >= 64 * 1024
+    assert large
+    assert any(b"op" in one and one != b'{"op": "get", "key": "a"}' for one in inner)
+
+
+def test_ext_types_of_msgpack_keep_their_code_with_other_octets() -> None:
+    seed = b"\x82\xa4kind\xa1a\xa2at\xd7\x01" + bytes(8)
+    said = {frame for message in drawn_from("PULL", (seed,), count=1500) for frame in message}
+    assert any(b"\xa2at\xc7\x00\x01" in frame for frame in said), "none"
+    assert any(b"\xa2at\xc7\x07\x01" in frame or b"\xa2at\xc7\x09\x01" in frame for frame in said), "one less or more"
+
+
+def test_a_canary_stands_where_a_value_was() -> None:
+    json_said = {frame for message in drawn_from("PULL", (b'{"op": "calc", "of": "1+2"}',)) for frame in message}
+    assert any(frame.startswith(b'{"op": "calc", "of": "__import__') for frame in json_said)
+    said = {frame for message in drawn_from("PULL", (b"ping host",)) for frame in message}
+    assert any(frame.startswith(b"ping ") and b"$(mkdir /" in frame for frame in said)
+
+
+def test_a_subscriber_gets_what_it_subscribed_to() -> None:
+    for topics in ((b"price.",), (b"price.", b"news")):
+        said = drawn_from("SUB", *((SUBSCRIBED + topic,) for topic in topics), count=100)
+        assert all(message[0].startswith(topics) for message in said)
+    assert any(not message[0].startswith(b"price.") for message in drawn_from("PULL", (b"\x01price.",), count=50))

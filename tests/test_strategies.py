@@ -137,7 +137,7 @@ def test_oversized_frames_stand_at_the_exact_limit_and_one_over_it(limit: int) -
     situation = Situation(SITUATIONS[0].surface, Limits(max_frame=limit), Budget())
     sizes = set()
     for seed in range(SEEDS):
-        for step in drawn(family, seed, situation).scripts[0].steps:
+        for step in (step for script in drawn(family, seed, situation).scripts for step in script.steps):
             for unit in step.units if isinstance(step, Send) else ():
                 if isinstance(unit, Frame) and unit.declared_size is None and not isinstance(unit.body, bytes):
                     sizes.add(unit.body.size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import trio
@@ -20,7 +20,7 @@ from zmqfuzz.credentials import Credentials
 from zmqfuzz.listener import Listeners
 from zmqfuzz.probe import UNASKED, Prober, UserProbe
 from zmqfuzz.reads import reads_on
-from zmqfuzz.seeds import Heard
+from zmqfuzz.seeds import Heard, Message
 from zmqfuzz.settling import KNOWN_DEAF
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import READING, ProbeResult, Surface
@@ -39,14 +39,20 @@ as that took, unless it did not. SETTLED seconds it has at least to work off wha
 
 
 class Asking:
-    """The honest peers of a run. ``heard`` is what the target said to them, for each door."""
+    """The honest peers of a run. ``heard`` is what the target said to them, for each door; ``asks``: see Prober."""
 
     def __init__(
-        self, probe: UserProbe, credentials: Credentials, listeners: Listeners | None, bystanders: Bystanders
+        self,
+        probe: UserProbe,
+        credentials: Credentials,
+        listeners: Listeners | None,
+        bystanders: Bystanders,
+        asks: Sequence[Message] = (),
     ) -> None:
         self.heard: defaultdict[str, Heard] = defaultdict(Heard)
         self._bystanders = bystanders
         self._probe = probe
+        self._asks = asks
         self._credentials = credentials
         self._listeners = listeners
         self._probers: dict[str, Prober] = {}
@@ -73,7 +79,7 @@ class Asking:
 
     def _prober(self, key: str) -> Prober:
         if key not in self._probers:
-            self._probers[key] = Prober(self._probe, self._credentials, self.heard[key])
+            self._probers[key] = Prober(self._probe, self._credentials, self.heard[key], self._asks)
         return self._probers[key]
 
     async def ask(self, surface: Surface, within: float) -> ProbeResult:

@@ -27,6 +27,7 @@ from zmqfuzz.finding import Finding
 from zmqfuzz.harness import Harness
 from zmqfuzz.listener import Listeners
 from zmqfuzz.probe import UserProbe
+from zmqfuzz.seeds import Message
 from zmqfuzz.target import Target
 from zmqfuzz.targets.attached import AttachedTarget
 from zmqfuzz.targets.child import ChildTarget, parse_signal
@@ -51,7 +52,8 @@ class Spec:
     ``command`` starts it; without one ``connect`` (and ``pid``) attach to what runs. ``bind``: endpoints where we
     listen and the target connects to us. ``stop_signal`` tells it to stop. ``inventory``: where something is found, it
     is started once more with the shim, to learn which line opens the socket. ``probe`` is the user's own check of the
-    service, ``counter`` their command that prints how many messages it has taken; ``credentials`` are what the target
+    service, ``counter`` their command that prints how many messages it has taken; ``asks``: recorded messages
+    that honest clients ask; ``credentials`` are what the target
     asks its peers for.
     """
 
@@ -69,6 +71,7 @@ class Spec:
     probe: UserProbe = None
     inventory: bool = True
     counter: str = ""
+    asks: tuple[Message, ...] = ()
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
 
@@ -76,6 +79,7 @@ class Spec:
         """For JSON; a probe that is a function cannot be saved and is left out, and so are secrets."""
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "limits"}
         plain["credentials"] = self.credentials.to_plain()
+        plain["asks"] = [[frame.hex() for frame in message] for message in self.asks]
         plain["probe"] = self.probe if isinstance(self.probe, str) else None
         plain["limits"] = {item.name: getattr(self.limits, item.name) for item in fields(Limits)}
         return plain
@@ -90,13 +94,14 @@ class Spec:
                 for name, value in plain.items()
                 if name in known and name not in ("limits", "credentials")
             }
+            values["asks"] = tuple(tuple(map(bytes.fromhex, message)) for message in plain.get("asks", ()))
             whole = Credentials.from_plain(plain.get("credentials", {}), credentials)
             limits: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in plain.get("limits", {}).items()
             }
             return cls(**values, credentials=whole, limits=Limits(**limits))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UsageError(
                 f"The saved description of the target cannot be read ({error}); give -- COMMAND."
             ) from error
@@ -130,7 +135,7 @@ class Spec:
         return AttachedTarget(self.connect, pid=self.pid, socket_type=self.socket_type, name=self.name or "")
 
     def _listeners(self) -> Listeners:
-        return Listeners(self.bind, self.socket_type, self.allow_remote, self.credentials)
+        return Listeners(self.bind, self.socket_type, self.allow_remote, self.credentials, self.asks)
 
     def harness(self, budget: Budget | None = None, env: Mapping[str, str] | None = None) -> Harness:
         """A harness for this target; ``env`` is added to its environment."""
@@ -145,6 +150,7 @@ class Spec:
             reference=None if self.bind else _bare_socket,
             inside=partial(inside, self.target) if self.command and not self.bind and self.inventory else None,
             counter=self.counter,
+            asks=self.asks,
         )
 
 

@@ -57,8 +57,9 @@ class Situation:
     """What a strategy may know when it draws: the door, what the target promises, what it may spend.
 
     ``room``: descriptors that the target may still open, as far as that can be seen.
-    ``seeds``: messages like those that the application is used to, as frames. ``payloads``: a Hypothesis strategy of
-    the user's own for such messages, to be drawn with :meth:`~zmqfuzz.drawing.Draw.value`.
+    ``seeds``: messages like those that the application is used to, as frames; the first ``recorded`` of them
+    (None: all) a user has recorded, the others were heard in this run. ``payloads``: a Hypothesis strategy of the
+    user's own for such messages, to be drawn with :meth:`~zmqfuzz.drawing.Draw.value`.
     """
 
     surface: Surface
@@ -67,6 +68,7 @@ class Situation:
     seeds: tuple[tuple[bytes, ...], ...] = ()
     payloads: SearchStrategy[Any] | None = None
     room: int | None = None
+    recorded: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from zmqfuzz.settling import REST, ROUND_SETTLE
 from zmqfuzz.standing import Standing
 from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial
 
-__all__ = ["COUNTED", "ROUNDS", "Examiner", "growth", "stayed"]
+__all__ = ["COUNTED", "ROUNDS", "Examiner", "forgot", "growth", "stayed"]
 
 ROUNDS = 6
 """Rounds of an examination for leaks: one to warm up, five to judge."""
@@ -31,6 +31,10 @@ they leave too little behind: how long a larger round takes shows only when it i
 
 COUNTED = ("ZF205", "ZF208")
 """What is counted one by one, descriptors and connections, and needs no large rounds to be told from noise."""
+
+FORGETTING, LATER = 15.0, 3
+"""Seconds after which a program may have forgotten some of what it keeps for a time, and rounds that use that again.
+With the time of the rounds before them, what is kept for half a minute is seen to be let go of."""
 
 LAST_SETTLE = 12.0
 UNMOVED = 2.5
@@ -242,6 +246,9 @@ class Examiner:
                     break
             if standing.uncollected and not doubts and trials[-1].observation.exit is None:
                 doubts.append("its Java virtual machine could not be asked to collect its garbage first")
+            if code not in COUNTED and not doubts and _passed_floor(trials):
+                await trio.sleep(FORGETTING)
+                trials += [await self._play(standing, attack, key) for _ in range(LATER) if standing.usable]
             settled = trials[-1].observation.settled
             if before is not None and settled is not None and settled.descriptors > before.descriptors and not doubts:
                 trials[-1] = await self._given_time(standing, trials[-1], before.descriptors)
@@ -317,6 +324,21 @@ def _on_course(trials: list[Trial]) -> bool:
     """Whether memory grows so fast that it will pass the floor of a leak, or nearly so, unless it levels off."""
     rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
     return len(rss) > 1 and 2 * (rss[-1] - rss[0]) * (SURE_ROUNDS - 2) >= LEAK_FLOOR * (len(rss) - 1)
+
+
+def _passed_floor(trials: list[Trial]) -> bool:
+    """Whether so much has stayed that it may be told as a leak."""
+    rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
+    return len(rss) >= SURE_ROUNDS - 1 and rss[-1] - rss[0] >= LEAK_FLOOR
+
+
+def forgot(trials: Sequence[Trial]) -> bool:
+    """Whether rounds after a pause left no more behind than was there before it, and those before it had."""
+    before, last = list(trials[:-LATER]), trials[-1].observation.settled
+    if not _passed_floor(before) or last is None:
+        return False
+    stood = before[-1].observation.settled
+    return stood is not None and last.rss <= stood.rss
 
 
 def _may_add_up(trials: list[Trial]) -> bool:

@@ -6,7 +6,7 @@ never judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -61,13 +61,13 @@ class Harness:
         reference: Reference | None = None,
         inside: Inside | None = None,
         counter: str = "",
+        asks: Sequence[tuple[bytes, ...]] = (),
     ) -> None:
-        """``counter``: a command of the user's that prints how many messages the target has taken."""
+        """``counter``: a command that prints how many messages the target has taken; ``asks``: see Prober."""
         self.target = target
         self.limits = limits or Limits()
         self.budget = budget or Budget.waiting_out(self.limits)
-        self.starts = 0
-        self.trials = 0
+        self.starts = self.trials = 0
         self.last_history: tuple[Attack, ...] = ()
         self.between: Callable[[], None] = lambda: None
         self.tap: Callable[[Trial | Examination, int], None] = lambda *_: None
@@ -79,7 +79,7 @@ class Harness:
         self.credentials = credentials or Credentials()
         self._met_doors: dict[str, Surface] = {}
         self._bystanders = Bystanders(self.limits.beside)
-        self.asking = Asking(probe, self.credentials, listeners, self._bystanders)
+        self.asking = Asking(probe, self.credentials, listeners, self._bystanders, asks)
         self._canary = Canary()
         self._listeners = listeners
         self._start_within = start_within
@@ -341,6 +341,7 @@ class Harness:
             abandoned if gone is None else 0,
             executed=await self._canary.executed(attack, patient=bool(ask)),
             beside=witness.seen,
+            surge=observer.surged(),
         )
         self.asking.heard[key].learn(transcripts)
         trial = Trial(attack, surface, transcripts, observation, seconds)

@@ -133,7 +133,9 @@ class FamilyAttack:
 
     def _spec(self, session: Session) -> Spec:
         """The target, where it is now. Raises UsageError."""
-        spec = self.target.spec(session.folder)
+        from zmqfuzz.seeds import honest
+
+        spec = replace(self.target.spec(session.folder), asks=honest(self._seeds(session)))
         endpoint, pid = self._here
         later = not spec.command and any(PLACE in one for one in spec.connect)
         if later and endpoint is None:
@@ -143,6 +145,13 @@ class FamilyAttack:
         if not later:
             return spec
         return replace(spec, connect=tuple(one.replace(PLACE, endpoint or "") for one in spec.connect), pid=pid)
+
+    def _seeds(self, session: Session) -> tuple[tuple[bytes, ...], ...]:
+        """The recorded messages of the target. Raises UsageError."""
+        from zmqfuzz.seeds import read_seeds
+
+        recorded = self.target.material["seeds"]
+        return read_seeds(session.folder / recorded) if recorded is not None else ()
 
     def _campaign(self, session: Session, cases: int | None, stop_after: int | None, found: _Found) -> Outcome:
         """Fills ``found`` as findings come: an error at the end must not cost them."""
@@ -156,7 +165,6 @@ class FamilyAttack:
         from zmqfuzz.dropping import DROPS
         from zmqfuzz.exposure import EXPOSURE
         from zmqfuzz.rating import RATING
-        from zmqfuzz.seeds import read_seeds
         from zmqfuzz.stopping import STOPPING
         from zmqfuzz.threaded import in_a_thread
 
@@ -179,7 +187,7 @@ class FamilyAttack:
             cases=cases,
             minimise_seconds=minimise,
             shrinking=True,
-            seeds=read_seeds(session.folder / material["seeds"]) if material["seeds"] is not None else (),
+            seeds=self._seeds(session),
             payloads=material["payloads"],
             stop="always" if ending else "never",
             exposure="always" if exposed else "never",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import trio
 
+from zmqfuzz.answering import Answering
 from zmqfuzz.credentials import Credentials
 from zmqfuzz.endpoints import listen
 from zmqfuzz.peer import Dial
 from zmqfuzz.probe import UNASKED
 from zmqfuzz.script import Shake
-from zmqfuzz.seeds import Heard
+from zmqfuzz.seeds import Heard, Message
 from zmqfuzz.shaking import Keyring
 from zmqfuzz.trial import ProbeResult, Surface
 from zmqfuzz.zmtp.connection import (
@@ -24,6 +25,7 @@ from zmqfuzz.zmtp.connection import (
     Event,
     FrameReceived,
     GreetingReceived,
+    HandshakeComplete,
     Role,
     State,
 )
@@ -51,7 +53,9 @@ class Listeners:
         socket_type: str = "",
         allowed: tuple[str, ...] = (),
         credentials: Credentials | None = None,
+        asks: Sequence[Message] = (),
     ) -> None:
+        """``asks``: recorded messages, which an honest server says to what may answer."""
         self._endpoints = endpoints
         self._credentials = credentials or Credentials()
         self._allowed = allowed
@@ -59,6 +63,7 @@ class Listeners:
         self._sockets: dict[str, trio.socket.SocketType] = {}
         self._turns = {endpoint: trio.Lock() for endpoint in endpoints}
         self._talks: dict[str, bool] = {}
+        self._answering = Answering(asks, self._conversation)
         self._slowest = 0.0
         self.surfaces: tuple[Surface, ...] = ()
 
@@ -184,6 +189,8 @@ class Listeners:
         if not surface.known:
             return self._unasked(surface)
         started = trio.current_time()
+        if self._answering.knows(surface):
+            return await self._answering.ask(surface, within)
         level = "application" if self._talks.get(surface.key) else "handshake"
         while (left := within - (trio.current_time() - started)) > 0:
             shaken, talked = await self._serve(surface, left, talk=level == "application")
@@ -192,7 +199,7 @@ class Listeners:
         return ProbeResult(level, False, trio.current_time() - started, f"did not come back within {within:.1f} s")
 
     async def calibrate(self, surface: Surface, heard: Heard | None = None) -> ProbeResult:
-        """Find out whether the target talks first (a REQ or PUSH client does) or only shakes hands.
+        """Find out whether it answers what was recorded, talks first (as REQ and PUSH do), or only shakes hands.
 
         ``heard`` keeps what it says.
         """
@@ -203,8 +210,40 @@ class Listeners:
         while not shaken and trio.current_time() < deadline:
             shaken, talked = await self._serve(surface, 2.0, talk=True, heard=heard)
         self._talks[surface.key] = talked
+        if shaken and (usual := await self._answering.learn(surface)) is not None:
+            return ProbeResult("application", True, usual)
         said = "" if shaken else "it did not complete a handshake with an honest server"
         return ProbeResult("application" if talked else "handshake", shaken, 0.0, said)
+
+    async def _conversation(
+        self,
+        surface: Surface,
+        within: float,
+        message: Message = (),
+        enough: Callable[[Message], bool] = lambda message: False,
+    ) -> tuple[list[Message], float] | None:
+        """Accept once, say ``message``, and listen until what comes is ``enough``; None without a handshake."""
+        parts: list[bytes] = []
+        said: list[Message] = []
+        began = ended = trio.current_time()
+
+        def take(connection: Connection, event: Event) -> bool:
+            nonlocal began, ended
+            if isinstance(event, HandshakeComplete):
+                began = ended = trio.current_time()
+            if not isinstance(event, FrameReceived):
+                return False
+            parts.append(body_bytes(event.frame.body))
+            if event.frame.more:
+                return False
+            said.append(tuple(parts))
+            parts.clear()
+            ended = trio.current_time()
+            return enough(said[-1])
+
+        opening = tuple(Frame(part, more=place < len(message)) for place, part in enumerate(message, 1))
+        connection = await self._served(surface, peer_type(surface.socket_type)[0], within, take, opening=opening)
+        return (said, ended - began) if connection.complete else None
 
     def _unasked(self, surface: Surface) -> ProbeResult:
         return ProbeResult(UNASKED, True, 0.0, f"a {surface.mechanism} client wants a server with a key")
@@ -240,10 +279,11 @@ class Listeners:
         within: float,
         enough: Callable[[Connection, Event], bool] = lambda connection, event: connection.complete,
         answer: Callable[[], tuple[Unit, ...]] = tuple,
+        opening: tuple[Unit, ...] = (),
     ) -> Connection:
         """Accept once and be an honest ``kind`` until it is ``enough``, the connection ends, or the time is over.
 
-        ``answer`` is sent at the end.
+        ``opening`` is sent when the handshake is complete, ``answer`` at the end.
         """
         mechanism = Keyring(self._credentials).mechanism(Shake(kind, mechanism=surface.mechanism), Role.SERVER)
         connection = Connection(mechanism, role=Role.SERVER)
@@ -260,6 +300,9 @@ class Listeners:
                             break
                     if connection.has_data_to_send:
                         await accepted.send(connection.data_to_send())
+                    if connection.complete and opening:
+                        await accepted.send(b"".join(map(connection.send, opening)))
+                        opening = ()
                 for unit in answer() if satisfied else ():
                     await accepted.send(connection.send(unit))
         return connection

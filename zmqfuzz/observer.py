@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import trio
 
 from zmqfuzz.measured import Rest
-from zmqfuzz.processes import Watch, descriptors_left, runnable, switches
+from zmqfuzz.processes import Watch, descriptors_left, high_water, runnable, switches
 from zmqfuzz.sockets import abandoned
 from zmqfuzz.target import Running
 from zmqfuzz.trial import Sample
@@ -47,6 +47,7 @@ class Observer:
         self._meter = Meter()
         self._quiet = quiet or Quiet()
         self.series: list[Sample] = []
+        self._water: dict[int, int] = {}
         self.capped = False
 
     @property
@@ -58,6 +59,15 @@ class Observer:
         """Start a new series, timed and counted by ``meter``."""
         self._meter = meter
         self.series = []
+        self._water = high_water(self._running.pids()) if self._watch is not None else {}
+
+    def surged(self) -> int:
+        """The largest resident set of one process since ``begin``, in octets, where it had never been as large before.
+
+        What came and went between two samples is in it. 0: no process went over what it had once had.
+        """
+        now = high_water(self._water)
+        return max((peak for pid, peak in now.items() if peak > self._water[pid]), default=0)
 
     def sample(self) -> Sample | None:
         """One sample, also added to the series; None when nothing can be seen (any more)."""

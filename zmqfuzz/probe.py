@@ -11,7 +11,7 @@ import math
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -20,7 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from zmqfuzz.credentials import Credentials, z85_encode
 from zmqfuzz.errors import UsageError
 from zmqfuzz.older import greets, is_old
-from zmqfuzz.seeds import Heard
+from zmqfuzz.seeds import Heard, Message
 from zmqfuzz.trial import READING, ProbeResult, Surface
 from zmqfuzz.zmtp.wire import peer_type
 
@@ -69,15 +69,21 @@ class Exchange:
 class Prober:
     """Asks one door, in the way that calibration found it to answer. ``heard`` keeps what that says.
 
+    ``asks``: recorded messages, which are tried before any of ours; what a program takes for nonsense, it may ignore.
     ``unread`` is how messages are sent to a door that answered none, and did not take off its socket what was sent;
     ``once``: an answer came to the first who asked a fresh process, and none to the next.
     """
 
     def __init__(
-        self, user: UserProbe = None, credentials: Credentials | None = None, heard: Heard | None = None
+        self,
+        user: UserProbe = None,
+        credentials: Credentials | None = None,
+        heard: Heard | None = None,
+        asks: Sequence[Message] = (),
     ) -> None:
         self._heard = heard or Heard()
         self._user = user
+        self._asks = asks
         self._credentials = credentials or Credentials()
         self._words = split(user) if isinstance(user, str) else []
         self._context = zmq.Context()
@@ -104,7 +110,7 @@ class Prober:
         if not shaken.ok or shaken.level == UNASKED or self._user is not None:
             return self.ask(surface, 10.0) if self._user is not None else shaken
         answered: Exchange | None = None
-        for exchange in _candidates(surface.socket_type):
+        for exchange in _candidates(surface.socket_type, self._asks):
             patience = PATIENCE + 2 * shaken.seconds  # each question shakes hands anew
             if self._settle(surface, exchange, patience, "application"):
                 return ProbeResult(self.level, True, self.usual)
@@ -293,15 +299,18 @@ def _said(ok: bool, within: float) -> str:
     return "answered" if ok else f"no answer within {within:.1f} s"
 
 
-def _candidates(socket_type: str) -> tuple[Exchange, ...]:
-    """Round trips worth trying, the least intrusive first."""
+def _candidates(socket_type: str, asks: Sequence[Message] = ()) -> tuple[Exchange, ...]:
+    """Round trips worth trying: what was recorded, then the least intrusive first."""
     match socket_type.upper():
         case "REP":
-            return tuple(Exchange(zmq.REQ, (body,)) for body in (b"zmqfuzz", b"{}"))
+            bodies = [message[message[0] == b"" :] for message in asks]
+            return tuple(Exchange(zmq.REQ, body) for body in (*filter(None, bodies), (b"zmqfuzz",), (b"{}",)))
         case "ROUTER":
-            return tuple(Exchange(zmq.DEALER, parts) for parts in _BODIES)
+            delimited = [(b"", *message) for message in asks[:1] if message[0]]
+            return tuple(Exchange(zmq.DEALER, parts) for parts in (*asks, *delimited, *_BODIES))
         case "DEALER":
-            return (Exchange(zmq.DEALER), Exchange(zmq.DEALER, (b"", b"zmqfuzz")), Exchange(zmq.REP))
+            recorded = [Exchange(zmq.DEALER, message) for message in asks]
+            return (Exchange(zmq.DEALER), *recorded, Exchange(zmq.DEALER, (b"", b"zmqfuzz")), Exchange(zmq.REP))
         case "PUB" | "XPUB":
             return (Exchange(zmq.SUB),)
         case "PUSH":
@@ -311,7 +320,8 @@ def _candidates(socket_type: str) -> tuple[Exchange, ...]:
         case "PULL":
             return (Exchange(zmq.PUSH, drain=True),)
         case "PAIR":
-            return (Exchange(zmq.PAIR), Exchange(zmq.PAIR, (b"zmqfuzz",)))
+            recorded = [Exchange(zmq.PAIR, message) for message in asks]
+            return (Exchange(zmq.PAIR), *recorded, Exchange(zmq.PAIR, (b"zmqfuzz",)))
         case _:
             return ()
 

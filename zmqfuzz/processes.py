@@ -15,13 +15,25 @@ from types import TracebackType
 
 from zmqfuzz.procfs import (
     Stat,
+    parse_high_water,
     parse_open_files,
     parse_stat,
     parse_statm,
     parse_switches,
 )
 
-__all__ = ["Usage", "Watch", "descendants", "descriptors_left", "entries", "runnable", "stat", "switches", "tree"]
+__all__ = [
+    "Usage",
+    "Watch",
+    "descendants",
+    "descriptors_left",
+    "entries",
+    "high_water",
+    "runnable",
+    "stat",
+    "switches",
+    "tree",
+]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -102,6 +114,11 @@ def switches(pids: Iterable[int]) -> int:
     """How often threads of these processes have gone to sleep, or were put there by the kernel, since their start."""
     threads = (f"/proc/{pid}/task/{thread}/status" for pid in pids for thread in entries(f"/proc/{pid}/task"))
     return sum(map(parse_switches, map(_read, threads)))
+
+
+def high_water(pids: Iterable[int]) -> dict[int, int]:
+    """The largest resident set, in octets, that each of these processes ever had: the kernel misses no peak."""
+    return {pid: parse_high_water(_read(f"/proc/{pid}/status")) for pid in pids}
 
 
 def descriptors_left(pids: Iterable[int]) -> int | None:

@@ -21,6 +21,7 @@ __all__ = [
     "TcpSocket",
     "TcpState",
     "UnixListener",
+    "parse_high_water",
     "parse_open_files",
     "parse_stat",
     "parse_statm",
@@ -129,6 +130,14 @@ def parse_switches(status: bytes) -> int:
     """Context switches of a thread, voluntary and not, in /proc/PID/task/TID/status; 0 where there are none."""
     lines = (line.split() for line in status.splitlines() if b"ctxt_switches:" in line)
     return sum(int(fields[1]) for fields in lines if len(fields) == 2 and fields[1].isdigit())
+
+
+def parse_high_water(status: bytes) -> int:
+    """The largest resident set that a process ever had, in octets, of /proc/PID/status (VmHWM); 0 where it has none."""
+    for line in status.splitlines():
+        if line.startswith(b"VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def parse_open_files(limits: bytes) -> int | None:

@@ -16,10 +16,10 @@ from pathlib import Path
 from zmqfuzz.errors import UsageError
 from zmqfuzz.trial import Direction, Transcript
 from zmqfuzz.zmtp.connection import Connection
-from zmqfuzz.zmtp.events import FrameReceived
+from zmqfuzz.zmtp.events import CommandReceived, FrameReceived
 from zmqfuzz.zmtp.wire import Greeting, body_bytes
 
-__all__ = ["Heard", "Message", "read_seeds"]
+__all__ = ["SUBSCRIBED", "Heard", "Message", "honest", "read_seeds"]
 
 Message = tuple[bytes, ...]
 """The frames of one message, without the routing id that a ROUTER puts in front."""
@@ -29,6 +29,12 @@ LARGEST = 1 << 20
 
 _OURS = b"zmqfuzz-"
 """In the path of every canary (:mod:`zmqfuzz.canary`)."""
+
+SUBSCRIBED = b"\1"
+"""In front of a topic: what a subscription was as a message before ZMTP 3.1 (RFC 23), and as which it is kept."""
+
+MOST_ASKED, LARGEST_ASKED, BEGIN = 3, 64 * 1024, 12
+"""Recorded messages that are asked by honest clients, and octets of one; in how many of these they must differ."""
 
 MOST = 10_000
 MOST_HEARD = 16
@@ -52,6 +58,15 @@ def read_seeds(path: Path) -> tuple[Message, ...]:
     if len(found) > MOST:
         raise UsageError(f"There are {len(found):,} messages in {path}; give at most {MOST:,}.")
     return tuple(dict.fromkeys(found))
+
+
+def honest(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """A few recorded messages that an honest client may ask: small ones, each of which begins otherwise."""
+    begun: dict[tuple[int, bytes], Message] = {}
+    for message in messages:
+        if sum(map(len, message)) <= LARGEST_ASKED:
+            begun.setdefault((len(message), b"".join(message)[:BEGIN]), message)
+    return tuple(begun.values())[:MOST_ASKED]
 
 
 def _read(file: Path, octets: bytes) -> list[Message]:
@@ -125,7 +140,9 @@ class Heard:
                 if entry.direction is Direction.RECEIVED:
                     connection.receive_data(entry.data)
             while (event := connection.next_event()) is not None:
-                if isinstance(event, FrameReceived):
+                if isinstance(event, CommandReceived) and event.command.name == b"SUBSCRIBE":
+                    self.add((SUBSCRIBED + body_bytes(event.command.data),))
+                elif isinstance(event, FrameReceived):
                     frames.append(body_bytes(event.frame.body))
                     if not event.frame.more:
                         self.add(frames)

@@ -13,6 +13,7 @@ from zmqfuzz.script import Attack, Script
 
 __all__ = [
     "READING",
+    "SILENT",
     "ClosedBy",
     "Direction",
     "Entry",
@@ -203,12 +204,15 @@ class Stop:
 READING = "reading"
 """The level of a probe that sees no answers, but that the target takes messages off its socket, as its loop lives."""
 
+SILENT = "answer"
+"""The level of a probe that failed where the target connected, as before, and did not answer, as it did before."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """An honest client's word. ``level``: ``handshake``, READING, ``application``, ``user``; ``seconds`` it took.
+    """An honest client's word. ``level``: ``handshake``, READING, SILENT, ``application``, ``user``.
 
-    ``at``: when it was asked, in seconds since the attack began.
+    ``seconds`` it took. ``at``: when it was asked, in seconds since the attack began.
     """
 
     level: str
@@ -230,7 +234,8 @@ class Observation:
     not asked. ``stop``: it was told to stop while the peers were there; ``exit`` is then the end it was asked for.
     ``flow``: what it took of a flood that was counted. ``kept``: what it kept of messages that waited in it.
     ``company``: what two honest clients got meanwhile. ``rests``: how busy it was with nobody
-    connected, first before the attack. ``feed``: what a reader that stood still got of what it sends.
+    connected, first before the attack. ``feed``: what a reader that stood still got of what it sends. ``surge``: the
+    largest resident set of one process, in octets, where it had not been as large before; 0: it had.
     """
 
     baseline: Sample | None = None
@@ -250,11 +255,12 @@ class Observation:
     company: Company | None = None
     rests: tuple[Rest, ...] = ()
     feed: Feed | None = None
+    surge: int = 0
 
     @property
     def peak_rss(self) -> int:
         """The largest resident set seen, in octets."""
-        return max((sample.rss for sample in self.series), default=0)
+        return max((*(sample.rss for sample in self.series), self.surge), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "ticker": ("ticker.py", (), "ZF212", ("--only", "drops", "--drops", "log:dropped")),
     "ticker_aside": ("ticker.py", ("--aside",), "ZF708", ("--only", "company")),
     "slow_consumer": ("slow_consumer.py", (), "ZF211", ("--only", "backlog")),
+    "inflater": ("inflater.py", (), "ZF213", ("--only", "application-payload")),
     "desk": ("desk.py", (), "ZF701", ("--only", "company")),
     "desk_repeats": ("desk.py", ("--repeats",), "ZF702", ("--only", "company")),
     "desk_drops": ("desk.py", ("--drops",), "ZF703", ("--only", "company", "--bystander-loss", "0")),

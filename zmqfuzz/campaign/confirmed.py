@@ -18,6 +18,7 @@ class Confirmed:
 
     ``same``: of those shown, how many failed in the way that was asked for. ``growth``: octets that each round of an
     examination left behind. ``control``: the honest traffic beside it. ``evidence``: what was judged, of each process.
+    ``forgotten``: what stayed behind was let go of after a pause, which is an answer.
     """
 
     shown: int
@@ -29,6 +30,7 @@ class Confirmed:
     control: Trial | None = None
     evidence: tuple[Trial | Examination | Exposure, ...] = ()
     same: int = 0
+    forgotten: bool = False
 
     @property
     def attack(self) -> Attack | None:

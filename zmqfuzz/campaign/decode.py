@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from zmqfuzz.campaign.text import count, printable, quantity
-from zmqfuzz.campaign.units import length, property_text, unit_text
+from zmqfuzz.campaign.units import frame_text, length, property_text, unit_text
 from zmqfuzz.reading import SEALED
 from zmqfuzz.script import (
     Attack,
@@ -150,6 +150,8 @@ def _unit_line(label: str, unit: Unit, framing: Framing, repeats: str = "") -> I
     if isinstance(body, Fill):
         octets += bytes([body.byte & 0xFF]) * min(max(body.size, 0), _HEX - len(octets))
     yield from _line(label, "->", unit_text(unit), octets, repeats, more=unit_size(unit, framing) > len(octets))
+    if isinstance(unit, Frame) and isinstance(body, bytes) and (text := frame_text(body)):
+        yield f"{'':9}{text}"
 
 
 def _line(label: str, arrow: str, text: str, octets: bytes, repeats: str = "", *, more: bool = True) -> Iterator[str]:

@@ -11,7 +11,7 @@ from zmqfuzz.campaign.judging import left_behind
 from zmqfuzz.campaign.minimise import minimise
 from zmqfuzz.campaign.naming import shape
 from zmqfuzz.catalogue import Invariant
-from zmqfuzz.examiner import COUNTED, Examiner, growth
+from zmqfuzz.examiner import COUNTED, Examiner, forgot, growth
 from zmqfuzz.harness import Harness
 from zmqfuzz.scale import hastened
 from zmqfuzz.script import Attack
@@ -61,7 +61,7 @@ class Examining:
             alone = [replace(examination, trials=(trial,)) for trial in examination.trials]
             return Confirmed(sum(entry.judge(one, self._harness.limits) is not None for one in alone), count)
         if violation is None:
-            return Confirmed(0, max(count, 1))
+            return Confirmed(0, max(count, 1), forgotten=entry.examines == "rounds" and forgot(examination.trials))
         control = examination.controls[0] if examination.controls else None
         shown = examination.trials[0]
         grown = growth(examination.trials)

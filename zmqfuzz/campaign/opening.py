@@ -90,4 +90,4 @@ class Opening:
         """What a family draws for."""
         seeds = (*self._plan.seeds, *self._harness.asking.heard[surface.key].messages)
         budget, room = self._harness.budget, standing.observer.room()
-        return Situation(surface, self._harness.limits, budget, seeds, self._plan.payloads, room)
+        return Situation(surface, self._harness.limits, budget, seeds, self._plan.payloads, room, len(self._plan.seeds))

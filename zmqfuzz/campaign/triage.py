@@ -204,7 +204,7 @@ class Triage(Examining):
         again = Confirmed(0, 0)
         if simpler != attack or self.sofar is None:
             again = await self.examine(entry, simpler, key, seen)
-            if not again.holds and self.sofar is None and simpler != attack:
+            if not again.holds and self.sofar is None and simpler != attack and not again.forgotten:
                 again = await self.examine(entry, attack, key, seen)
         if again.holds and again.trial is not None:
             return await self._owned(catch, entry, again, surface)

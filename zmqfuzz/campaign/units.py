@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -20,7 +21,10 @@ from zmqfuzz.zmtp.wire import (
     Unit,
 )
 
-__all__ = ["length", "name", "property_text", "unit_text"]
+__all__ = ["frame_text", "length", "name", "property_text", "unit_text"]
+
+_LEAST, _SAID = 3, 72
+"""Octets of a frame that may be a text, at least; and octets of it that are shown."""
 
 _LIES = {
     "nonce": {"repeat": "nonce repeated", "lower": "nonce lower than the last", "gap": "nonce after a gap"}
@@ -60,6 +64,17 @@ def unit_text(unit: Unit) -> str:
             text += f" long={int(unit.long)}" if unit.long is not None else ""
             text += " COMMAND=1" if unit.command else ""
             return text + (f" reserved={unit.reserved & 0xFF:#04x}" if unit.reserved else "")
+
+
+def frame_text(body: bytes) -> str:
+    """What a frame says, in quotes and safe to print, where that is a text of some length; else empty."""
+    try:
+        text = getincrementaldecoder("utf-8")().decode(body[:_SAID])
+    except UnicodeDecodeError:
+        return ""
+    if len(body) < _LEAST or not text.replace("\n", " ").isprintable():
+        return ""
+    return f'"{printable(text)}"' + (" ..." if len(body) > _SAID else "")
 
 
 def length(body: Body) -> int:

@@ -25,7 +25,7 @@ from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.probe import split
 from zmqfuzz.rating import RATING
 from zmqfuzz.reports.settings import settings
-from zmqfuzz.seeds import read_seeds
+from zmqfuzz.seeds import honest, read_seeds
 from zmqfuzz.sockopts import parse_set
 from zmqfuzz.stopping import STOPPING
 from zmqfuzz.targets.library import MECHANISMS, hosted
@@ -142,8 +142,11 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         **declared.description,
         **{key: value for key, value in given.items() if value not in (None, (), "")},
     }
+    recorded = declared.seeds if options["seeds"] is None else options["seeds"]
+    seeds = read_seeds(recorded) if recorded is not None else ()
     spec = Spec(
         **description,
+        asks=honest(seeds),
         cwd=str(Path.cwd() if given["command"] else declared.cwd) if description.get("command") else None,
         inventory=not options["no_inventory"],
         credentials=credentials,
@@ -152,7 +155,6 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
     chosen, stop, exposure, looks = _chosen(declared, names(options["only"]), names(options["exclude"]))
     also = {COMPANY: promises(spec.limits), DROPS: spec.limits.drops is not None}
     looks |= {name for name, said in also.items() if said} - set(names(options["exclude"]))
-    seeds = declared.seeds if options["seeds"] is None else options["seeds"]
     return Wanted(
         called,
         spec,
@@ -162,7 +164,7 @@ def choose(called: str, command: tuple[str, ...], options: dict[str, Any]) -> Wa
         looks,
         random.SystemRandom().getrandbits(31) if options["seed"] is None else options["seed"],
         options["seed"] is None,
-        read_seeds(seeds) if seeds is not None else (),
+        seeds,
         options["cases"],
         options["stop_after"],
         policy,

@@ -10,7 +10,7 @@ from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.lastwords import CORRUPTED, uncaught
 from zmqfuzz.measured import Beside, Service
-from zmqfuzz.trial import READING, Examination, Exit, ProbeResult, Trial
+from zmqfuzz.trial import READING, SILENT, Examination, Exit, ProbeResult, Trial
 
 __all__ = ["assertion_in", "others_served", "process_alive", "service_alive"]
 
@@ -100,7 +100,7 @@ def service_alive(trial: Trial, limits: Limits, violated: type[Violation]) -> No
     if not probes or probes[-1].ok or trial.observation.exit is not None or trial.observation.killed_at_cap:
         return
     last = probes[-1]
-    if trial.surface.side == "connect":
+    if trial.surface.side == "connect" and last.level != SILENT:
         raise violated(
             f"After one bad connection the program did not come back to an honest server: it {last.detail}.",
             Measure(

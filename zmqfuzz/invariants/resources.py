@@ -152,8 +152,9 @@ def memory_returns(seen: Examination, limits: Limits, violated: type[Violation])
 
     Why: a leak that a peer can feed ends the process, slowly. Measured: resident memory after each of twelve rounds
     (more where little stays behind each time) on one process, all peers gone and the target at rest; the first warms
-    up. Growth in three of four rounds, of 3 MiB and more together (and 40 KiB for each peer that is there at once),
-    that does not slow down is a leak; memory that stays high but level is the allocator's retention. Of medium severity
+    up. Some seconds later three more show whether it has forgotten what it had kept for a time, and uses that again.
+    Growth in three of four rounds, of 3 MiB and more together (and 40 KiB for each peer that is there at once), that
+    does not slow down is a leak; memory that stays high but level is the allocator's retention. Of medium severity
     where less than one octet stays for fifty that are sent. Inconclusive: no process to watch, a target that does not
     come to rest. To fix: bound what is remembered per message and per peer; free what belonged to a peer that has gone.
     """
