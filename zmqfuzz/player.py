@@ -61,9 +61,8 @@ class Player:
         self._shaking: Shake | None = None  # it began the connection, and nothing was heard yet
         self._used = False  # a connection was opened before
         self._at = 0
-        self._listens = max(
-            (at for at, step in enumerate(script.steps) if isinstance(step, Shake | Expect)), default=-1
-        )
+        listens = [at for at, step in enumerate(script.steps) if isinstance(step, Shake | Expect)]
+        self._listens = listens[-1] if listens else -1
         self._listening = self._writable = self._failed = self._connected = self._heard_enough = self._deaf = False
         self._turns = self._play()
 
