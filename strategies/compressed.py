@@ -12,7 +12,7 @@ from collections.abc import Callable
 from zmqfuzz.budget import MIB
 from zmqfuzz.drawing import Draw
 
-__all__ = ["bomb", "opened", "packed"]
+__all__ = ["bomb", "opened", "packed", "some_bomb"]
 
 _MOST_WITHIN = 64 * 1024
 """Octets within a frame that are looked at."""
@@ -50,8 +50,12 @@ def opened(octets: bytes) -> tuple[bytes, Packer] | None:
 
 def packed(draw: Draw, octets: bytes) -> bytes:
     """``octets`` in one of the formats, or a frame of that which becomes large."""
-    _, pack = draw.choice((_FORMATS[0], *_FORMATS))
-    return bomb(draw, pack) if draw.boolean() else pack(octets)
+    return some_bomb(draw) if draw.boolean() else draw.choice(_FORMATS)[1](octets)
+
+
+def some_bomb(draw: Draw) -> bytes:
+    """A frame of one of the formats, oftener zlib, that becomes large."""
+    return bomb(draw, draw.choice((_FORMATS[0], *_FORMATS))[1])
 
 
 def bomb(draw: Draw, pack: Packer) -> bytes:

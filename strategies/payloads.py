@@ -8,7 +8,7 @@ from zmqfuzz.errors import UsageError
 from zmqfuzz.script import Connect, Expect, Script, Send, Shake, Step, Wait
 from zmqfuzz.seeds import SUBSCRIBED
 from zmqfuzz.strategies.canaries import CANARIES, WORDS
-from zmqfuzz.strategies.compressed import packed
+from zmqfuzz.strategies.compressed import packed, some_bomb
 from zmqfuzz.strategies.documents import write_json
 from zmqfuzz.strategies.mutations import changed, with_value
 from zmqfuzz.strategies.packed import write_msgpack
@@ -108,6 +108,12 @@ def _with_canary(draw: Draw, message: Message) -> Message:
     return (*message[:place], canary, *message[place + 1 :])
 
 
+def _with_bomb(draw: Draw, message: Message) -> Message:
+    """What becomes very large in the place of one frame of ``message``."""
+    place = draw.integer(0, len(message) - 1)
+    return (*message[:place], some_bomb(draw), *message[place + 1 :])
+
+
 def _topics(situation: Situation) -> tuple[bytes, ...]:
     """What the target has subscribed to, as far as it was heard: a SUB drops all else (RFC 29)."""
     if situation.surface.socket_type.upper() not in ("SUB", "XSUB"):
@@ -142,8 +148,10 @@ def _hostile(draw: Draw, situation: Situation) -> tuple[tuple[Unit, ...], tuple[
     users = situation.payloads is not None and draw.choice((True, True, True, False))
     message = _users(draw, situation) if users else plausible(draw, situation)
     valid = enveloped(draw, situation, message)
-    if draw.integer(0, 7) == 7:
-        return units_of(enveloped(draw, situation, _with_canary(draw, message))), units_of(valid)
+    special = draw.integer(0, 31)
+    if special > 26:
+        made = _with_canary(draw, message) if special > 27 else _with_bomb(draw, message)
+        return units_of(enveloped(draw, situation, made)), units_of(valid)
     within = draw.choice((True, True, True, False))  # else the envelope may change, too
     made = message if within else valid
     for _ in range(draw.choice((0, 1, 2) if users else (1, 1, 2, 4))):

@@ -75,7 +75,14 @@ TWINS = {  # name: program, its form, the code, the families and other options t
     "desk_handover": ("desk.py", ("--handover",), "ZF707", ("--only", "company")),
     "too_late": ("frame_limit.py", ("--too-late",), "ZF201", ("--only", "oversized-frame", "--max-frame", "65536")),
 }
-SECONDS = {"memory_leak": "60s", "descriptor_leak": "20s", "broker": "15s", "relay": "20s", "too_low": "20s"}
+SECONDS = {
+    "memory_leak": "60s",
+    "descriptor_leak": "20s",
+    "broker": "15s",
+    "relay": "20s",
+    "too_low": "20s",
+    "inflater": "40s",
+}
 """What stays behind takes long to tell from a program's own growth; a run ends with its first finding."""
 
 WEAK = [pytest.param(name, id=name, marks=pytest.mark.slow) for name in TWINS]
