@@ -51,8 +51,9 @@ async def minimise(
     refused: set[Attack] = set()
     improved = True
     quick = hastened(attack)  # first of all: whatever is tried then takes less time
-    if quick != attack and await fails(quick):
-        attack = quick
+    if quick != attack:
+        attack = quick if await fails(quick) else attack
+        refused |= {quick} - {attack}
     while improved:
         improved = False
         for candidate in _simpler(attack, keep_volume=keep_volume):
