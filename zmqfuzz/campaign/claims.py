@@ -12,6 +12,7 @@ from zmqfuzz.catalogue import Family, Invariant, invariants
 from zmqfuzz.catalogue import families as all_families
 from zmqfuzz.contract import PROMISES
 from zmqfuzz.credentials import Credentials
+from zmqfuzz.exposure import EXPOSURE
 from zmqfuzz.observer import Observer
 from zmqfuzz.older import is_old
 from zmqfuzz.trial import Reached, Surface, Trial
@@ -125,8 +126,18 @@ def claim_missed(outcome: Outcome, trial: Trial) -> None:
 
 
 def exercised(outcome: Outcome) -> set[str]:
-    """The promises, as fields of Limits, that were put to the test."""
-    return {entry.declared for entry in invariants().values() if entry.declared and outcome.checks[entry.code]}
+    """The promises, as fields of Limits, that were put to the test: by what says first whether they are kept.
+
+    The others of a promise say that it is not kept too strictly, or not to all; of exposure each is of other places.
+    """
+    first: dict[str, str] = {}
+    for code, entry in sorted(invariants().items()):
+        first.setdefault(entry.declared, code)
+    return {
+        entry.declared
+        for entry in invariants().values()
+        if outcome.checks[entry.code] and (entry.code == first[entry.declared] or entry.examines == EXPOSURE)
+    } - {""}
 
 
 def answered_for(families: Sequence[Family], looked: Collection[str] = ()) -> set[str] | None:
