@@ -164,6 +164,7 @@ with zmq.Context() as context, context.socket(zmq.XPUB) as sock:
 """
 
 
+@pytest.mark.slow
 def test_a_publisher_that_greets_the_first_subscriber_only_starves_nobody(tmp_path: Path) -> None:
     (tmp_path / "welcome.py").write_text(WELCOME)
     peer = Attack((Script((Connect(), Shake("SUB"), Send((Frame(b"\x01"),)), Expect("message"))),))

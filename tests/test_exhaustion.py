@@ -109,6 +109,7 @@ def test_a_program_that_takes_descriptors_for_granted_ends() -> None:
     assert broken(last) == ["ZF101 The process ended with exit code 1 with OSError."]
 
 
+@pytest.mark.slow
 def test_its_hardened_twin_serves_again_when_the_peers_have_gone() -> None:
     played = trio.run(trials, "--hardened")
     assert [found for trial in played for found in broken(trial)] == []

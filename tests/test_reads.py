@@ -77,6 +77,7 @@ def test_who_reads_on_is_told_from_who_has_stopped(way: str, broken: bool, tmp_p
         assert "takes no more messages off its socket" in violation.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [(), ("--hardened",)])
 def test_a_task_that_every_message_ends(form: tuple[str, ...]) -> None:
     level, calm, trial = trio.run(played, (sys.executable, str(EXAMPLE), *form), FATAL)

@@ -130,6 +130,8 @@ def test_what_a_script_waits_for_ends_its_wait(pull: tuple[str, zmq.Socket[bytes
 def test_scripts_that_rest_do_not_keep_others_waiting(pull: tuple[str, zmq.Socket[bytes]]) -> None:
     """Three at a time would take 40 s; the injector gives them 20."""
     endpoint, _ = pull
+    if "[" in endpoint:
+        pytest.skip("the same loop as over IPv4")
     resting = Script((Connect(), Shake("PUSH"), Expect("message", 0.6), Close()))
     for transcript in play(endpoint, Attack((resting,) * 200, at_once=3)):
         assert transcript.reached is Reached.TRAFFIC

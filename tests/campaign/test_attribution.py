@@ -28,11 +28,12 @@ OLD = Attack((Script((Connect(), Send((Greeting1(b"taken"),)), Send((Frame(b""),
 
 CASES = [
     ("memory_leak", READ, "ZF204", False),
-    pytest.param("plain", TAKEN, "ZF208", True, marks=pytest.mark.slow),
-    pytest.param("plain", OLD, "ZF204", True, marks=pytest.mark.slow),
+    ("plain", TAKEN, "ZF208", True),
+    ("plain", OLD, "ZF204", True),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("program", "attack", "code", "library"), CASES)
 def test_who_keeps_it(program: str, attack: Attack, code: str, library: bool) -> None:
     words = (sys.executable, str(EXAMPLES / f"{program}.py"), *(["router"] if program == "plain" else []))

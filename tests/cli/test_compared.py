@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_an_audit_of_sources_is_joined_to_the_stored_run(folder: Path, tmp_path: Path) -> None:
     (name,) = [path.name for path in (folder / ".zmqfuzz/findings").iterdir() if path.name.startswith("ZF201")]
     _, said = zmqfuzz(folder, "audit", "server.py")

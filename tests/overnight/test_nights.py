@@ -91,7 +91,8 @@ def run_inside(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> tuple[int, 
     return code, said.getvalue()
 
 
-@pytest.mark.parametrize("until", [("--until-findings", "1"), pytest.param((), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("until", [("--until-findings", "1"), ()])
 def test_shards_play_other_seeds_and_are_merged(campaign: Started, tmp_path: Path, until: tuple[str, ...]) -> None:
     seeds = set[int]()
     for part in (1, 2):

@@ -156,6 +156,7 @@ def check_full(one: Campaign, folder: Path, code: int) -> None:
     assert one.gone()
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow_ends_a_campaign_and_tears_nothing(campaign: Started, tmp_path: Path) -> None:
     words = ("full", "--for", "60s", "--slice", "20s", *PLAY, *CRASH)
 

@@ -64,6 +64,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_by_the_command_line(folder: Path) -> None:
     words = ["run", "--only", "application-payload", "--for", "30s", "--stop-after", "1", "--seed", "4"]
     server = ["--", sys.executable, "server.py", "{endpoint}"]

@@ -320,7 +320,9 @@ def zmqfuzz(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
 
 
-@pytest.mark.parametrize("side", [(), ("--connect-side",)], ids=["bind", "connect"])
+@pytest.mark.parametrize(
+    "side", [pytest.param((), id="bind"), pytest.param(("--connect-side",), id="connect", marks=pytest.mark.slow)]
+)
 def test_run_attacks_a_library(tmp_path: Path, side: tuple[str, ...]) -> None:
     words = ("--libzmq", MAPPED[0], "--socket", "pull", *side, "--only", "abrupt-disconnect", "--cases", "3")
     done = zmqfuzz(tmp_path, *words, "--for", "4s", "--seed", "1")
