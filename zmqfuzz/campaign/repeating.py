@@ -88,7 +88,11 @@ class Repeats:
         for code, more, fit in (
             ("ZF205", _rises(descriptors, 1), attack),
             ("ZF208", _rises(waiting, 1), attack),
-            ("ZF204", len(memory) == REPEATS and _rises(memory, STEP) and not _rises(waiting, 1), larger),
+            (
+                "ZF204",
+                len(memory) == REPEATS and _rises(memory, STEP, small=4 * STEP) and not _rises(waiting, 1),
+                larger,
+            ),
         ):
             entry = invariants()[code]
             if more and self._known.may_examine(lane) and not self._known.knows_shape(lane, entry, fit):
@@ -107,9 +111,12 @@ class Repeats:
         return None
 
 
-def _rises(values: list[int], step: int) -> bool:
-    """Up by ``step`` on average, never down, not slowing: an allocator takes memory in pieces larger than a round's."""
+def _rises(values: list[int], step: int, *, small: int = 0) -> bool:
+    """Up by ``step`` on average, never down, not slowing: an allocator takes memory in pieces larger than a round's.
+
+    Whether a first step that is ``small`` is followed by smaller ones is left to chance, and to an examination.
+    """
     steps = [later - earlier for earlier, later in pairwise(values)]
     if not steps or min(steps) < 0 or sum(steps) < step * len(steps):
         return False
-    return len(steps) < REPEATS - 1 or steps[-1] >= SLOWING * steps[0]
+    return len(steps) < REPEATS - 1 or steps[0] <= small or steps[-1] >= SLOWING * steps[0]
