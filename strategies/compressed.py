@@ -28,10 +28,7 @@ _FORMATS: tuple[tuple[Callable[[bytes], bytes], Packer], ...] = (
     (lambda octets: zlib.decompressobj().decompress(octets, _MOST_WITHIN), zlib.compress),
     (lambda octets: zlib.decompressobj(31).decompress(octets, _MOST_WITHIN), functools.partial(gzip.compress, mtime=0)),
     (lambda octets: bz2.BZ2Decompressor().decompress(octets, _MOST_WITHIN), bz2.compress),
-    (
-        lambda octets: lzma.LZMADecompressor().decompress(octets, _MOST_WITHIN),
-        functools.partial(lzma.compress, preset=0),
-    ),
+    (lambda octets: lzma.LZMADecompressor().decompress(octets, _MOST_WITHIN), _xz),
 )
 """zlib (RFC 1950), gzip (RFC 1952), bzip2 and xz: each refuses what is not its own."""
 

@@ -15,7 +15,7 @@ from zmqfuzz.scale import as_many, busier, control_of, fewer, planned, scaled, u
 from zmqfuzz.script import Attack
 from zmqfuzz.settling import REST, ROUND_SETTLE
 from zmqfuzz.standing import Standing
-from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial
+from zmqfuzz.trial import ClosedBy, Examination, Sample, Trial, settled_samples
 
 __all__ = ["COUNTED", "ROUNDS", "Examiner", "forgot", "growth", "stayed"]
 
@@ -297,7 +297,7 @@ def growth(trials: Sequence[Trial]) -> float:
 
     The first half, or two rounds of fewer than six, warm up.
     """
-    rss = [trial.observation.settled.rss for trial in trials if trial.observation.settled is not None]
+    rss = [sample.rss for sample in settled_samples(trials)]
     first = len(rss) // 2 if len(rss) > 5 else 1
     return (rss[-1] - rss[first]) / (len(rss) - 1 - first) if len(rss) > 2 else 0.0
 
@@ -316,19 +316,19 @@ def _too_small(trials: list[Trial]) -> float:
 
 def _none_stays(trials: list[Trial]) -> bool:
     """Whether three rounds after the first have left no descriptor behind."""
-    counts = [trial.observation.settled.descriptors for trial in trials[1:] if trial.observation.settled is not None]
+    counts = [sample.descriptors for sample in settled_samples(trials[1:])]
     return len(counts) > 2 and max(counts) <= counts[0]
 
 
 def _on_course(trials: list[Trial]) -> bool:
     """Whether memory grows so fast that it will pass the floor of a leak, or nearly so, unless it levels off."""
-    rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
+    rss = [sample.rss for sample in settled_samples(trials[1:])]
     return len(rss) > 1 and 2 * (rss[-1] - rss[0]) * (SURE_ROUNDS - 2) >= LEAK_FLOOR * (len(rss) - 1)
 
 
 def _passed_floor(trials: list[Trial]) -> bool:
     """Whether so much has stayed that it may be told as a leak."""
-    rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
+    rss = [sample.rss for sample in settled_samples(trials[1:])]
     return len(rss) >= SURE_ROUNDS - 1 and rss[-1] - rss[0] >= LEAK_FLOOR
 
 
@@ -343,7 +343,7 @@ def forgot(trials: Sequence[Trial]) -> bool:
 
 def _may_add_up(trials: list[Trial]) -> bool:
     """Whether memory has grown all the time, and more rounds would tell drift from a leak."""
-    rss = [trial.observation.settled.rss for trial in trials[1:] if trial.observation.settled is not None]
+    rss = [sample.rss for sample in settled_samples(trials[1:])]
     if len(rss) < 3 or len(trials) >= MOST_ROUNDS or rss[-1] - rss[0] >= LEAK_FLOOR:
         return False
     return rss[-1] - rss[len(rss) // 2] >= 0.3 * (rss[-1] - rss[0]) > 16 * 1024 * len(rss)

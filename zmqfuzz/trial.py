@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -29,6 +29,7 @@ __all__ = [
     "Surface",
     "Transcript",
     "Trial",
+    "settled_samples",
 ]
 
 
@@ -318,3 +319,8 @@ class Examination:
     controls: tuple[Trial, ...] = ()
     rounds: tuple[Trial, ...] = ()
     doubts: tuple[str, ...] = ()
+
+
+def settled_samples(trials: Sequence[Trial]) -> list[Sample]:
+    """What the target was like after each of these trials, where that could be seen."""
+    return [trial.observation.settled for trial in trials if trial.observation.settled is not None]

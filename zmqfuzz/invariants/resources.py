@@ -9,7 +9,7 @@ from zmqfuzz.budget import KEPT_OF_PEER, LEAK_FLOOR, MIB, SURE_ROUNDS, Limits
 from zmqfuzz.catalogue import invariant
 from zmqfuzz.finding import Measure, Severity, Violation
 from zmqfuzz.script import ReadOn, StopReading, Vanish
-from zmqfuzz.trial import Examination, Sample, Trial
+from zmqfuzz.trial import Examination, Trial, settled_samples
 
 __all__ = [
     "connections_close",
@@ -65,10 +65,6 @@ def _mib(octets: float) -> str:
     return f"{octets / MIB:,.1f} MiB" if octets >= MIB / 10 else f"{octets / 1024:,.1f} KiB"
 
 
-def _settled(trials: tuple[Trial, ...]) -> list[Sample]:
-    return [trial.observation.settled for trial in trials if trial.observation.settled is not None]
-
-
 @invariant(
     "ZF203",
     "Memory is held in step with what a peer sends, without limit",
@@ -105,7 +101,7 @@ def held_per_byte(seen: Examination, limits: Limits, violated: type[Violation]) 
         measures.append(
             Measure("virtual size, not judged", f"{baseline.virtual / MIB:,.0f} -> {held.virtual / MIB:,.0f} MiB")
         )
-    after = [sample.rss / MIB for sample in _settled((trial, *seen.rounds))]
+    after = [sample.rss / MIB for sample in settled_samples((trial, *seen.rounds))]
     if after:
         measures.append(Measure("after disconnect", ", ".join(f"{rss:.0f}" for rss in after) + " MiB"))
     if seen.controls:
@@ -204,7 +200,7 @@ class _Growth(NamedTuple):
 
 
 def _grown(seen: Examination) -> _Growth | None:
-    rss = [sample.rss for sample in _settled(seen.trials)]
+    rss = [sample.rss for sample in settled_samples(seen.trials)]
     if len(rss) < SURE_ROUNDS or seen.doubts or _waiting_more(seen):
         return None  # what connections that never close still hold is told by ZF208
     steps = [later - earlier for earlier, later in pairwise(rss[1:])]
